@@ -1,0 +1,176 @@
+"""ReLU, leaky ReLU, tanh and sigmoid: kinks, saturation, subnormals, every layout."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
+from torch_ref import activations as reference
+
+
+def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Random data never meets a kink or a saturated tail: those have cases of their own."""
+
+    def case(name: str, x: np.ndarray, **kwargs: Any) -> Case:
+        return Case(name, {"x": x, "dy": normal(rng, x.shape, dtype)}, dtype=dtype, **kwargs)
+
+    for name, shape in SIZES.items():
+        yield case(name, 2 * normal(rng, shape, dtype))
+    kink = np.array([0.0, -0.0, *subnormals(dtype), *(-x for x in subnormals(dtype))], dtype)
+    yield case("kink", np.repeat(kink, 8))
+    yield case("saturated", np.array([1e3, -1e3, 88, -88, 20, -20, 710, -710], dtype))
+    yield case("nan and infinity", np.array(SPECIAL * 4, dtype), finite=False)
+    yield case("fortran order", fortran(normal(rng, (13, 7), dtype)))
+    yield case("not contiguous", strided(normal(rng, (13, 7), dtype)))
+    yield case("empty", normal(rng, (0, 3), dtype))
+
+
+def leaky_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The same, and other slopes."""
+    yield from cases(rng, dtype)
+    for slope in (0.0, 0.3, 1.0, 1.5, -0.5):
+        arrays = {"x": normal(rng, (13, 7), dtype), "dy": normal(rng, (13, 7), dtype)}
+        yield Case(f"slope {slope}", arrays, {"negative_slope": slope}, dtype=dtype)
+
+
+def _component(
+    name: str,
+    budget: Budget,
+    mistakes: tuple[Mistake, ...],
+    cases: Callable[[np.random.Generator, Any], Iterator[Case]] = cases,
+    magnitude: Callable[[Case], dict[str, Any]] = lambda case: {},
+    arbiter: bool = True,
+) -> Component:
+    def run_scratch(case: Case, f: Any) -> Results:
+        y, cache = getattr(f, f"{name}_forward")(case["x"], **case.options)
+        return {"output": y, "grad.x": getattr(f, f"{name}_backward")(case["dy"], cache)}
+
+    def run_torch(case: Case) -> Results:
+        x = case["x"].requires_grad_()
+        y = getattr(reference, name)(x, **case.options)
+        return {"output": y, **gradients(y, case["dy"], x=x)}
+
+    return Component(
+        name=name,
+        topic="activations",
+        source=f"https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.{name}.html",
+        functions=(f"{name}_forward", f"{name}_backward"),
+        reference=(name,),
+        cases=cases,
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=budget,
+        magnitude=magnitude,
+        mistakes=mistakes,
+        arbiter=arbiter,
+    )
+
+
+def tanh_magnitude(case: Case) -> dict[str, Any]:
+    """1 − y² loses its digits where y² → 1: its rounding units are those of 1, times the upstream dy."""
+    return {"grad.x": np.abs(case["dy"])}
+
+
+def sigmoid_magnitude(case: Case) -> dict[str, Any]:
+    """1 − y loses its digits where y → 1: its rounding units are those of 1, times the factors dy·y."""
+    x = case["x"].astype(np.float64)
+    return {"grad.x": np.abs(case["dy"]) * np.exp(np.minimum(x, 0))}
+
+
+EXACT = Budget(0, "a choice between two numbers: nothing is rounded")
+ONE_PRODUCT = Budget(0, "one product by the same number, rounded once on both sides")
+ELEMENTWISE = Budget(4, "element by element: an exponential of about one unit and two or three roundings")
+
+COMPONENTS = (
+    _component(
+        "relu",
+        EXACT,
+        (
+            Mistake(
+                "gradient 1 at zero",
+                "The slope at x = 0 is taken from the right side; PyTorch takes 0.",
+                {"relu_backward": lambda dy, y: np.where(y < 0, dy.dtype.type(0), dy)},
+            ),
+            Mistake(
+                "gradient not masked",
+                "The upstream gradient is passed on where the unit was off.",
+                {"relu_backward": lambda dy, y: dy.copy()},
+            ),
+            Mistake(
+                "multiplied by the output",
+                "dy·y instead of dy·[y > 0]: the derivative is 0 or 1, not the activation.",
+                {"relu_backward": lambda dy, y: dy * y},
+            ),
+            Mistake(
+                "NaN swallowed",
+                "x·[x > 0] written as a choice turns NaN into 0, and a broken run looks healthy.",
+                {"relu_forward": lambda x: (np.where(x > 0, x, x.dtype.type(0)),) * 2},
+            ),
+        ),
+        arbiter=False,
+    ),
+    _component(
+        "leaky_relu",
+        ONE_PRODUCT,
+        (
+            Mistake(
+                "gradient 1 at zero",
+                "The slope at x = 0 is taken from the right side; PyTorch takes the left side's.",
+                {"leaky_relu_backward": lambda dy, c: np.where(c[0] >= 0, dy, dy * c[1])},
+            ),
+            Mistake(
+                "slope forgotten in the backward pass",
+                "The gradient of the left side is 0, as if it were a plain ReLU.",
+                {"leaky_relu_backward": lambda dy, c: np.where(c[0] > 0, dy, dy.dtype.type(0))},
+            ),
+            Mistake(
+                "maximum of x and a·x",
+                "max(x, a·x) picks the wrong branch for a slope above 1, and at infinity for a slope of 0.",
+                {"leaky_relu_forward": lambda x, a=0.01: (np.maximum(x, x * a), (x, a))},
+            ),
+        ),
+        cases=leaky_cases,
+        arbiter=False,
+    ),
+    _component(
+        "tanh",
+        ELEMENTWISE,
+        (
+            Mistake(
+                "derivative of the input",
+                "1 − x² instead of 1 − tanh² x: the cache holds the input where it should hold the result.",
+                {"tanh_forward": lambda x: (np.tanh(x), x)},
+            ),
+            Mistake(
+                "1 − y",
+                "The square is forgotten in 1 − y².",
+                {"tanh_backward": lambda dy, y: dy * (1 - y)},
+            ),
+        ),
+        magnitude=tanh_magnitude,
+    ),
+    _component(
+        "sigmoid",
+        ELEMENTWISE,
+        (
+            Mistake(
+                "e⁻ˣ overflows",
+                "1/(1 + e⁻ˣ) for every x: right in value, but e¹⁰⁰⁰ overflows with a warning.",
+                {"sigmoid_forward": lambda x: (1 / (1 + np.exp(-x)),) * 2},
+            ),
+            Mistake(
+                "derivative of the input",
+                "x·(1 − x) instead of y·(1 − y): the derivative is taken of the input, not of the result.",
+                {"sigmoid_forward": lambda x: (1 / (1 + np.exp(-np.clip(x, -80, 80))), x)},
+            ),
+            Mistake(
+                "derivative forgotten",
+                "The upstream gradient is passed on as it is.",
+                {"sigmoid_backward": lambda dy, y: dy.copy()},
+            ),
+        ),
+        magnitude=sigmoid_magnitude,
+    ),
+)

@@ -1,0 +1,131 @@
+"""The affine layer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.inputs import fortran, normal, strided
+from torch_ref import linear as reference
+
+
+def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Bias never zero, upstream never ones."""
+
+    def case(name: str, batch: int, fan_in: int, fan_out: int, bias: bool = True, **kwargs: Any) -> Case:
+        arrays = {
+            "x": normal(rng, (batch, fan_in), dtype),
+            "weight": normal(rng, (fan_out, fan_in), dtype),
+            "dy": normal(rng, (batch, fan_out), dtype),
+        }
+        if bias:
+            arrays["bias"] = normal(rng, (fan_out,), dtype)
+        return Case(name, arrays, dtype=dtype, **kwargs)
+
+    yield case("typical", 32, 20, 10)
+    yield case("smallest", 2, 1, 1)
+    yield case("odd", 13, 7, 129)
+    yield case("large", 256, 1024, 512)
+    yield case("no bias", 13, 7, 5, bias=False)
+    extreme = case("mixed scales", 32, 20, 10)
+    scales = np.logspace(-6, 3, 20).astype(dtype)
+    yield Case("mixed scales", {**extreme.arrays, "x": extreme["x"] * scales}, dtype=dtype)
+    zeros = case("zeros", 5, 4, 3)
+    yield Case("zeros", {**zeros.arrays, "x": np.full_like(zeros["x"], -0.0)}, dtype=dtype)
+    for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
+        arrays = case(name, 13, 7, 5).arrays
+        yield Case(name, {key: layout(value) for key, value in arrays.items()}, dtype=dtype)
+    broken = case("nan and infinity", 6, 4, 3, finite=False)
+    broken["x"][0, 1], broken["x"][2, 0], broken["x"][3, 3] = np.nan, np.inf, -np.inf
+    broken["dy"][5, 0] = np.inf
+    yield broken
+
+
+def run_scratch(case: Case, f: Any) -> Results:
+    """Forward and backward by hand."""
+    y, cache = f.linear_forward(case["x"], case["weight"], case.arrays.get("bias"))
+    dx, dweight, dbias = f.linear_backward(case["dy"], cache)
+    results = {"output": y, "grad.x": dx, "grad.weight": dweight}
+    return results | ({"grad.bias": dbias} if "bias" in case.arrays else {})
+
+
+def run_torch(case: Case) -> Results:
+    """F.linear and autograd."""
+    inputs = {name: value.requires_grad_() for name, value in case.arrays.items() if name != "dy"}
+    inputs = {name: inputs[name] for name in ("x", "weight", "bias") if name in inputs}
+    y = reference.linear(inputs["x"], inputs["weight"], inputs.get("bias"))
+    return {"output": y, **gradients(y, case["dy"], **inputs)}
+
+
+def magnitude(case: Case) -> dict[str, Any]:
+    """
+    How large the terms of each sum are, element by element.
+
+    y_ni adds the terms x_nj W_ij and b_i. Their signs are as good as random, so the partial sums, which
+    is what gets rounded, grow to √(Σ_j x²_nj W²_ij + b²_i) whatever the total then cancels to. The same
+    for the gradients: dx adds dy W, dW adds dy x, db adds dy.
+    """
+    x2, weight2, dy2 = (_square(case[name]) for name in ("x", "weight", "dy"))
+    bias2 = _square(case.arrays.get("bias", np.zeros(1)))
+    return {
+        "output": np.sqrt(x2 @ weight2.T + bias2),
+        "grad.x": np.sqrt(dy2 @ weight2),
+        "grad.weight": np.sqrt(dy2.T @ x2),
+        "grad.bias": np.sqrt(dy2.sum(axis=0)),
+    }
+
+
+def _square(array: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(array), array, 0).astype(np.float64) ** 2
+
+
+def _backward(change: Any) -> dict[str, Any]:
+    """A backward pass whose three gradients went through `change`."""
+
+    def linear_backward(dy: np.ndarray, cache: tuple) -> tuple:
+        x, weight = cache
+        return change(x, weight, dy, dy @ weight, dy.T @ x, dy.sum(0))
+
+    return {"linear_backward": linear_backward}
+
+
+COMPONENTS = (
+    Component(
+        name="linear",
+        topic="linear",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html",
+        functions=("linear_forward", "linear_backward"),
+        reference=("linear",),
+        cases=cases,
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        magnitude=magnitude,
+        budget=Budget(
+            lambda case: max(32, 2 * max(*case["x"].shape, *case["weight"].shape) ** 0.5),
+            "sums of n terms in another order: max(32, 2√n) units of √Σ(terms²), n the longest of the sums",
+        ),
+        mistakes=(
+            Mistake(
+                "bias gradient averaged",
+                "The mean over the batch where the sum belongs: the 1/m of the cost is already in dy.",
+                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, dy.mean(0))),
+            ),
+            Mistake(
+                "weight gradient averaged",
+                "Divided by the batch size a second time: the 1/m of the cost is already in dy.",
+                _backward(lambda x, w, dy, dx, dw, db: (dx, dw / dy.dtype.type(len(dy)), db)),
+            ),
+            Mistake(
+                "bias gradient over the wrong axis",
+                "Summed over the units instead of over the batch.",
+                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, np.resize(dy.sum(1), db.shape))),
+            ),
+            Mistake(
+                "bias forgotten",
+                "y = x Wᵀ: unseen as long as the bias is zero.",
+                {"linear_forward": lambda x, weight, bias: (x @ weight.T, (x, weight))},
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,155 @@
+"""What the harness compares: a component is two functions from the same case to the same named arrays."""
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from scratch.random import NumpyGenerator
+
+Results = dict[str, Any]  # name of an array → the array (NumPy on one side, PyTorch on the other)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input of a component: named arrays, options, and the seed of every draw that it makes."""
+
+    name: str
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    dtype: Any = np.float64
+    device: str = "cpu"  # where the PyTorch side runs
+    finite: bool = True  # False where overflow, NaN or infinity are the point of the case
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arrays[name]
+
+    def generator(self) -> NumpyGenerator:
+        """A fresh source of this case's draws: equal on both sides."""
+        return NumpyGenerator(self.seed)
+
+    def for_scratch(self) -> "Case":
+        """The same case with arrays that nothing can write to: a function must not change its inputs."""
+        return replace(self, arrays={name: _read_only(array) for name, array in self.arrays.items()})
+
+    def for_torch(self, device: str) -> "Case":
+        """The same case with tensors on `device`, strides kept."""
+        tensors = {name: torch.from_numpy(_copy(array)).to(device) for name, array in self.arrays.items()}
+        return replace(self, arrays=tensors, dtype=getattr(torch, np.dtype(self.dtype).name), device=device)
+
+    def in_higher_precision(self, dtype: Any) -> "Case":
+        """The same values in `dtype`: arrays, and float options too, so that 0.9 does not limit it."""
+
+        def widen(value: Any) -> Any:
+            if isinstance(value, float):
+                return np.dtype(dtype).type(value)
+            if isinstance(value, tuple):
+                return tuple(map(widen, value))
+            return value
+
+        arrays = {
+            name: array.astype(dtype) if array.dtype.kind == "f" else array
+            for name, array in self.arrays.items()
+        }
+        options = {name: widen(value) for name, value in self.options.items()}
+        return replace(self, arrays=arrays, options=options, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """
+    How many rounding units two right answers may lie apart, and why.
+
+    `units` is a number, or a function of the case where a sum of n terms makes more inevitable.
+    On CUDA other reduction orders apply; where that changes the number, `cuda_units` says so.
+    """
+
+    units: float | Callable[[Case], float]
+    reason: str
+    cuda_units: float | None = None
+    cuda_reason: str = ""
+
+    def allowed(self, case: Case, device: str) -> float:
+        """The number for one case on one device."""
+        if device.startswith("cuda") and self.cuda_units is not None:
+            return self.cuda_units
+        return self.units(case) if callable(self.units) else self.units
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong version that people really write: some of a component's functions, replaced."""
+
+    name: str
+    explanation: str
+    functions: Mapping[str, Callable]
+
+
+@dataclass(frozen=True)
+class Component:
+    """
+    One ingredient, standing twice.
+
+    Args:
+        name: what the table and the command line call it
+        topic: the file that it stands in, in `scratch/`, `torch_ref/`, `compare/cases/` and `tests/`
+        source: paper or page
+        functions: names in `scratch.<topic>`; what a learner writes
+        reference: names in `torch_ref.<topic>`
+        cases: (rng, dtype) → the cases
+        run_scratch: (case, f) → named arrays, calling the scratch functions as attributes of `f`
+        run_torch: case → the same named arrays, as tensors
+        budget: the allowed distance in rounding units, with its reason
+        magnitude: case → for each array that is a difference of larger terms, how large those are: the
+            scale in which its rounding units are counted (a number, or an array that broadcasts). The
+            docstring derives it. Arrays that it leaves out are measured on their largest value.
+        mistakes: wrong versions that the cases must expose
+        arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
+    """
+
+    name: str
+    topic: str
+    source: str
+    functions: tuple[str, ...]
+    reference: tuple[str, ...]
+    cases: Callable[[np.random.Generator, Any], Iterable[Case]]
+    run_scratch: Callable[[Case, Any], Results]
+    run_torch: Callable[[Case], Results]
+    budget: Budget
+    magnitude: Callable[[Case], Mapping[str, Any]] = lambda case: {}
+    mistakes: tuple[Mistake, ...] = ()
+    arbiter: bool = True
+
+    def implementation(self, replaced: Mapping[str, Callable] | None = None) -> SimpleNamespace:
+        """The scratch functions that `run_scratch` calls, with some of them replaced."""
+        module = importlib.import_module(f"scratch.{self.topic}")
+        functions = {name: getattr(module, name) for name in self.functions}
+        return SimpleNamespace(**{**functions, **(replaced or {})})
+
+
+def gradients(
+    output: torch.Tensor, upstream: torch.Tensor | None = None, **inputs: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Autograd's gradients of `output` under the names that the scratch side uses: grad.<input>."""
+    found = torch.autograd.grad(output, list(inputs.values()), upstream)
+    return {f"grad.{name}": gradient for name, gradient in zip(inputs, found, strict=True)}
+
+
+def _copy(array: np.ndarray) -> np.ndarray:
+    """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous."""
+    extent = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True))
+    buffer = np.zeros(extent // array.itemsize + 1 if array.size else 0, array.dtype)
+    copy = np.lib.stride_tricks.as_strided(buffer, array.shape, array.strides)
+    copy[...] = array
+    return copy
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

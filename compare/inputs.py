@@ -1,0 +1,38 @@
+"""The probe inputs that the cases share: sizes, layouts, and the values that tell right from wrong."""
+
+from typing import Any
+
+import numpy as np
+
+SIZES = {  # name of a case → (batch, features)
+    "typical": (32, 20),
+    "smallest": (2, 1),
+    "odd": (13, 7),
+    "odd, wide": (7, 129),
+    "large": (512, 1024),
+}
+
+SPECIAL = [0.0, -0.0, np.nan, np.inf, -np.inf]
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Standard normal numbers: what upstream gradients are made of (never ones: they hide errors)."""
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def strided(array: np.ndarray) -> np.ndarray:
+    """The same values, every other row of a larger array: not contiguous."""
+    base = np.zeros((2 * array.shape[0], *array.shape[1:]), array.dtype)
+    base[::2] = array
+    return base[::2]
+
+
+def fortran(array: np.ndarray) -> np.ndarray:
+    """The same values, column after column."""
+    return np.asfortranarray(array)
+
+
+def subnormals(dtype: Any) -> list[float]:
+    """The smallest positive number, a larger subnormal one, and the smallest normal one."""
+    info = np.finfo(dtype)
+    return [float(info.smallest_subnormal), float(info.tiny) / 8, float(info.tiny)]

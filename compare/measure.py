@@ -1,0 +1,130 @@
+"""
+How far apart two arrays are, in rounding units.
+
+    units = max |a − b| / (ε(dtype) · scale)
+
+The scale is the magnitude of what was combined, not of what is left after cancellation: by default the
+largest magnitude of the reference tensor. NaN, infinities and the sign of zero must agree exactly, and so
+must shape and dtype. Beside it, for the reader, the largest element-wise ULP distance.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compare.component import Results
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What comparing one named array gave."""
+
+    array: str
+    units: float = 0.0  # rounding units; infinite where the patterns differ
+    ulp: int = 0  # element-wise distance in representable numbers
+    index: tuple[int, ...] = ()  # where it is largest
+    scratch: Any = None  # the two values there
+    torch: Any = None
+    problem: str = ""  # why the two can not even be measured
+
+
+def compare_arrays(array: str, scratch: np.ndarray, torch: np.ndarray, scale: Any = None) -> Difference:
+    """Measure one array; `scale` is the magnitude that rounding units are counted in."""
+    if scratch.shape != torch.shape or scratch.dtype != torch.dtype:
+        return Difference(
+            array,
+            np.inf,
+            problem=f"scratch is {scratch.dtype}{scratch.shape}, torch is {torch.dtype}{torch.shape}",
+        )
+    if scratch.size == 0:
+        return Difference(array)
+    if scratch.dtype.kind != "f":
+        return _first_where(scratch != torch, array, scratch, torch, "different values") or Difference(array)
+    with np.errstate(all="ignore"):
+        unlike = (
+            (np.isnan(scratch) != np.isnan(torch))
+            | ((np.isinf(scratch) | np.isinf(torch)) & ~(scratch == torch) & ~np.isnan(scratch))
+            | ((scratch == 0) & (torch == 0) & (np.signbit(scratch) != np.signbit(torch)))
+        )
+        pattern = _first_where(unlike, array, scratch, torch, "NaN, infinity or sign of zero differs")
+        if pattern:
+            return pattern
+        finite = np.isfinite(torch)
+        distance = np.where(finite, np.abs(scratch - torch), 0)
+        if scale is None:
+            scale = np.abs(torch[finite]).max(initial=0)
+        units = _in_units(distance, scratch.dtype, scale)
+    index = tuple(int(i) for i in np.unravel_index(np.argmax(units), units.shape))
+    return Difference(
+        array,
+        units=float(units[index]),
+        ulp=_ulp_distance(scratch[finite], torch[finite]),
+        index=index,
+        scratch=scratch[index].item(),
+        torch=torch[index].item(),
+    )
+
+
+def compare_results(
+    scratch: Results, torch: Results, scales: Mapping[str, Any] | None = None
+) -> list[Difference]:
+    """Measure every named array; a missing or an extra one is a difference too."""
+    differences = []
+    for array in list(scratch) + [name for name in torch if name not in scratch]:
+        if array not in torch or array not in scratch:
+            only = "scratch" if array in scratch else "torch"
+            differences.append(Difference(array, np.inf, problem=f"only {only} returns it"))
+        else:
+            scale = (scales or {}).get(array)
+            differences.append(compare_arrays(array, to_numpy(scratch[array]), to_numpy(torch[array]), scale))
+    return differences
+
+
+def to_numpy(value: Any) -> np.ndarray:
+    """A NumPy array from an array, a tensor on any device, or a Python number."""
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+
+
+def distance_to_truth(result: np.ndarray, truth: np.ndarray, scale: Any = None) -> float:
+    """How far `result` lies from the same quantity in higher precision, in units of its own dtype."""
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(result) & np.isfinite(truth)
+        if result.dtype.kind != "f" or not finite.any():
+            return 0.0
+        distance = np.where(finite, np.abs(result.astype(truth.dtype) - truth), 0)
+        if scale is None:
+            scale = np.abs(truth[finite]).max(initial=0)
+        return float(_in_units(distance, result.dtype, scale).max())
+
+
+def _in_units(distance: np.ndarray, dtype: np.dtype, scale: Any) -> np.ndarray:
+    # Below the smallest normal number digits are lost one by one and kernels may flush to zero: an error
+    # of that size is one unit at most. A scale of zero demands equality.
+    info = np.finfo(dtype)
+    floor = np.where(np.asarray(scale) == 0, 0, float(info.tiny) / float(info.eps))
+    return np.where(distance == 0, 0, distance / (float(info.eps) * np.maximum(scale, floor)))
+
+
+def _first_where(
+    unlike: np.ndarray, array: str, scratch: np.ndarray, torch: np.ndarray, problem: str
+) -> Difference | None:
+    if not unlike.any():
+        return None
+    index = tuple(int(i) for i in np.argwhere(unlike)[0])
+    return Difference(array, np.inf, 0, index, scratch[index].item(), torch[index].item(), problem)
+
+
+def _ulp_distance(a: np.ndarray, b: np.ndarray) -> int:
+    """The largest number of representable values between two elements (0 and −0 are one value)."""
+    if a.size == 0 or a.dtype.itemsize not in (4, 8):
+        return 0
+    integers = np.int32 if a.dtype.itemsize == 4 else np.int64
+
+    def position(x: np.ndarray) -> np.ndarray:
+        bits: Any = np.ascontiguousarray(x).view(integers)
+        return np.where(bits < 0, np.iinfo(integers).min - bits, bits)
+
+    pa, pb = position(a), position(b)
+    return int((np.maximum(pa, pb).astype(np.uint64) - np.minimum(pa, pb).astype(np.uint64)).max())

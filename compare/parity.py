@@ -1,0 +1,109 @@
+"""Runs the cases of a component on both sides, compares them, and asks the arbiter who is closer."""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from compare.component import Case, Component, Results
+from compare.measure import Difference, compare_results, distance_to_truth, to_numpy
+
+DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
+
+
+def higher_precision(dtype: Any) -> Any | None:
+    """The dtype of the arbiter: float64 for float32, longdouble for float64 where it is longer."""
+    if np.dtype(dtype) == np.float32:
+        return np.float64
+    return np.longdouble if np.finfo(np.longdouble).eps < np.finfo(np.float64).eps else None
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case of one component in one dtype."""
+
+    component: str
+    case: str
+    dtype: str
+    seed: int
+    budget: float
+    differences: list[Difference] = field(default_factory=list)
+    error: str = ""  # an exception of one side, if there was one
+    scratch_to_truth: float | None = None  # rounding units from the arbiter's value
+    torch_to_truth: float | None = None
+
+    @property
+    def worst(self) -> Difference | None:
+        """The array that is furthest apart."""
+        return max(self.differences, key=lambda d: d.units, default=None)
+
+    @property
+    def units(self) -> float:
+        """The largest distance of the case, in rounding units."""
+        return self.worst.units if self.worst else np.inf
+
+    @property
+    def equal(self) -> bool:
+        """Whether the case stays within its budget."""
+        return not self.error and self.units <= self.budget
+
+
+def cases_of(component: Component, seed: int, dtype: Any) -> list[Case]:
+    """The cases of a component for one seed, made independently of which other components run."""
+    rng = np.random.default_rng([seed, zlib.crc32(component.name.encode())])
+    return list(component.cases(rng, dtype))
+
+
+def run_case(
+    component: Component,
+    case: Case,
+    device: str = "cpu",
+    *,
+    replaced: Mapping[str, Callable] | None = None,
+    arbiter: bool = True,
+    seed: int = 0,
+) -> CaseResult:
+    """Run one case on both sides and compare; `replaced` puts other functions in scratch's place."""
+    budget = component.budget.allowed(case, device)
+    result = CaseResult(component.name, case.name, np.dtype(case.dtype).name, seed, budget)
+    implementation = component.implementation(replaced)
+    try:
+        scratch = run_scratch(component, case, implementation)
+        torch = component.run_torch(case.for_torch(device))
+    except Exception as error:  # any failure of either side is a finding about this component
+        return replace(result, error=f"{type(error).__name__}: {error}")
+    scales = component.magnitude(case)
+    differences = compare_results(scratch, torch, scales)
+    to_truth: dict[str, Any] = {}
+    wider = higher_precision(case.dtype)
+    if arbiter and component.arbiter and case.finite and wider is not None:
+        truth = run_scratch(component, case.in_higher_precision(wider), implementation)
+        for side, values in (("scratch_to_truth", scratch), ("torch_to_truth", torch)):
+            to_truth[side] = max(
+                (
+                    distance_to_truth(to_numpy(values[name]), np.asarray(truth[name]), scales.get(name))
+                    for name in truth
+                    if name in values
+                ),
+                default=0.0,
+            )
+    return replace(result, differences=differences, **to_truth)
+
+
+def run_scratch(component: Component, case: Case, implementation: Any) -> Results:
+    """The scratch side alone; a warning of NumPy counts as an error wherever all is meant to be finite."""
+    state: Any = "raise" if case.finite else "ignore"
+    with np.errstate(over=state, invalid=state, divide=state, under="ignore"):
+        return component.run_scratch(case.for_scratch(), implementation)
+
+
+def run_component(
+    component: Component, device: str, dtypes: list[str], seeds: list[int], *, arbiter: bool = True
+) -> Iterator[CaseResult]:
+    """Every case in every dtype for every seed."""
+    for dtype in dtypes:
+        for seed in seeds:
+            for case in cases_of(component, seed, DTYPES[dtype]):
+                yield run_case(component, case, device, arbiter=arbiter, seed=seed)

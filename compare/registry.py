@@ -1,0 +1,51 @@
+"""Every component there is, in the order of the study day."""
+
+import importlib
+
+from compare.component import Component
+
+TOPICS = (
+    "initializers",
+    "standardization",
+    "activations",
+    "linear",
+    "losses",
+    "regularization",
+    "batch_norm",
+    "optimizers",
+    "schedules",
+    "gradient_check",
+    "network",
+    "training",
+)
+
+
+def all_components() -> dict[str, Component]:
+    """Name → component."""
+    components = [
+        component
+        for topic in TOPICS
+        for component in importlib.import_module(f"compare.cases.{topic}").COMPONENTS
+    ]
+    return {component.name: component for component in components}
+
+
+def select(names: str | None) -> list[Component]:
+    """
+    The components that a comma-separated list names (a topic names all of its own); all for None.
+
+    Raises:
+        ValueError: a name that is neither a component nor a topic.
+    """
+    components = all_components()
+    if names is None:
+        return list(components.values())
+    chosen: dict[str, Component] = {}
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        found = [c for c in components.values() if name in (c.name, c.topic)]
+        if not found:
+            raise ValueError(f"unknown component {name!r}: `python -m compare list` names them all")
+        chosen |= {component.name: component for component in found}
+    if not chosen:
+        raise ValueError("no component named: `python -m compare list` names them all")
+    return list(chosen.values())

@@ -1,0 +1,108 @@
+"""
+Activation functions, element by element, each with its backward pass.
+
+All take `x` of any shape and return y of that shape and a cache; all raise TypeError for an array that
+is not floating, and ValueError for an upstream gradient of another shape.
+"""
+
+import numpy as np
+
+from scratch.checks import check_floating, check_shape
+
+
+def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Y = x for x > 0, else 0
+
+    NaN stays NaN and −0 stays −0, as in PyTorch.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.relu.html
+    """
+    check_floating(x=x)
+    y = np.where(x < 0, x.dtype.type(0), x)
+    return y, y
+
+
+def relu_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
+    """
+    Dx = dy where y > 0, else 0
+
+    At the kink, x = 0, any number from 0 to 1 is a subgradient; the choice here is PyTorch's: 0.
+    """
+    y = cache
+    _check_upstream(dy, y)
+    return np.where(y <= 0, dy.dtype.type(0), dy)
+
+
+def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.ndarray, tuple]:
+    """
+    Y = x for x > 0, else a·x, with a = `negative_slope`
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.leaky_relu.html
+    """
+    check_floating(x=x)
+    return np.where(x > 0, x, x * negative_slope), (x, negative_slope)
+
+
+def leaky_relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """
+    Dx = dy where x > 0, else a·dy
+
+    At the kink, x = 0, PyTorch takes the slope of the left side, a.
+    """
+    x, negative_slope = cache
+    _check_upstream(dy, x)
+    return np.where(x > 0, dy, dy * negative_slope)
+
+
+def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Y = tanh x
+
+    https://docs.pytorch.org/docs/stable/generated/torch.tanh.html
+    """
+    check_floating(x=x)
+    y = np.tanh(x)
+    return y, y
+
+
+def tanh_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
+    """
+    Dx = dy·(1 − y²)
+
+    From tanh′ = 1 − tanh²: only the result is needed, not the input.
+    """
+    y = cache
+    _check_upstream(dy, y)
+    return dy * (1 - y * y)
+
+
+def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Y = 1/(1 + e⁻ˣ)
+
+    For x < 0 the equal form eˣ/(1 + eˣ) is used, so that the exponent is never positive and nothing
+    overflows: sigmoid(±1000) is 1 and 0 without a warning.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.sigmoid.html
+    """
+    check_floating(x=x)
+    e = np.exp(-np.abs(x))  # in (0, 1]
+    y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+    return y, y
+
+
+def sigmoid_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
+    """
+    Dx = dy·y·(1 − y)
+
+    From y = 1/(1 + e⁻ˣ): dy/dx = e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y).
+    """
+    y = cache
+    _check_upstream(dy, y)
+    return dy * (1 - y) * y
+
+
+def _check_upstream(dy: np.ndarray, y: np.ndarray) -> None:
+    check_floating(x=y, dy=dy)
+    check_shape("dy", dy, y.shape)

@@ -1,0 +1,69 @@
+"""What every public function asks of its arguments, with messages that say what was expected and given."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+
+def dtype_name(value: Any) -> str:
+    """'float32' for a float32 tensor or torch.float32; the type's name for anything else."""
+    dtype = getattr(value, "dtype", value)
+    return str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else type(value).__name__
+
+
+def check_floating(**arrays: torch.Tensor | None) -> None:
+    """Raise TypeError unless all the arrays (None is passed over) share one floating dtype."""
+    first_name, first_dtype = "", None
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        if not isinstance(array, torch.Tensor) or not array.is_floating_point():
+            raise TypeError(f"{name}: expected a floating-point array, got {dtype_name(array)}")
+        if first_dtype is None:
+            first_name, first_dtype = name, array.dtype
+        elif array.dtype != first_dtype:
+            raise TypeError(
+                f"{name}: expected {dtype_name(first_dtype)} like {first_name}, got {dtype_name(array)}"
+            )
+
+
+def check_shape(name: str, array: torch.Tensor, expected: Sequence[int | None]) -> None:
+    """Raise ValueError unless `array` has the expected shape; None stands for any length."""
+    shape = array.shape
+    if len(shape) != len(expected) or any(
+        want is not None and want != have for want, have in zip(expected, shape, strict=True)
+    ):
+        wanted = ", ".join("any" if length is None else str(length) for length in expected)
+        raise ValueError(f"{name}: expected shape ({wanted}), got {tuple(shape)}")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raise ValueError unless 0 <= value <= 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected a probability from 0 to 1, got {value}")
+
+
+def check_not_negative(**values: float) -> None:
+    """Raise ValueError unless every value is a finite number >= 0."""
+    for name, value in values.items():
+        if not (value >= 0 and math.isfinite(value)):
+            raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(map(str, choices))}, got {value}")
+
+
+def check_targets(targets: torch.Tensor, batch: int, classes: int) -> None:
+    """Raise unless `targets` are `batch` integers from 0 to classes - 1."""
+    if not isinstance(targets, torch.Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:
+        raise TypeError(f"targets: expected integer classes, got {dtype_name(targets)}")
+    check_shape("targets", targets, (batch,))
+    if targets.numel() and not (targets.min() >= 0 and targets.max() < classes):
+        raise ValueError(
+            f"targets: expected classes from 0 to {classes - 1}, got {targets.min()} to {targets.max()}"
+        )
