@@ -39,7 +39,9 @@ class Case:
 
     def for_torch(self, device: str) -> "Case":
         """The same case with tensors on `device`, strides kept."""
-        tensors = {name: torch.from_numpy(_copy(array)).to(device) for name, array in self.arrays.items()}
+        tensors = {
+            name: torch.from_numpy(copy_with_strides(array)).to(device) for name, array in self.arrays.items()
+        }
         return replace(self, arrays=tensors, dtype=getattr(torch, np.dtype(self.dtype).name), device=device)
 
     def in_higher_precision(self, dtype: Any) -> "Case":
@@ -62,8 +64,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Budget:
-    """
-    How many rounding units two right answers may lie apart, and why.
+    """How many rounding units two right answers may lie apart, and why.
 
     `units` is a number, or a function of the case where a sum of n terms makes more inevitable.
     On CUDA other reduction orders apply; where that changes the number, `cuda_units` says so.
@@ -92,8 +93,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Component:
-    """
-    One ingredient, standing twice.
+    """One ingredient, standing twice.
 
     Args:
         name: what the table and the command line call it
@@ -140,7 +140,7 @@ def gradients(
     return {f"grad.{name}": gradient for name, gradient in zip(inputs, found, strict=True)}
 
 
-def _copy(array: np.ndarray) -> np.ndarray:
+def copy_with_strides(array: np.ndarray) -> np.ndarray:
     """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous."""
     extent = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True))
     buffer = np.zeros(extent // array.itemsize + 1 if array.size else 0, array.dtype)

@@ -23,6 +23,7 @@ class SharedDraws(TorchDispatchMode):
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
+        self._shuffled: tuple[Any, int] | None = None
         self._answers: dict[Any, Callable] = {
             aten.normal_.default: self._normal_,
             aten.uniform_.default: self._uniform_,
@@ -49,7 +50,13 @@ class SharedDraws(TorchDispatchMode):
         mask = self._bernoulli_(torch.empty_like(x), 1 - p)
         return x * mask * (1 / (1 - p)), mask.bool()
 
-    def _randperm(self, n: int, **_: Any) -> torch.Tensor:
+    def _randperm(self, n: int, *, generator: Any = None, **_: Any) -> torch.Tensor:
+        # After the order of an epoch, RandomSampler asks its generator for a second permutation, to take
+        # the first num_samples % n = 0 entries of it. That one is nobody's draw.
+        if generator is not None and self._shuffled == (generator, n):
+            self._shuffled = None
+            return torch.arange(n)
+        self._shuffled = (generator, n)
         return torch.from_numpy(self.generator.randperm(n))
 
     @staticmethod

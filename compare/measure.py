@@ -1,5 +1,4 @@
-"""
-How far apart two arrays are, in rounding units.
+"""How far apart two arrays are, in rounding units.
 
     units = max |a − b| / (ε(dtype) · scale)
 
@@ -101,9 +100,9 @@ def distance_to_truth(result: np.ndarray, truth: np.ndarray, scale: Any = None) 
 
 def _in_units(distance: np.ndarray, dtype: np.dtype, scale: Any) -> np.ndarray:
     # Below the smallest normal number digits are lost one by one and kernels may flush to zero: an error
-    # of that size is one unit at most. A scale of zero demands equality.
+    # of that size is one unit at most.
     info = np.finfo(dtype)
-    floor = np.where(np.asarray(scale) == 0, 0, float(info.tiny) / float(info.eps))
+    floor = float(info.tiny) / float(info.eps)
     return np.where(distance == 0, 0, distance / (float(info.eps) * np.maximum(scale, floor)))
 
 

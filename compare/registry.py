@@ -31,8 +31,7 @@ def all_components() -> dict[str, Component]:
 
 
 def select(names: str | None) -> list[Component]:
-    """
-    The components that a comma-separated list names (a topic names all of its own); all for None.
+    """The components that a comma-separated list names (a topic names all of its own); all for None.
 
     Raises:
         ValueError: a name that is neither a component nor a topic.

@@ -1,5 +1,4 @@
-"""
-Every ingredient of a well-trained deep network in NumPy, with the backward pass derived by hand.
+"""Every ingredient of a well-trained deep network in NumPy, with the backward pass derived by hand.
 
 One topic a file. Functions are the mathematics (`..._forward` returns the result and a cache,
 `..._backward` takes the upstream gradient and that cache); small classes keep the state.

@@ -1,18 +1,18 @@
-"""
-Activation functions, element by element, each with its backward pass.
+"""Activation functions, element by element, each with its backward pass.
 
 All take `x` of any shape and return y of that shape and a cache; all raise TypeError for an array that
 is not floating, and ValueError for an upstream gradient of another shape.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from scratch.checks import check_floating, check_shape
+from scratch.checks import check_choice, check_floating, check_shape
 
 
 def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Y = x for x > 0, else 0
+    """y = x for x > 0, else 0
 
     NaN stays NaN and −0 stays −0, as in PyTorch.
 
@@ -24,8 +24,7 @@ def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def relu_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """
-    Dx = dy where y > 0, else 0
+    """dx = dy where y > 0, else 0
 
     At the kink, x = 0, any number from 0 to 1 is a subgradient; the choice here is PyTorch's: 0.
     """
@@ -35,8 +34,7 @@ def relu_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
 
 
 def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.ndarray, tuple]:
-    """
-    Y = x for x > 0, else a·x, with a = `negative_slope`
+    """y = x for x > 0, else a·x, with a = `negative_slope`
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.leaky_relu.html
     """
@@ -45,8 +43,7 @@ def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.
 
 
 def leaky_relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
-    """
-    Dx = dy where x > 0, else a·dy
+    """dx = dy where x > 0, else a·dy
 
     At the kink, x = 0, PyTorch takes the slope of the left side, a.
     """
@@ -56,8 +53,7 @@ def leaky_relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
 
 
 def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Y = tanh x
+    """y = tanh x
 
     https://docs.pytorch.org/docs/stable/generated/torch.tanh.html
     """
@@ -67,8 +63,7 @@ def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tanh_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """
-    Dx = dy·(1 − y²)
+    """dx = dy·(1 − y²)
 
     From tanh′ = 1 − tanh²: only the result is needed, not the input.
     """
@@ -78,8 +73,7 @@ def tanh_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
 
 
 def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Y = 1/(1 + e⁻ˣ)
+    """y = 1/(1 + e⁻ˣ)
 
     For x < 0 the equal form eˣ/(1 + eˣ) is used, so that the exponent is never positive and nothing
     overflows: sigmoid(±1000) is 1 and 0 without a warning.
@@ -93,8 +87,7 @@ def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sigmoid_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """
-    Dx = dy·y·(1 − y)
+    """dx = dy·y·(1 − y)
 
     From y = 1/(1 + e⁻ˣ): dy/dx = e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y).
     """
@@ -106,3 +99,34 @@ def sigmoid_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
 def _check_upstream(dy: np.ndarray, y: np.ndarray) -> None:
     check_floating(x=y, dy=dy)
     check_shape("dy", dy, y.shape)
+
+
+ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
+    "relu": (relu_forward, relu_backward),
+    "leaky_relu": (leaky_relu_forward, leaky_relu_backward),
+    "tanh": (tanh_forward, tanh_backward),
+    "sigmoid": (sigmoid_forward, sigmoid_backward),
+}
+
+
+class Activation:
+    """An activation function as a layer: it remembers the cache between forward and backward.
+
+    Raises:
+        ValueError: a name that is not in `ACTIVATIONS`.
+    """
+
+    def __init__(self, name: str) -> None:
+        check_choice("activation", name, tuple(ACTIVATIONS))
+        self._forward, self._backward = ACTIVATIONS[name]
+        self.parameters: dict[str, np.ndarray] = {}
+        self.gradients: dict[str, np.ndarray] = {}
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Apply the function and remember what `backward` needs."""
+        y, self.cache = self._forward(x)
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dx."""
+        return self._backward(dy, self.cache)

@@ -1,5 +1,4 @@
-"""
-The affine layer, y = x Wᵀ + b.
+"""The affine layer, y = x Wᵀ + b.
 
 A textbook that keeps examples in columns writes Z = W X + b; the weight is the same matrix.
 """
@@ -14,8 +13,7 @@ from scratch.random import Generator
 
 
 def linear_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> tuple[np.ndarray, tuple]:
-    """
-    Y = x Wᵀ + b
+    """y = x Wᵀ + b
 
     Args:
         x: (batch, in_features)
@@ -48,8 +46,7 @@ def linear_backward(
     out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
     input_gradient: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """
-    Dx = dy W,  dW = dyᵀ x,  db = Σ_batch dy
+    """dx = dy W,  dW = dyᵀ x,  db = Σ_batch dy
 
     From y_ni = Σ_j x_nj W_ij + b_i: ∂y_ni/∂x_nj = W_ij, ∂y_ni/∂W_ij = x_nj, ∂y_ni/∂b_i = 1.
 
@@ -70,14 +67,13 @@ def linear_backward(
     check_floating(x=x, dy=dy)
     check_shape("dy", dy, (x.shape[0], weight.shape[0]))
     dweight = np.matmul(dy.T, x, out=out[0])  # (out_features, in_features)
-    dbias = np.sum(dy, axis=0, out=out[1])  # (out_features,)
+    dbias = dy.sum(axis=0, out=out[1])  # (out_features,)
     dx = np.matmul(dy, weight) if input_gradient else None  # (batch, in_features)
     return dx, dweight, dbias
 
 
 class Linear:
-    """
-    An affine layer that keeps its weight, its bias and their gradients.
+    """An affine layer that keeps its weight, its bias and their gradients.
 
     It starts as `torch.nn.Linear` does: weight and bias uniform on ±1/√in_features, the weight drawn
     first. (A network then initialises the weight by the method that it was asked for.)
@@ -106,11 +102,11 @@ class Linear:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Apply the layer and remember what `backward` needs."""
-        y, self._cache = linear_forward(x, self.parameters["weight"], self.parameters.get("bias"))
+        y, self.cache = linear_forward(x, self.parameters["weight"], self.parameters.get("bias"))
         return y
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
         """Fill `gradients` and return dx."""
         out = (self.gradients["weight"], self.gradients.get("bias"))
-        dx, _, _ = linear_backward(dy, self._cache, out=out, input_gradient=input_gradient)
+        dx, _, _ = linear_backward(dy, self.cache, out=out, input_gradient=input_gradient)
         return dx

@@ -1,5 +1,4 @@
-"""
-Where random numbers come from: a generator object that is passed in, never global state.
+"""Where random numbers come from: a generator object that is passed in, never global state.
 
 Every function of this package that needs chance asks one of these four of the generator it is given.
 Any object that has them will do.
@@ -31,8 +30,7 @@ class Generator(Protocol):
 
 
 class NumpyGenerator:
-    """
-    NumPy's own stream (PCG64) behind the four methods of `Generator`.
+    """NumPy's own stream (PCG64) behind the four methods of `Generator`.
 
     Standard draws are made in float64, rounded to `dtype`, then scaled in `dtype`.
 
@@ -54,14 +52,14 @@ class NumpyGenerator:
     def uniform(
         self, size: tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
-        """Low + (high − low)·u with u from [0, 1)."""
+        """low + (high − low)·u with u from [0, 1)."""
         u = self._generator.random(size).astype(dtype)
         return u * (high - low) + low
 
     def normal(
         self, size: tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
-        """Mean + std·z with z from N(0, 1)."""
+        """mean + std·z with z from N(0, 1)."""
         z = self._generator.standard_normal(size).astype(dtype)
         return z * std + mean
 

@@ -32,11 +32,12 @@ def check_floating(**arrays: torch.Tensor | None) -> None:
 def check_shape(name: str, array: torch.Tensor, expected: Sequence[int | None]) -> None:
     """Raise ValueError unless `array` has the expected shape; None stands for any length."""
     shape = array.shape
-    if len(shape) != len(expected) or any(
-        want is not None and want != have for want, have in zip(expected, shape, strict=True)
-    ):
-        wanted = ", ".join("any" if length is None else str(length) for length in expected)
-        raise ValueError(f"{name}: expected shape ({wanted}), got {tuple(shape)}")
+    fits = len(shape) == len(expected)
+    for length, wanted in zip(shape, expected):  # noqa: B905  (in every step of a network: kept fast)
+        fits = fits and (wanted is None or length == wanted)
+    if not fits:
+        wished = str(tuple("any" if length is None else length for length in expected)).replace("'", "")
+        raise ValueError(f"{name}: expected shape {wished}, got {tuple(shape)}")
 
 
 def check_probability(name: str, value: float) -> None:

@@ -8,8 +8,7 @@ from torch_ref.checks import check_floating, check_shape
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """
-    Y = x Wᵀ + b
+    """y = x Wᵀ + b
 
     Args:
         x: (batch, in_features)

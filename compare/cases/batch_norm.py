@@ -1,0 +1,386 @@
+"""Batch normalisation: two training batches, then evaluation, with both backward passes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.inputs import SIZES, fortran, normal, strided
+from scratch.batch_norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference_forward,
+    update_running_statistics,
+)
+from torch_ref import batch_norm as reference
+
+
+def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Spreads down to where ε matters, γ ≠ 1, β ≠ 0, running statistics ≠ 0 and 1, upstream never ones
+
+    Under a sum of the outputs, or an upstream of ones, dx is zero whatever the backward pass computes.
+    """
+
+    def case(name: str, batch: int, features: int, spread: Any = 1, mean: Any = 0, **options: Any) -> Case:
+        arrays = {name: normal(rng, (batch, features), dtype) for name in ("x", "next_x", "dy")}
+        for name_of_x in ("x", "next_x"):
+            arrays[name_of_x] = (arrays[name_of_x] * spread + mean).astype(dtype)
+        if options.get("affine", True):
+            arrays |= {name_of: normal(rng, (features,), dtype) for name_of in ("gamma", "beta")}
+        arrays["running_mean"] = normal(rng, (features,), dtype)
+        arrays["running_var"] = np.exp(normal(rng, (features,), dtype))
+        return Case(name, arrays, options, dtype=dtype)
+
+    probe = np.array([1, 1e-1, 3e-3, 1e-4])
+    yield case("four spreads", 4, 4, probe)
+    for name, size in SIZES.items():
+        yield case(name, *size)
+    yield case("large, mean 3", 512, 64, mean=3)
+    yield case("two rows", 2, 9, np.logspace(-6, 2, 9))
+    yield case("mean is 1000 spreads", 32, 4, probe, 1e3 * probe)
+    yield case("many rows, mean is 1000 spreads", 512, 4, probe, 1e3 * probe)
+    yield case("extreme", 13, 4, [1e3, 1e-12, 1e-3, 1e6])
+    for eps in (1e-3, 1e-8, 1.0):
+        yield case(f"eps {eps}", 7, 4, probe, eps=eps)
+    for momentum in (0.0, 0.01, 0.9, 1.0, None):
+        yield case(f"momentum {momentum}", 5, 4, probe, momentum=momentum)
+    yield case("plain average, third batch", 5, 4, probe, momentum=None, num_batches_tracked=2)
+    yield case("not affine", 7, 4, probe, affine=False)
+
+    constant = case("constant and zero", 6, 3)
+    constant["x"][...] = [3.7, 0.0, -0.0]
+    constant["gamma"][1] = 0
+    yield constant
+    for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
+        arrays = case(name, 13, 7).arrays
+        yield Case(name, {key: layout(value) for key, value in arrays.items()}, dtype=dtype)
+    broken = case("nan and infinity", 6, 5)
+    broken["x"][0, 0], broken["x"][1, 1], broken["x"][2, 2] = np.nan, np.inf, -np.inf
+    broken["dy"][3, 3], broken["dy"][4, 2] = np.inf, np.nan
+    yield Case(broken.name, broken.arrays, dtype=dtype, finite=False)
+
+
+def run_scratch(case: Case, f: Any) -> Results:
+    """Forward and backward by hand, the state passed along by hand too."""
+    gamma, beta = case.arrays.get("gamma"), case.arrays.get("beta")
+    eps, momentum = _given(case, "eps"), _given(case, "momentum")
+    state = {
+        "running_mean": case["running_mean"].copy(),
+        "running_var": case["running_var"].copy(),
+        "num_batches_tracked": np.array(case.options.get("num_batches_tracked", 0), np.int64),
+    }
+    y, cache, statistics = f.batch_norm_forward(case["x"], gamma, beta, **eps)
+    results = {"output": y, **_named(f.batch_norm_backward(case["dy"], cache), gamma, "grad")}
+    f.update_running_statistics(*state.values(), *statistics, len(y), **momentum)
+    results |= {f"first.{name}": value.copy() for name, value in state.items()}
+
+    next_y, _, statistics = f.batch_norm_forward(case["next_x"], gamma, beta, **eps)
+    f.update_running_statistics(*state.values(), *statistics, len(y), **momentum)
+    results["next.output"] = next_y
+
+    y, cache = f.batch_norm_inference_forward(
+        case["x"], gamma, beta, state["running_mean"], state["running_var"], **eps
+    )
+    dx_and_more = f.batch_norm_inference_backward(case["dy"], cache)
+    results |= {"evaluation.output": y, **_named(dx_and_more, gamma, "evaluation.grad")}
+    return results | {f"state.{name}": value for name, value in state.items()}
+
+
+def run_torch(case: Case) -> Results:
+    """nn.BatchNorm1d and autograd."""
+    options = {name: value for name, value in case.options.items() if name != "num_batches_tracked"}
+    x, next_x, dy = case["x"].requires_grad_(), case["next_x"], case["dy"]
+    layer = reference.BatchNorm1d(x.shape[1], **options, dtype=case.dtype, device=case.device)
+    layer.load_state_dict(
+        {
+            "running_mean": case["running_mean"],
+            "running_var": case["running_var"],
+            "num_batches_tracked": torch.tensor(case.options.get("num_batches_tracked", 0)),
+        }
+        | ({"weight": case["gamma"], "bias": case["beta"]} if layer.affine else {})
+    )
+    inputs = {"x": x} | ({"gamma": layer.weight, "beta": layer.bias} if layer.affine else {})
+
+    y = layer(x)
+    results = {"output": y, **gradients(y, dy, **inputs)}
+    results |= {f"first.{name}": value.clone() for name, value in layer.named_buffers()}
+    results["next.output"] = layer(next_x)
+    y = layer.eval()(x)
+    found = gradients(y, dy, **inputs)
+    results |= {"evaluation.output": y} | {f"evaluation.{name}": value for name, value in found.items()}
+    return results | {f"state.{name}": value for name, value in layer.named_buffers()}
+
+
+def _given(case: Case, option: str) -> dict[str, Any]:
+    """The option if the case has it, so that the defaults are compared too."""
+    return {option: case.options[option]} if option in case.options else {}
+
+
+def _named(found: tuple, gamma: Any, prefix: str) -> Results:
+    names = ("x", "gamma", "beta") if gamma is not None else ("x",)
+    return {f"{prefix}.{name}": gradient for name, gradient in zip(names, found, strict=False)}
+
+
+def magnitude(case: Case) -> dict[str, Any]:
+    """How far one rounding unit u of the mean reaches, feature by feature
+
+    The mean adds numbers of size q = √(mean x²) = √(μ² + σ²), so it is known to u·q, and q/σ may be 1000.
+    With s = √(σ² + ε) and r = q/s the rounding units are, in u:
+
+    - σ²: σ² + u·q², since an error δ of the mean adds δ² to Σ(x − μ)²/m. Therefore s and all that is
+      divided by it have, beside their own, the relative error w = 1 + u·r².
+    - x̂ = (x − μ)/s: |x̂| + r. PyTorch's x·(γ/s) + (β − μ·γ/s) cancels in the same way.
+    - y = γ·x̂ + β: |γ|·(|x̂| + r)·w + |β|.
+    - dγ = Σ dy·x̂: √Σ(dy·(|x̂| + r))²·w, and dβ = Σ dy: √Σdy², as partial sums of random signs grow.
+    - dx = γ/s·(dy − mean(dy) − x̂·mean(dy·x̂)), a difference that two rows cancel to nearly nothing. With
+      B = mean|dy| and A = mean|dy·x̂|: in the last term x̂ is uncertain by |x̂| + r and the mean by
+      A + r·B, so |γ|/s·(|dy| + B + (|x̂| + r)·A + |x̂|·r·B)·w.
+    - The running statistics are sums of (1 − momentum)·old and momentum·new: q for the mean; for the
+      variance as above, times m/(m − 1). In evaluation x − running_mean cancels: (|x| + |running_mean|)/s
+      takes the place of |x̂|, and the rest is as in training without the mean's dependence on x.
+    """
+    u = float(np.finfo(case.dtype).eps)
+    eps, momentum = case.options.get("eps", 1e-5), case.options.get("momentum", 0.1)
+    tracked = case.options.get("num_batches_tracked", 0)
+    arrays = {name: _finite(array) for name, array in case.arrays.items()}
+    x, dy, mean, var = (arrays[name] for name in ("x", "dy", "running_mean", "running_var"))
+    gamma, beta = np.abs(arrays.get("gamma", np.ones(1))), np.abs(arrays.get("beta", np.zeros(1)))
+    scales: dict[str, Any] = {}
+    mean_scale, var_scale = np.abs(mean), var
+    for pass_, batch in (("first", x), ("next", arrays["next_x"])):
+        mu, sigma2, m = batch.mean(axis=0), batch.var(axis=0), len(batch)
+        q2, s = mu**2 + sigma2, np.sqrt(sigma2 + eps)
+        x_hat, r, w = np.abs(batch - mu) / s, np.sqrt(q2) / s, 1 + u * q2 / s**2
+        tracked += 1
+        new = 1 / tracked if momentum is None else momentum
+        mean, mean_scale = (1 - new) * mean + new * mu, (1 - new) * mean_scale + new * np.sqrt(q2)
+        unbiased, unbiased_scale = sigma2 * m / (m - 1), (sigma2 + u * q2) * m / (m - 1)
+        var, var_scale = (1 - new) * var + new * unbiased, (1 - new) * var_scale + new * unbiased_scale
+        output = gamma * (x_hat + r) * w + beta
+        if pass_ == "next":
+            scales |= {
+                "next.output": output,
+                "state.running_mean": mean_scale,
+                "state.running_var": var_scale,
+            }
+            continue
+        a, b = np.abs(dy * x_hat).mean(axis=0), np.abs(dy).mean(axis=0)
+        scales |= {
+            "output": output,
+            "grad.x": gamma / s * (np.abs(dy) + b + (x_hat + r) * a + x_hat * r * b) * w,
+            "grad.gamma": _root_of_squares(dy * (x_hat + r)) * w,
+            "grad.beta": _root_of_squares(dy),
+            "first.running_mean": mean_scale,
+            "first.running_var": var_scale,
+        }
+    s = np.sqrt(var + eps)
+    x_hat = (np.abs(x) + mean_scale) / s
+    return scales | {
+        "evaluation.output": gamma * x_hat + beta,
+        "evaluation.grad.x": gamma / s * np.abs(dy),
+        "evaluation.grad.gamma": _root_of_squares(dy * x_hat),
+        "evaluation.grad.beta": _root_of_squares(dy),
+    }
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(array), array, 0).astype(np.float64)
+
+
+def _root_of_squares(array: np.ndarray) -> np.ndarray:
+    return np.sqrt((array**2).sum(axis=0))
+
+
+def _forward(mean: Any, std: Any) -> dict[str, Any]:
+    """A training pass with another mean, or another spread (both of x, ε and the axis-0 statistics)."""
+
+    def batch_norm_forward(x: np.ndarray, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple:
+        mu = mean(x)
+        s = std(x, eps)
+        x_hat = (x - mu) / s
+        y = x_hat if gamma is None else gamma * x_hat + beta
+        return y, (x_hat, s, gamma), (x.mean(axis=0), x.var(axis=0))
+
+    return {"batch_norm_forward": batch_norm_forward}
+
+
+def _backward(change: Any) -> dict[str, Any]:
+    """A backward pass whose dx is what `change` makes of dy, x̂, s and γ."""
+
+    def batch_norm_backward(dy: np.ndarray, cache: tuple) -> tuple:
+        x_hat, s, gamma = cache
+        g = 1 if gamma is None else gamma
+        dx = change(dy, x_hat, s, g)
+        return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+    return {"batch_norm_backward": batch_norm_backward}
+
+
+def _update(change: Any) -> dict[str, Any]:
+    """Running statistics from other variances or momenta: `change` gives (old weight, variance)."""
+
+    def update_running_statistics(
+        running_mean: np.ndarray,
+        running_var: np.ndarray,
+        num_batches_tracked: np.ndarray,
+        mean: np.ndarray,
+        variance: np.ndarray,
+        batch_size: int,
+        momentum: float | None = 0.1,
+    ) -> None:
+        num_batches_tracked += 1
+        new = running_mean.dtype.type(1) / int(num_batches_tracked) if momentum is None else momentum
+        old, variance = change(1 - new, variance, batch_size)
+        running_mean[...] = old * running_mean + (1 - old) * mean
+        running_var[...] = old * running_var + (1 - old) * variance
+
+    return {"update_running_statistics": update_running_statistics}
+
+
+def _unbiased(variance: np.ndarray, m: int) -> np.ndarray:
+    return variance * m / (m - 1)
+
+
+def _evaluation_with_the_batch(
+    x: np.ndarray, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5
+) -> tuple:
+    y, cache, _ = batch_norm_forward(x, gamma, beta, eps)
+    return y, cache
+
+
+def _evaluation_that_updates(
+    x: np.ndarray, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5
+) -> tuple:
+    y, cache = batch_norm_inference_forward(x, gamma, beta, mean, var, eps)
+    update_running_statistics(mean, var, np.array(0), x.mean(axis=0), x.var(axis=0), len(x))
+    return y, cache
+
+
+def _gamma_gradient_with_x(dy: np.ndarray, cache: tuple) -> tuple:
+    dx, _, dbeta = batch_norm_backward(dy, cache)
+    x_hat, s, _ = cache
+    return dx, (dy * (x_hat * s)).sum(axis=0), dbeta
+
+
+MISTAKES = (
+    Mistake(
+        "biased running variance",
+        "The running variance takes σ², divided by m, as in Keras, d2l.ai and CS231n; PyTorch's divides by "
+        "m − 1.",
+        _update(lambda old, variance, m: (old, variance)),
+    ),
+    Mistake(
+        "momentum the other way round",
+        "running ← momentum·running + (1 − momentum)·batch, as the paper, Keras and d2l.ai have it: "
+        "PyTorch's momentum is the weight of the new value.",
+        _update(lambda old, variance, m: (1 - old, _unbiased(variance, m))),
+    ),
+    Mistake(
+        "running statistics replaced",
+        "Only the newest batch is remembered: running ← batch.",
+        _update(lambda old, variance, m: (0, _unbiased(variance, m))),
+    ),
+    Mistake(
+        "unbiased variance in the normalisation",
+        "The batch is normalised with the variance divided by m − 1, not by m.",
+        _forward(lambda x: x.mean(axis=0), lambda x, eps: (_unbiased(x.var(axis=0), len(x)) + eps) ** 0.5),
+    ),
+    Mistake(
+        "ε outside the root",
+        "√σ² + ε instead of √(σ² + ε): tells only where the spread is small.",
+        _forward(lambda x: x.mean(axis=0), lambda x, eps: x.std(axis=0) + eps),
+    ),
+    Mistake(
+        "variance as a difference",
+        "mean(x²) − μ² is σ² on paper; where the mean is far larger than the spread, no digit of it is left.",
+        _forward(
+            lambda x: x.mean(axis=0),
+            lambda x, eps: (np.abs((x * x).mean(axis=0) - x.mean(axis=0) ** 2) + eps) ** 0.5,
+        ),
+    ),
+    Mistake(
+        "divided by the variance",
+        "(x − μ)/(σ² + ε): the root is forgotten.",
+        _forward(lambda x: x.mean(axis=0), lambda x, eps: x.var(axis=0) + eps),
+    ),
+    Mistake(
+        "statistics of each row",
+        "Mean and variance over the features of an example: that is layer normalisation.",
+        _forward(
+            lambda x: x.mean(axis=1, keepdims=True),
+            lambda x, eps: (x.var(axis=1, keepdims=True) + eps) ** 0.5,
+        ),
+    ),
+    Mistake(
+        "running statistics in training",
+        "The batch is normalised with the running statistics: before the first update, with 0 and 1.",
+        _forward(lambda x: x.dtype.type(0), lambda x, eps: np.full(x.shape[1], (1 + eps) ** 0.5, x.dtype)),
+    ),
+    Mistake(
+        "batch statistics in evaluation",
+        "The result for an example depends on which others are predicted along with it.",
+        {"batch_norm_inference_forward": _evaluation_with_the_batch},
+    ),
+    Mistake(
+        "running statistics updated in evaluation",
+        "Predicting changes the model: the test set leaks into the running statistics.",
+        {"batch_norm_inference_forward": _evaluation_that_updates},
+    ),
+    Mistake(
+        "training gradient in evaluation",
+        "In evaluation mean and variance are constants; the terms that pass through them do not exist.",
+        {"batch_norm_inference_backward": batch_norm_backward},
+    ),
+    Mistake(
+        "statistics taken as constants",
+        "dx = dy·γ/s, as if μ and σ² did not depend on x.",
+        _backward(lambda dy, x_hat, s, gamma: dy * (gamma / s)),
+    ),
+    Mistake(
+        "gradient through the mean forgotten",
+        "The term −mean(dy) of dx is missing.",
+        _backward(lambda dy, x_hat, s, gamma: (dy - x_hat * (dy * x_hat).mean(axis=0)) * (gamma / s)),
+    ),
+    Mistake(
+        "gradient through the variance forgotten",
+        "The term −x̂·mean(dy·x̂) of dx is missing.",
+        _backward(lambda dy, x_hat, s, gamma: (dy - dy.mean(axis=0)) * (gamma / s)),
+    ),
+    Mistake(
+        "γ forgotten in dx",
+        "dx is that of x̂: unseen as long as γ is 1.",
+        _backward(lambda dy, x_hat, s, gamma: (dy - dy.mean(axis=0) - x_hat * (dy * x_hat).mean(axis=0)) / s),
+    ),
+    Mistake(
+        "γ's gradient with x",
+        "dγ = Σ dy·(x − μ) instead of Σ dy·x̂: unseen as long as the spread is 1.",
+        {"batch_norm_backward": _gamma_gradient_with_x},
+    ),
+)
+
+COMPONENTS = (
+    Component(
+        name="batch_norm",
+        topic="batch_norm",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",
+        functions=(
+            "batch_norm_forward",
+            "batch_norm_backward",
+            "update_running_statistics",
+            "batch_norm_inference_forward",
+            "batch_norm_inference_backward",
+        ),
+        reference=("BatchNorm1d",),
+        cases=cases,
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        magnitude=magnitude,
+        budget=Budget(
+            lambda case: max(32, 2 * len(case["x"]) ** 0.5),
+            "sums over a batch of m in another order: max(32, 2√m) units of the magnitude of their terms",
+        ),
+        mistakes=MISTAKES,
+    ),
+)

@@ -1,0 +1,193 @@
+"""The whole network: initialise → forward → cost → backward → update, and a prediction."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import scratch.network
+from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.draws import SharedDraws
+from compare.inputs import fortran, normal, strided
+from scratch.optimizers import SGD
+from scratch.random import NumpyGenerator
+from torch_ref import network as reference
+from torch_ref import optimizers as torch_optimizers
+
+LEARNING_RATE = 0.1
+BATCH_SIZES = {"smallest": 2, "large": 64}
+
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "typical": {"widths": (20, 13, 7, 4)},
+    "everything": {"widths": (20, 13, 7, 4), "batch_norm": True, "dropout": 0.3, "l2": 0.7},
+    "smallest": {"widths": (1, 1), "loss": "mse_loss"},
+    "no hidden layer": {"widths": (7, 3), "l2": 0.1},
+    "one logit": {"widths": (13, 7, 1), "loss": "binary_cross_entropy_with_logits", "batch_norm": True},
+    "regression": {"widths": (13, 7, 2), "loss": "mse_loss", "activation": "tanh"},
+    "leaky_relu": {"widths": (13, 7, 3), "activation": "leaky_relu", "init": "kaiming_uniform"},
+    "sigmoid": {"widths": (13, 7, 3), "activation": "sigmoid", "init": "xavier_normal"},
+    "tanh": {"widths": (13, 7, 3), "activation": "tanh", "init": "xavier_uniform"},
+    "default init": {"widths": (13, 7, 3), "init": "default"},
+    "large random": {"widths": (13, 7, 3), "init": "large_random"},
+    "zeros": {"widths": (13, 7, 3), "init": "zeros"},
+    "deep": {"widths": (8,) * 9, "activation": "tanh", "batch_norm": True},
+    "large": {"widths": (512, 1024, 129, 10), "activation": "tanh", "l2": 0.5},
+}
+
+
+def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Weights as drawn by the initialiser; biases, γ, β and running statistics away from 0 and 1."""
+    for name, options in DESCRIPTIONS.items():
+        yield _case(rng, dtype, name, options)
+    for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
+        case = _case(rng, dtype, name, DESCRIPTIONS["typical"])
+        yield Case(name, {**case.arrays, "x": layout(case["x"])}, case.options, case.seed, dtype)
+
+
+def _case(rng: np.random.Generator, dtype: Any, name: str, options: dict[str, Any]) -> Case:
+    seed = int(rng.integers(2**31))
+    state = scratch.network.Network(generator=NumpyGenerator(seed), dtype=dtype, **options).state_dict()
+    for array in state.values():
+        if array.ndim == 1 and options.get("init") != "zeros":
+            array[...] += rng.uniform(0.1, 0.5, array.shape).astype(dtype)
+    batch, widths = BATCH_SIZES.get(name, 13), options["widths"]
+    arrays = {"x": normal(rng, (batch, widths[0]), dtype)}
+    if "loss" not in options:
+        arrays["targets"] = rng.integers(0, widths[-1], batch)
+    elif options["loss"] == "mse_loss":
+        arrays["targets"] = normal(rng, (batch, widths[-1]), dtype)
+    else:
+        arrays["targets"] = rng.integers(0, 2, (batch, 1)).astype(dtype)
+    return Case(name, {**arrays, **{f"state.{k}": v for k, v in state.items()}}, options, seed, dtype)
+
+
+def _state(case: Case) -> dict[str, Any]:
+    return {
+        name.removeprefix("state."): value for name, value in case.arrays.items() if name.startswith("state.")
+    }
+
+
+def run_scratch(case: Case, f: Any) -> Results:
+    """One step of gradient descent by hand, and a prediction after it."""
+    network = f.Network(generator=case.generator(), dtype=case.dtype, **case.options)
+    results = {f"initial.{name}": array.copy() for name, array in network.state_dict().items()}
+    network.load_state_dict(_state(case))
+    results["logits"] = network.forward(case["x"])
+    results["cost"] = np.asarray(network.cost(results["logits"], case["targets"]), case.dtype)
+    results["grad.x"] = network.backward(input_gradient=True)
+    results |= {f"grad.{name}": array for name, array in network.named(network.flat_gradients).items()}
+    SGD(network.parameters(), lr=LEARNING_RATE).step(network.gradients())
+    results |= {f"updated.{name}": array for name, array in network.state_dict().items()}
+    results["evaluation logits"] = network.eval().forward(case["x"])
+    results["classes"] = network.predict(case["x"])
+    return results
+
+
+def run_torch(case: Case) -> Results:
+    """The same with autograd and torch.optim."""
+    with SharedDraws(case.generator()):
+        network = reference.Network(dtype=case.dtype, device=case.device, **case.options)
+        results = {f"initial.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
+        network.load_state_dict(_state(case))
+        optimizer = torch_optimizers.SGD(network.parameters(), lr=LEARNING_RATE)
+        x = case["x"].requires_grad_()
+        results["logits"] = network(x)
+        results["cost"] = network.cost(results["logits"], case["targets"])
+        parameters = dict(network.named_parameters())
+        results |= gradients(results["cost"], x=x, **parameters)
+    for name, parameter in parameters.items():
+        parameter.grad = results[f"grad.{name}"]
+    optimizer.step()
+    results |= {f"updated.{name}": tensor for name, tensor in network.state_dict().items()}
+    results["evaluation logits"] = network.eval()(x)
+    results["classes"] = network.predict(x)
+    return results
+
+
+class PenaltyOnEverything(scratch.network.Network):
+    """Weight decay that also pulls on biases, γ and β."""
+
+    def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
+        dx = super().backward(input_gradient=input_gradient)
+        for name, gradient in self.named(self.flat_gradients).items():
+            if gradient.ndim == 1:
+                gradient += self.l2 / self._batch * self.named(self.flat_parameters)[name]
+        return dx
+
+
+class PenaltyWithoutGradient(scratch.network.Network):
+    """The cost has the penalty, its gradient does not."""
+
+    def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
+        l2, self.l2 = self.l2, 0.0
+        dx = super().backward(input_gradient=input_gradient)
+        self.l2 = l2
+        return dx
+
+
+class NeverInEvaluation(scratch.network.Network):
+    """Predictions with batch statistics and dropout."""
+
+    def eval(self) -> scratch.network.Network:
+        return self
+
+
+class GradientsPileUp(scratch.network.Network):
+    """Each backward pass adds to what the last one left: here, the gradient of the pass counted twice."""
+
+    def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
+        dx = super().backward(input_gradient=input_gradient)
+        self.flat_gradients *= 2
+        return dx
+
+
+class ActivatedOutput(scratch.network.Network):
+    """The output layer has an activation too, so that the loss no longer sees logits."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return np.tanh(super().forward(x))
+
+
+COMPONENTS = (
+    Component(
+        name="network",
+        topic="network",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.Sequential.html",
+        functions=("Network",),
+        reference=("Network",),
+        cases=cases,
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=Budget(
+            lambda case: max(32, 8 * (len(case.options["widths"]) - 1)),
+            "each layer passes on what it was given and adds a few units of its own: 8 a layer, at least 32",
+        ),
+        mistakes=(
+            Mistake(
+                "penalty on everything",
+                "L2 is for the weights of the linear layers; here biases, γ and β decay as well.",
+                {"Network": PenaltyOnEverything},
+            ),
+            Mistake(
+                "penalty without its gradient",
+                "The cost contains (λ/2m)‖W‖², the gradients lack (λ/m)·W: nothing is regularised.",
+                {"Network": PenaltyWithoutGradient},
+            ),
+            Mistake(
+                "never in evaluation mode",
+                "Predictions with batch statistics and dropout: they change with the rest of the batch.",
+                {"Network": NeverInEvaluation},
+            ),
+            Mistake(
+                "gradients pile up",
+                "The gradients of an earlier backward pass are not cleared, as without zero_grad().",
+                {"Network": GradientsPileUp},
+            ),
+            Mistake(
+                "activated output",
+                "An activation after the last layer: the loss wants logits and applies its own sigmoid.",
+                {"Network": ActivatedOutput},
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,899 @@
+"""Gradient descent, momentum, Nesterov, RMSProp, Adam, AdamW: every buffer and every update, step by step."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from compare.component import Budget, Case, Component, Mistake, Results, copy_with_strides
+from compare.inputs import SPECIAL, fortran, strided, subnormals
+from scratch import optimizers as scratch
+from scratch.optimizers import _accumulate, _average
+from torch_ref import optimizers as reference
+
+SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {  # name of a case → the shapes of its parameters
+    "typical": ((13, 7), (7,), ()),
+    "smallest": ((1,),),
+    "odd": ((7, 129), (13,)),
+}
+LARGE: dict[str, tuple[tuple[int, ...], ...]] = {"block edges": ((32767,), (32769,)), "large": ((512, 1024),)}
+RATES = (0.01, 0.01, 0.002, 0.002, 0.05)  # changed in between: lr inside or outside the velocity shows
+STARTS = (0.0, 1e-3, 1.0)  # scales of the parameters: 0 shows the first update to its last digit
+GRADIENTS = (1.0, 1e-4, 1e-7, 1e-8)  # scales of the gradients: the small ones show every place of ε
+
+
+def problem(rng: np.random.Generator, dtype: Any, shapes: Any, steps: int = len(RATES)) -> dict[str, Any]:
+    """Parameters and a new gradient for every step.
+
+    The scale of the gradient stays the same in half of the elements, and changes at every step in the other
+    half, so that second moments shrink as well as grow.
+    """
+    arrays: dict[str, Any] = {}
+    for i, shape in enumerate(shapes):
+        scales = rng.choice(GRADIENTS, (steps, *shape))
+        scales = np.where(rng.random(shape) < 0.5, scales[0], scales)
+        arrays[f"param.{i}"] = np.asarray(rng.standard_normal(shape) * rng.choice(STARTS, shape), dtype)
+        arrays[f"grads.{i}"] = (rng.standard_normal(scales.shape) * scales).astype(dtype)
+    return arrays
+
+
+def cases(
+    rng: np.random.Generator, dtype: Any, optimizer: str, variants: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Case]:
+    """Every size, layout and special value with the first variant; every variant at the typical size."""
+    first = next(iter(variants.values()))
+
+    def case(name: str, arrays: Mapping[str, Any], variant: Mapping[str, Any] = first, **kwargs: Any) -> Case:
+        options = {"optimizer": optimizer, "rates": RATES, **variant}
+        return Case(name, arrays, options, dtype=dtype, **kwargs)
+
+    for name, shapes in SHAPES.items():
+        yield case(name, problem(rng, dtype, shapes))
+    for name, shapes in LARGE.items():
+        yield case(name, problem(rng, dtype, shapes, 2), {**first, "rates": RATES[1:3]})
+    for name, variant in variants.items():
+        yield case(name, problem(rng, dtype, SHAPES["typical"]), variant)
+        broken = problem(rng, dtype, ((5,), (5, 3)))
+        broken["grads.0"][0] = broken["grads.1"][2, :, 0] = SPECIAL
+        yield case(f"{name}: nan and infinity", broken, variant, finite=False)
+    for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
+        arrays = problem(rng, dtype, ((13, 7), (7, 3)))
+        # One gradient is laid out as its parameter is, the other as NumPy lays out by default.
+        yield case(name, {key: value if key == "grads.1" else layout(value) for key, value in arrays.items()})
+    zeros = problem(rng, dtype, ((8,),))
+    zeros["param.0"][...] = [0.0, -0.0, 1.0, -1.0] * 2
+    zeros["grads.0"][...] = [0.0, 0.0, 0.0, 0.0, -0.0, -0.0, -0.0, -0.0]
+    yield case("zeros", zeros)
+    # Not at parameters of 0: PyTorch rounds θ − lr·g once (a fused multiply-add), so that there an lr·g
+    # below the smallest number leaves −0, where two roundings leave +0.
+    tiny = problem(rng, dtype, ((6,),))
+    tiny["param.0"][...] = [1.0, -1.0, 1e-3, -1e-3, 1e-30, -1e-30]
+    tiny["grads.0"][...] = subnormals(dtype) * 2
+    yield case("subnormal", tiny)
+    huge = problem(rng, dtype, ((4,),))
+    huge["grads.0"] *= dtype(np.finfo(dtype).max ** 0.5)
+    yield case("square near overflow", huge, finite=False)
+
+
+def momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The textbook's form, then PyTorch's."""
+    textbook = {"beta 0.9": {"beta": 0.9}, "beta 0.5": {"beta": 0.5}}
+    yield from cases(rng, dtype, "Momentum", textbook)
+    pytorch = {
+        "momentum": {"momentum": 0.9},
+        "dampening": {"momentum": 0.9, "dampening": 0.5},
+        "dampening as large as momentum": {"momentum": 0.9, "dampening": 0.9},
+        "weight decay": {"momentum": 0.5, "dampening": 0.1, "weight_decay": 0.1},
+    }
+    for case in cases(rng, dtype, "SGD", pytorch):
+        yield replace(case, name=f"PyTorch: {case.name}")
+
+
+ADAM_VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "betas 0.5 and 0.9": {"betas": (0.5, 0.9)},
+    "betas 0": {"betas": (0.0, 0.0)},
+    "large eps": {"eps": 1e-3},
+    "eps 0": {"eps": 0.0},
+    "weight decay": {"weight_decay": 0.1},
+    "amsgrad": {"betas": (0.9, 0.5), "amsgrad": True},
+    "all": {"betas": (0.5, 0.9), "eps": 1e-6, "weight_decay": 0.1, "amsgrad": True},
+}
+
+
+def adam_cases(
+    rng: np.random.Generator, dtype: Any, optimizer: str = "Adam", variants: Any = ADAM_VARIANTS
+) -> Iterator[Case]:
+    """Adam and AMSGrad."""
+    for case in cases(rng, dtype, optimizer, variants):
+        arrays = case.arrays
+        if case.options.get("betas") == (0.0, 0.0):
+            # No −0: for it `torch.lerp` at weight 1 gives −0 in whole vectors where it gives +0 in the
+            # elements left over, and the other way round.
+            arrays = {name: np.where(array == 0, 0, array) for name, array in arrays.items()}
+        yield replace(case, arrays=arrays)
+
+
+def adamw_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The same; here the plain variant has a decay of 0.01."""
+    yield from adam_cases(rng, dtype, "AdamW", {**ADAM_VARIANTS, "no decay": {"weight_decay": 0.0}})
+
+
+def run_scratch(case: Case, f: Any) -> Results:
+    """The class of scratch, with the rule that `f` holds."""
+    options = dict(case.options)
+    optimizer_class, rates = getattr(scratch, options.pop("optimizer")), options.pop("rates")
+    params, grads = _params_and_grads({name: copy_with_strides(array) for name, array in case.arrays.items()})
+    optimizer = optimizer_class(params, rates[0], **options)
+    optimizer.rule = getattr(f, optimizer.rule.__name__)
+    results: Results = {}
+    for t, rate in enumerate(rates):
+        optimizer.lr = rate
+        before = [param.copy() for param in params]
+        optimizer.step([grad[t, ...] for grad in grads])
+        for i, param in enumerate(params):
+            buffers = {name: arrays[i] for name, arrays in optimizer.state.items()}
+            _record(results, t, i, {**buffers, "update": param - before[i], "param": param}, np.copy)
+    return results
+
+
+def run_torch(case: Case) -> Results:
+    """The class of torch.optim."""
+    options = dict(case.options)
+    optimizer_class, rates = getattr(reference, options.pop("optimizer")), options.pop("rates")
+    params, grads = _params_and_grads(case.arrays)
+    optimizer = optimizer_class(params, rates[0], **options)
+    results: Results = {}
+    for t, rate in enumerate(rates):
+        optimizer.param_groups[0]["lr"] = rate
+        before = [param.clone() for param in params]
+        reference.step(optimizer, [grad[t, ...] for grad in grads])
+        for i, param in enumerate(params):
+            buffers = {name: value for name, value in optimizer.state[param].items() if name != "step"}
+            if isinstance(optimizer, reference.Momentum):
+                buffers = {"velocity": optimizer.velocity(param)}
+            _record(
+                results, t, i, {**buffers, "update": param - before[i], "param": param}, lambda x: x.clone()
+            )
+    return results
+
+
+def _params_and_grads(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    count = len(arrays) // 2
+    return [arrays[f"param.{i}"] for i in range(count)], [arrays[f"grads.{i}"] for i in range(count)]
+
+
+def _record(results: Results, t: int, i: int, arrays: Mapping[str, Any], copy: Callable) -> None:
+    results |= {f"step{t + 1}.{name}.{i}": copy(array) for name, array in arrays.items()}
+
+
+# --- how large the combined terms are ---------------------------------------------------------------------
+#
+# One function per family: it brings the sizes of the buffers from one step to the next, and returns that of
+# the update. `p` and `g` are the sizes of the parameter and of the gradient with its decay; `true` gives the
+# reference's float64 value of a buffer at this step.
+
+Sizes = dict[str, Any]
+
+
+def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
+    """Sums, with every term taken as positive: B = μB + (1−d)G; U = lr·B, with Nesterov lr·(G + μB).
+
+    The textbook's form is the one with d = β from the first step on.
+    """
+    beta = o.get("beta", o.get("momentum", 0))
+    dampening = o.get("beta", o.get("dampening", 0) if t > 1 else 0)
+    b = beta * size.get("velocity", 0) + (1 - dampening) * g
+    size["velocity"] = size["momentum_buffer"] = b
+    return lr * (g + beta * b if o.get("nesterov") else b)
+
+
+def rmsprop_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
+    """S = αS + (1−α)G² and A = αA + (1−α)G, with every term taken as positive.
+
+    The variance w (s, or s − a²) has an error of up to S units and √w, by its derivative 1/(2√w), one of
+    up to S/√w. The denominator d = √w + ε hence has the size D = S/√w + ε, and the quotient g/d, by the
+    rule for quotients, G/d·(1 + D/d). All of it is 1 or 2 times the value itself, unless the weight decay
+    nearly cancels the gradient or a² nearly all of s.
+    """
+    alpha, eps, momentum = o.get("alpha", 0.99), o.get("eps", 1e-8), o.get("momentum", 0)
+    s = size["square_avg"] = alpha * size.get("square_avg", 0) + (1 - alpha) * g * g
+    size["grad_avg"] = alpha * size.get("grad_avg", 0) + (1 - alpha) * g
+    w = true("square_avg") - (true("grad_avg") ** 2 if o.get("centered") else 0)
+    quotient = _quotient_size(g, np.sqrt(w), s / np.maximum(np.sqrt(w), 1e-300), eps)
+    size["momentum_buffer"] = momentum * size.get("momentum_buffer", 0) + quotient
+    return lr * size["momentum_buffer"]
+
+
+def adam_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
+    """M = β₁M + (1−β₁)G and V = β₂V + (1−β₂)G², with every term taken as positive.
+
+    An error of one unit of G in each g makes one of up to √V in √v (Cauchy-Schwarz). The quotient
+    m/c₁ / (√v/√c₂ + ε) = m/c₁/d hence has the size M/c₁/d·(1 + D/d) with D = √(V/c₂) + ε. AMSGrad takes
+    the largest V.
+    """
+    (beta1, beta2), eps = o.get("betas", (0.9, 0.999)), o.get("eps", 1e-8)
+    c1, c2 = 1 - beta1**t, 1 - beta2**t
+    m = size["exp_avg"] = beta1 * size.get("exp_avg", 0) + (1 - beta1) * g
+    v = size["exp_avg_sq"] = beta2 * size.get("exp_avg_sq", 0) + (1 - beta2) * g * g
+    root = true("exp_avg_sq")
+    if o.get("amsgrad"):
+        v = size["max_exp_avg_sq"] = np.maximum(size.get("max_exp_avg_sq", 0), v)
+        root = true("max_exp_avg_sq")
+    return lr / c1 * _quotient_size(m, np.sqrt(root / c2), np.sqrt(v / c2), eps)
+
+
+def adamw_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
+    """As Adam, and the decay lr·λ·P."""
+    return lr * o.get("weight_decay", 0.01) * p + adam_sizes(size, p, g, true, t, lr, o)
+
+
+def _quotient_size(numerator: Any, root: Any, root_size: Any, eps: float) -> Any:
+    d = root + eps
+    return numerator / d * (1 + (root_size + eps) / d)
+
+
+def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
+    """How large the terms of every buffer, update and parameter are, element by element.
+
+    Element by element, because gradients of 1 and of 1e-8 stand side by side, and on one scale for all no
+    difference in the small ones would ever count. The terms of the gradient are G = |g| + λP; those of the
+    parameter add up over the steps, P = |θ₀| + U₁ + U₂ + …; the update, read off as a difference of two
+    parameters, has besides its own size U the last digit of the parameter, |θ|.
+    """
+    wide = case.in_higher_precision(np.float64)
+    truth = {name: value.numpy() for name, value in run_torch(wide.for_torch("cpu")).items()}
+    o, rates = wide.options, wide.options["rates"]
+    decay = 0 if o["optimizer"] == "AdamW" else o.get("weight_decay", 0)
+    scales: dict[str, Any] = {}
+    with np.errstate(all="ignore"):
+        for i in range(len(wide.arrays) // 2):
+            p: Any = np.abs(wide[f"param.{i}"])
+            size: Sizes = {}
+            for t, lr in enumerate(rates, start=1):
+                g = np.abs(wide[f"grads.{i}"][t - 1]) + decay * p
+                update = sizes(size, p, g, lambda name: truth[f"step{t}.{name}.{i}"], t, lr, o)  # noqa: B023
+                p = p + update
+                size |= {"param": p, "update": update + np.abs(truth[f"step{t}.param.{i}"])}
+                # A square or a product below the smallest number is not the exact 0 that a size of 0 means.
+                moved = np.any(wide[f"grads.{i}"][:t] != 0, axis=0) * np.finfo(np.float64).tiny
+                scales |= {f"step{t}.{name}.{i}": value + moved for name, value in size.items()}
+    return scales
+
+
+# --- classic mistakes: each builder writes one rule with one of its lines replaced -------------------------
+
+
+def _decayed(g: Any, p: Any, decay: Any) -> Any:
+    return g + decay * p if decay != 0 else g
+
+
+def _sgd(change: Callable) -> dict[str, Callable]:
+    """A plain step by `change(param, grad, lr, weight_decay)`."""
+
+    def sgd_step(param: Any, grad: Any, *, lr: Any, weight_decay: Any = 0) -> None:
+        param -= change(param, grad, lr, weight_decay)
+
+    return {"sgd_step": sgd_step}
+
+
+SGD_MISTAKES = (
+    Mistake(
+        "uphill",
+        "The gradient is added: the cost grows.",
+        _sgd(lambda p, g, lr, decay: -lr * _decayed(g, p, decay)),
+    ),
+    Mistake(
+        "weight decay forgotten",
+        "θ − lr·g, whatever λ.",
+        _sgd(lambda p, g, lr, decay: lr * g),
+    ),
+    Mistake(
+        "weight decay without the learning rate",
+        "θ − lr·g − λ·θ: the decay is part of the gradient, lr multiplies it too.",
+        _sgd(lambda p, g, lr, decay: lr * g + decay * p),
+    ),
+    Mistake(
+        "weight decay doubled",
+        "The gradient of λ‖θ‖² is 2λθ; the penalty that PyTorch means is (λ/2)‖θ‖².",
+        _sgd(lambda p, g, lr, decay: lr * _decayed(g, p, 2 * decay)),
+    ),
+    Mistake(
+        "decay after the step",
+        "First θ ← θ − lr·g, then the decay of the new θ instead of the old one.",
+        _sgd(lambda p, g, lr, decay: lr * g + lr * decay * (p - lr * g)),
+    ),
+)
+
+
+def _momentum(
+    average: Callable = lambda v, g, beta, lr: beta * v + (1 - beta) * g,
+    update: Callable = lambda new, old, g, lr: lr * new,
+) -> dict[str, Callable]:
+    """The textbook's momentum with another average or another update."""
+
+    def momentum_step(param: Any, grad: Any, velocity: Any, *, lr: Any, beta: Any) -> None:
+        old = velocity.copy()
+        velocity[...] = average(old, grad, beta, lr)
+        param -= update(velocity, old, grad, lr)
+
+    return {"momentum_step": momentum_step}
+
+
+def _sgd_momentum(
+    first: Callable = lambda g, dampening: g,
+    later: Callable = lambda b, g, momentum, dampening, lr: momentum * b + (1 - dampening) * g,
+    update: Callable = lambda b, p, decay, lr: lr * b,
+    gradient: Callable = _decayed,
+) -> dict[str, Callable]:
+    """PyTorch's momentum with one of its lines replaced."""
+
+    def sgd_momentum_step(
+        param: Any,
+        grad: Any,
+        momentum_buffer: Any,
+        *,
+        step: int,
+        lr: Any,
+        momentum: Any,
+        dampening: Any = 0,
+        weight_decay: Any = 0,
+    ) -> None:
+        grad = gradient(grad, param, weight_decay)
+        if step == 1:
+            momentum_buffer[...] = first(grad, dampening)
+        else:
+            momentum_buffer[...] = later(momentum_buffer, grad, momentum, dampening, lr)
+        param -= update(momentum_buffer, param, weight_decay, lr)
+
+    return {"sgd_momentum_step": sgd_momentum_step}
+
+
+def _lr_inside_momentum(
+    param: Any,
+    grad: Any,
+    momentum_buffer: Any,
+    *,
+    step: int,
+    lr: Any,
+    momentum: Any,
+    dampening: Any = 0,
+    weight_decay: Any = 0,
+) -> None:
+    grad = lr * _decayed(grad, param, weight_decay)
+    _accumulate(momentum_buffer, grad, step, momentum, dampening)
+    param -= momentum_buffer
+
+
+MOMENTUM_MISTAKES = (
+    Mistake(
+        "sum instead of average",
+        "v ← β·v + g: PyTorch's form at the textbook's learning rate, 1/(1−β) times too fast.",
+        _momentum(lambda v, g, beta, lr: beta * v + g),
+    ),
+    Mistake(
+        "weights swapped",
+        "v ← (1−β)·v + β·g: with β = 0.9 nearly the last gradient alone.",
+        _momentum(lambda v, g, beta, lr: (1 - beta) * v + beta * g),
+    ),
+    Mistake(
+        "learning rate inside the velocity",
+        "v ← β·v + (1−β)·lr·g, θ ← θ − v: the same until the rate changes, which then acts with delay. "
+        "A convention elsewhere: Sutskever's paper and Keras write it so.",
+        _momentum(lambda v, g, beta, lr: beta * v + (1 - beta) * lr * g, lambda new, old, g, lr: new),
+    ),
+    Mistake(
+        "first gradient undampened",
+        "v = g at the first step: what dampening=β gives in PyTorch.",
+        _momentum(lambda v, g, beta, lr: beta * v + (1 - beta) * g if v.any() else g),
+    ),
+    Mistake(
+        "step with the old velocity",
+        "θ ← θ − lr·v before v is brought up to date: one gradient late.",
+        _momentum(update=lambda new, old, g, lr: lr * old),
+    ),
+    Mistake(
+        "step with the gradient",
+        "The velocity is kept but not used: θ ← θ − lr·g.",
+        _momentum(update=lambda new, old, g, lr: lr * g),
+    ),
+    Mistake(
+        "first step dampened",
+        "b = (1−d)·g at the first step: PyTorch copies the first gradient as it is.",
+        _sgd_momentum(first=lambda g, dampening: (1 - dampening) * g),
+    ),
+    Mistake(
+        "dampening forgotten",
+        "b ← μ·b + g, whatever d.",
+        _sgd_momentum(later=lambda b, g, momentum, dampening, lr: momentum * b + g),
+    ),
+    Mistake(
+        "dampening at the momentum",
+        "b ← (1−d)·μ·b + g: the dampening belongs to the gradient.",
+        _sgd_momentum(later=lambda b, g, momentum, dampening, lr: (1 - dampening) * momentum * b + g),
+    ),
+    Mistake(
+        "learning rate inside PyTorch's buffer",
+        "b ← μ·b + lr·g, θ ← θ − b: the same until the rate changes. A convention elsewhere: Sutskever's "
+        "paper and Keras write it so.",
+        {"sgd_momentum_step": _lr_inside_momentum},
+    ),
+    Mistake(
+        "weight decay outside the buffer",
+        "θ ← θ − lr·(b + λθ): decoupled, as in SGDW; PyTorch's decay gathers in the buffer.",
+        _sgd_momentum(gradient=lambda g, p, decay: g, update=lambda b, p, decay, lr: lr * (b + decay * p)),
+    ),
+)
+
+
+def _nesterov(
+    update: Callable = lambda b, g, momentum: g + momentum * b,
+    average: Callable | None = None,
+    gradient: Callable = _decayed,
+) -> dict[str, Callable]:
+    """Nesterov's step with another update, another buffer or another gradient."""
+
+    def nesterov_step(
+        param: Any,
+        grad: Any,
+        momentum_buffer: Any,
+        *,
+        step: int,
+        lr: Any,
+        momentum: Any,
+        weight_decay: Any = 0,
+    ) -> None:
+        grad = gradient(grad, param, weight_decay)
+        if average is None:
+            _accumulate(momentum_buffer, grad, step, momentum)
+        else:
+            momentum_buffer[...] = average(momentum_buffer, grad, momentum)
+        param -= lr * update(momentum_buffer, grad, momentum)
+
+    return {"nesterov_step": nesterov_step}
+
+
+def _lr_inside_nesterov(
+    param: Any,
+    grad: Any,
+    momentum_buffer: Any,
+    *,
+    step: int,
+    lr: Any,
+    momentum: Any,
+    weight_decay: Any = 0,
+) -> None:
+    grad = lr * _decayed(grad, param, weight_decay)
+    _accumulate(momentum_buffer, grad, step, momentum)
+    param -= grad + momentum * momentum_buffer
+
+
+NESTEROV_MISTAKES = (
+    Mistake(
+        "no look-ahead",
+        "θ ← θ − lr·b: plain momentum; so is g + μ·b with the b of the step before.",
+        _nesterov(lambda b, g, momentum: b),
+    ),
+    Mistake(
+        "gradient forgotten",
+        "θ ← θ − lr·μ·b: the look-ahead without the gradient.",
+        _nesterov(lambda b, g, momentum: momentum * b),
+    ),
+    Mistake(
+        "momentum forgotten in the look-ahead",
+        "g + b instead of g + μ·b.",
+        _nesterov(lambda b, g, momentum: g + b),
+    ),
+    Mistake(
+        "average instead of sum",
+        "b ← μ·b + (1−μ)·g, the textbook's average, in PyTorch's update.",
+        _nesterov(average=lambda b, g, momentum: momentum * b + (1 - momentum) * g),
+    ),
+    Mistake(
+        "weight decay forgotten",
+        "The gradient is used without λθ.",
+        _nesterov(gradient=lambda g, p, decay: g),
+    ),
+    Mistake(
+        "learning rate inside the buffer",
+        "b ← μ·b + lr·g, θ ← θ − (lr·g + μ·b): the same until the rate changes. A convention elsewhere: "
+        "Keras writes it so.",
+        {"nesterov_step": _lr_inside_nesterov},
+    ),
+)
+
+
+def _rmsprop(
+    square: Callable = lambda s, g, alpha: alpha * s + (1 - alpha) * g * g,
+    variance: Callable = lambda s, a: s if a is None else s - a * a,
+    root: Callable = lambda w, eps: np.sqrt(w) + eps,
+    buffer: Callable = lambda b, q, momentum, lr: momentum * b + q,
+    update: Callable = lambda b, q, lr: lr * q if b is None else lr * b,
+    gradient: Callable = _decayed,
+    shrink: Callable = lambda lr, decay: 0,
+    swap: Callable = lambda alpha: alpha,
+) -> dict[str, Callable]:
+    """RMSProp with one of its lines replaced."""
+
+    def rmsprop_step(
+        param: Any,
+        grad: Any,
+        square_avg: Any,
+        grad_avg: Any = None,
+        momentum_buffer: Any = None,
+        *,
+        lr: Any,
+        alpha: Any,
+        eps: Any,
+        weight_decay: Any = 0,
+        momentum: Any = 0,
+    ) -> None:
+        alpha = swap(alpha)
+        param *= 1 - shrink(lr, weight_decay)
+        grad = gradient(grad, param, weight_decay)
+        square_avg[...] = square(square_avg, grad, alpha)
+        if grad_avg is not None:
+            _average(grad_avg, grad, alpha)
+        quotient = grad / root(variance(square_avg, grad_avg), eps)
+        if momentum_buffer is not None:
+            momentum_buffer[...] = buffer(momentum_buffer, quotient, momentum, lr)
+        param -= update(momentum_buffer, quotient, lr)
+
+    return {"rmsprop_step": rmsprop_step}
+
+
+RMSPROP_MISTAKES = (
+    Mistake(
+        "ε inside the root",
+        "g/√(s + ε): with ε = 1e-8 the floor of the denominator is 1e-4. A convention elsewhere: Keras and "
+        "TensorFlow write it so.",
+        _rmsprop(root=lambda w, eps: np.sqrt(w + eps)),
+    ),
+    Mistake(
+        "ε as a lower bound",
+        "g/max(√s, ε): differs where √s is about as small as ε.",
+        _rmsprop(root=lambda w, eps: np.maximum(np.sqrt(w), type(w.flat[0])(eps))),
+    ),
+    Mistake(
+        "weights swapped",
+        "s ← (1−α)·s + α·g²: nearly the last gradient alone.",
+        _rmsprop(swap=lambda alpha: 1 - alpha),
+    ),
+    Mistake(
+        "gradient not squared",
+        "s averages |g|, of which a root is then taken.",
+        _rmsprop(lambda s, g, alpha: alpha * s + (1 - alpha) * np.abs(g)),
+    ),
+    Mistake(
+        "sum of squares",
+        "s ← s + g²: that is Adagrad; the steps shrink for ever.",
+        _rmsprop(lambda s, g, alpha: s + g * g),
+    ),
+    Mistake(
+        "no root",
+        "g/(s + ε): the unit of the gradient does not cancel.",
+        _rmsprop(root=lambda w, eps: w + eps),
+    ),
+    Mistake(
+        "not centered",
+        "The average gradient is kept, but its square is not subtracted.",
+        _rmsprop(variance=lambda s, a: s),
+    ),
+    Mistake(
+        "mean not squared",
+        "s − |a| for the variance, held at 0 from below: the variance is s − a².",
+        _rmsprop(variance=lambda s, a: s if a is None else np.maximum(s - np.abs(a), 0)),
+    ),
+    Mistake(
+        "momentum unused",
+        "The buffer is kept, but the step is taken by g/(√s + ε) alone.",
+        _rmsprop(update=lambda b, q, lr: lr * q),
+    ),
+    Mistake(
+        "momentum as an average",
+        "b ← μ·b + (1−μ)·g/(√s + ε): the buffer is a sum.",
+        _rmsprop(buffer=lambda b, q, momentum, lr: momentum * b + (1 - momentum) * q),
+    ),
+    Mistake(
+        "learning rate inside the buffer",
+        "b ← μ·b + lr·g/(√s + ε): the same until the rate changes. A convention elsewhere: TensorFlow "
+        "writes it so.",
+        _rmsprop(
+            buffer=lambda b, q, momentum, lr: momentum * b + lr * q,
+            update=lambda b, q, lr: lr * q if b is None else b,
+        ),
+    ),
+    Mistake(
+        "weight decay decoupled",
+        "θ ← (1 − lr·λ)·θ apart from the gradient, as in AdamW.",
+        _rmsprop(gradient=lambda g, p, decay: g, shrink=lambda lr, decay: lr * decay),
+    ),
+)
+
+
+def _adam(
+    first: Callable = lambda m, g, beta1, lr: beta1 * m + (1 - beta1) * g,
+    second: Callable = lambda v, g, beta2, m: beta2 * v + (1 - beta2) * g * g,
+    largest: Callable = lambda largest, v, c2: np.maximum(largest, v),
+    used: Callable = lambda largest, v, c2: largest,
+    update: Callable = lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2**0.5 + eps),
+    count: Callable = lambda step: step,
+    swap: Callable = lambda betas: betas,
+    gradient: Callable = _decayed,
+    before: Callable = lambda lr, decay, c1: 0,
+    after: Callable = lambda lr, decay: 0,
+    name: str = "adam_step",
+) -> dict[str, Callable]:
+    """Adam with one of its lines replaced."""
+
+    def adam_step(
+        param: Any,
+        grad: Any,
+        exp_avg: Any,
+        exp_avg_sq: Any,
+        max_exp_avg_sq: Any = None,
+        *,
+        step: int,
+        lr: Any,
+        betas: Any,
+        eps: Any,
+        weight_decay: Any = 0,
+    ) -> None:
+        beta1, beta2 = swap(betas)
+        c1, c2 = 1 - beta1 ** count(step), 1 - beta2 ** count(step)
+        param *= 1 - before(lr, weight_decay, c1)
+        grad = gradient(grad, param, weight_decay)
+        exp_avg[...] = first(exp_avg, grad, beta1, lr)
+        exp_avg_sq[...] = second(exp_avg_sq, grad, beta2, exp_avg)
+        v = exp_avg_sq
+        if max_exp_avg_sq is not None:
+            max_exp_avg_sq[...] = largest(max_exp_avg_sq, v, c2)
+            v = used(max_exp_avg_sq, v, c2)
+        param -= update(exp_avg, v, c1, c2, eps, lr)
+        param *= 1 - after(lr, weight_decay)
+
+    return {name: adam_step}
+
+
+def _adam_mistakes(**decoupled: Any) -> tuple[Mistake, ...]:
+    """What goes wrong in Adam, and in AdamW just as well."""
+
+    def adam(*args: Any, **kwargs: Any) -> dict[str, Callable]:
+        return _adam(*args, **{**decoupled, **kwargs})
+
+    return (
+        Mistake(
+            "no bias correction",
+            "m/(√v + ε): at the first step (1−β₁)/√(1−β₂) ≈ 3.2 times too far.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) + eps)),
+        ),
+        Mistake(
+            "second moment not corrected",
+            "m̂/(√v + ε): at the first step 1/√(1−β₂) ≈ 32 times too far.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) + eps)),
+        ),
+        Mistake(
+            "first moment not corrected",
+            "m/(√v̂ + ε): the first steps are 1/(1−β₁) = 10 times too short.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) / c2**0.5 + eps)),
+        ),
+        Mistake(
+            "root of the correction forgotten",
+            "√v/(1−β₂ᵗ): the correction belongs under the root.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2 + eps)),
+        ),
+        Mistake(
+            "ε inside the root",
+            "m̂/√(v̂ + ε): the floor of the denominator is 1e-4 instead of 1e-8.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / np.sqrt(v / c2 + eps)),
+        ),
+        Mistake(
+            "ε before the bias correction",
+            "lr·√c₂/c₁ · m/(√v + ε): seen in small gradients and in the first steps only. A convention "
+            "elsewhere: the end of section 2 of the paper (ε̂), TensorFlow and Keras.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr * c2**0.5 / c1 * m / (np.sqrt(v) + eps)),
+        ),
+        Mistake(
+            "t one too small",
+            "The count is raised after the step; held at 1 from below, lest the first step divide by 0.",
+            adam(count=lambda step: max(step - 1, 1)),
+        ),
+        Mistake(
+            "t one too large",
+            "The count starts at 2.",
+            adam(count=lambda step: step + 1),
+        ),
+        Mistake(
+            "betas swapped",
+            "β₂ for the first moment and β₁ for the second.",
+            adam(swap=lambda betas: betas[::-1]),
+        ),
+        Mistake(
+            "sum instead of average",
+            "m ← β₁·m + g, as in PyTorch's momentum.",
+            adam(lambda m, g, beta1, lr: beta1 * m + g),
+        ),
+        Mistake(
+            "learning rate inside the first moment",
+            "m ← β₁·m + (1−β₁)·lr·g: the same until the rate changes.",
+            adam(
+                lambda m, g, beta1, lr: beta1 * m + (1 - beta1) * lr * g,
+                update=lambda m, v, c1, c2, eps, lr: m / c1 / (np.sqrt(v) / c2**0.5 + eps),
+            ),
+        ),
+        Mistake(
+            "gradient not squared",
+            "v averages |g|, of which a root is then taken.",
+            adam(second=lambda v, g, beta2, m: beta2 * v + (1 - beta2) * np.abs(g)),
+        ),
+        Mistake(
+            "first moment squared",
+            "v averages m² instead of g².",
+            adam(second=lambda v, g, beta2, m: beta2 * v + (1 - beta2) * m * m),
+        ),
+        Mistake(
+            "no root",
+            "m̂/(v̂ + ε).",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (v / c2 + eps)),
+        ),
+        Mistake(
+            "AMSGrad of the corrected moment",
+            "The largest v/(1−β₂ᵗ). A convention elsewhere: optax keeps this one; PyTorch keeps the largest "
+            "v and corrects it afterwards.",
+            adam(
+                largest=lambda largest, v, c2: np.maximum(largest, v / c2),
+                used=lambda largest, v, c2: largest * c2,
+            ),
+        ),
+        Mistake(
+            "AMSGrad forgotten",
+            "The largest v is kept, but the last one is used.",
+            adam(used=lambda largest, v, c2: v),
+        ),
+    )
+
+
+DECOUPLED: dict[str, Any] = {
+    "gradient": lambda g, p, decay: g,
+    "before": lambda lr, decay, c1: lr * decay,
+    "name": "adamw_step",
+}
+
+ADAM_MISTAKES = (
+    *_adam_mistakes(),
+    Mistake(
+        "weight decay decoupled",
+        "θ ← (1 − lr·λ)·θ apart from the gradient: that is AdamW.",
+        _adam(**{**DECOUPLED, "name": "adam_step"}),
+    ),
+    Mistake(
+        "weight decay forgotten",
+        "The gradient is used without λθ.",
+        _adam(gradient=lambda g, p, decay: g),
+    ),
+)
+
+ADAMW_MISTAKES = (
+    *_adam_mistakes(**DECOUPLED),
+    Mistake(
+        "weight decay in the gradient",
+        "g + λθ, which √v then divides: that is Adam with an L2 penalty.",
+        _adam(name="adamw_step"),
+    ),
+    Mistake(
+        "decay after the step",
+        "θ ← (1 − lr·λ)·θ with the θ that the step has already changed.",
+        _adam(
+            **{
+                **DECOUPLED,
+                "before": lambda lr, decay, c1: 0,
+                "after": lambda lr, decay: lr * decay,
+            }
+        ),
+    ),
+    Mistake(
+        "decay without the learning rate",
+        "θ ← (1 − λ)·θ. A convention elsewhere: the paper multiplies λ by the schedule, but not by lr.",
+        _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: decay}),
+    ),
+    Mistake(
+        "decay with the corrected rate",
+        "lr/(1−β₁ᵗ)·λ: the bias correction belongs to m alone.",
+        _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: lr / c1 * decay}),
+    ),
+    Mistake(
+        "weight decay forgotten",
+        "Adam without any.",
+        _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: 0}),
+    ),
+)
+
+
+def _component(
+    name: str,
+    page: str,
+    cases: Callable[[np.random.Generator, Any], Iterator[Case]],
+    sizes: Callable,
+    mistakes: tuple[Mistake, ...],
+    rules: tuple[str, ...],
+    optimizers: tuple[str, ...],
+) -> Component:
+    return Component(
+        name=name,
+        topic="optimizers",
+        source=f"https://docs.pytorch.org/docs/stable/generated/torch.optim.{page}.html",
+        functions=rules,
+        reference=optimizers,
+        cases=cases,
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=Budget(16, "element by element, some ten roundings of ½ unit at each of five steps"),
+        magnitude=lambda case: magnitude(case, sizes),
+        mistakes=mistakes,
+    )
+
+
+COMPONENTS = (
+    _component(
+        "sgd",
+        "SGD",
+        lambda rng, dtype: cases(rng, dtype, "SGD", {"plain": {}, "weight decay": {"weight_decay": 0.1}}),
+        sgd_sizes,
+        SGD_MISTAKES,
+        ("sgd_step",),
+        ("SGD",),
+    ),
+    _component(
+        "momentum",
+        "SGD",
+        momentum_cases,
+        sgd_sizes,
+        MOMENTUM_MISTAKES,
+        ("momentum_step", "sgd_momentum_step"),
+        ("Momentum", "SGD"),
+    ),
+    _component(
+        "nesterov",
+        "SGD",
+        lambda rng, dtype: cases(
+            rng,
+            dtype,
+            "SGD",
+            {
+                "nesterov": {"momentum": 0.9, "nesterov": True},
+                "momentum 0.5": {"momentum": 0.5, "nesterov": True},
+                "weight decay": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+            },
+        ),
+        sgd_sizes,
+        NESTEROV_MISTAKES,
+        ("nesterov_step",),
+        ("SGD",),
+    ),
+    _component(
+        "rmsprop",
+        "RMSprop",
+        lambda rng, dtype: cases(
+            rng,
+            dtype,
+            "RMSprop",
+            {
+                "plain": {},
+                "alpha 0.5": {"alpha": 0.5},
+                "large eps": {"eps": 1e-3},
+                "eps 0": {"eps": 0.0},
+                "centered": {"centered": True},
+                "momentum": {"momentum": 0.9},
+                "weight decay": {"weight_decay": 0.1},
+                "all": {"alpha": 0.9, "centered": True, "momentum": 0.5, "weight_decay": 0.1},
+            },
+        ),
+        rmsprop_sizes,
+        RMSPROP_MISTAKES,
+        ("rmsprop_step",),
+        ("RMSprop",),
+    ),
+    _component("adam", "Adam", adam_cases, adam_sizes, ADAM_MISTAKES, ("adam_step",), ("Adam",)),
+    _component("adamw", "AdamW", adamw_cases, adamw_sizes, ADAMW_MISTAKES, ("adamw_step",), ("AdamW",)),
+)

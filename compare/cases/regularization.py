@@ -1,0 +1,323 @@
+"""The L2 penalty, its equivalence with weight decay, and dropout on shared masks."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.draws import SharedDraws
+from compare.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
+from scratch.regularization import dropout_forward, l2_gradient, l2_penalty
+from torch_ref import regularization as reference
+
+NETWORKS = {  # name of a case → the widths of a network, input to output
+    "typical": (20, 16, 10),
+    "smallest": (1, 1),
+    "odd": (7, 13, 129, 3),
+    "large": (1024, 512, 10),
+}
+
+
+def l2_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Weights of several layers, batch sizes and strengths that are no powers of two."""
+
+    def case(name: str, widths: tuple[int, ...], l2: float = 0.7, m: int = 13, **kwargs: Any) -> Case:
+        arrays = {}
+        for i, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
+            arrays[f"weight{i}"] = normal(rng, (fan_out, fan_in), dtype)
+            arrays[f"bias{i}"] = normal(rng, (fan_out,), dtype)
+            arrays[f"dweight{i}"] = normal(rng, (fan_out, fan_in), dtype)
+            arrays[f"dbias{i}"] = normal(rng, (fan_out,), dtype)
+        arrays["dy"] = np.array(rng.standard_normal(), dtype)
+        return Case(name, arrays, {"l2": l2, "m": m}, dtype=dtype, **kwargs)
+
+    for name, widths in NETWORKS.items():
+        yield case(name, widths)
+    yield case("no penalty", (7, 5, 3), l2=0.0)
+    yield case("batch of one", (7, 5, 3), m=1)
+    yield case("strong", (7, 5, 3), l2=1e3, m=3)
+    yield case("weak", (7, 5, 3), l2=1e-7, m=60000)
+    zeros = case("zeros", (4, 3))
+    yield Case("zeros", {**zeros.arrays, "weight1": np.full((3, 4), -0.0, dtype)}, zeros.options, dtype=dtype)
+    for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
+        plain = case(name, (7, 13, 5))
+        arrays = {key: layout(value) if value.ndim else value for key, value in plain.arrays.items()}
+        yield Case(name, arrays, plain.options, dtype=dtype)
+    broken = case("nan and infinity", (4, 3, 2), finite=False)
+    broken["weight1"][0, 1], broken["weight2"][1, 0] = np.nan, np.inf
+    yield broken
+
+
+def run_scratch_penalty(case: Case, f: Any) -> Results:
+    """The penalty of all weights, and the gradient of each one by hand."""
+    weights = _of(case, "weight")
+    results = {"output": np.asarray(f.l2_penalty(weights.values(), **case.options))}
+    for name, weight in weights.items():
+        results[f"grad.{name}"] = case["dy"] * f.l2_gradient(weight, **case.options)
+    return results
+
+
+def run_torch_penalty(case: Case) -> Results:
+    """The penalty as an expression, and autograd."""
+    weights = {name: weight.requires_grad_() for name, weight in _of(case, "weight").items()}
+    penalty = torch.as_tensor(reference.l2_penalty(weights.values(), **case.options))
+    return {"output": penalty, **gradients(penalty, case["dy"], **weights)}
+
+
+def run_scratch_decay(case: Case, f: Any) -> Results:
+    """One step on cost + penalty."""
+    parameters = _of(case, "weight") | _of(case, "bias")
+    found = {name: case[f"d{name}"] for name in parameters}
+    stepped = f.sgd_step_with_l2(parameters, found, lr=0.3, **case.options)
+    return {f"param.{name}": value for name, value in stepped.items()}
+
+
+def run_torch_decay(case: Case) -> Results:
+    """torch.optim.SGD with weight_decay = λ/m on the weights, which knows nothing of a penalty."""
+    weights, biases = _of(case, "weight"), _of(case, "bias")
+    optimizer = reference.sgd_with_weight_decay(weights.values(), biases.values(), lr=0.3, **case.options)
+    for name, parameter in (weights | biases).items():
+        parameter.grad = case[f"d{name}"]
+    optimizer.step()
+    return {f"param.{name}": parameter for name, parameter in (weights | biases).items()}
+
+
+def decay_magnitude(case: Case) -> dict[str, Any]:
+    """W − lr·(dW + λ/m·W) adds three terms that may cancel: |W| + lr·(|dW| + λ/m·|W|), element by element."""
+    decay = case.options["l2"] / case.options["m"]
+    scales = {}
+    for kind, factor in (("weight", decay), ("bias", 0)):
+        for name, parameter in _of(case, kind).items():
+            size = np.abs(np.where(np.isfinite(parameter), parameter, 0))
+            scales[f"param.{name}"] = size + 0.3 * (np.abs(case[f"d{name}"]) + factor * size)
+    return scales
+
+
+def _of(case: Case, kind: str) -> dict[str, Any]:
+    return {name: array for name, array in case.arrays.items() if name.startswith(kind)}
+
+
+def dropout_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Probabilities with no short binary form, both ends, and values for which 0·x is not 0."""
+
+    def case(name: str, x: np.ndarray, p: float = 0.3, **kwargs: Any) -> Case:
+        arrays = {"x": x, "dy": normal(rng, x.shape, dtype)}
+        return Case(name, arrays, {"p": p}, seed=int(rng.integers(2**31)), dtype=dtype, **kwargs)
+
+    for name, shape in SIZES.items():
+        yield case(name, normal(rng, shape, dtype))
+    for p in (0.0, 0.1, 0.5, 0.8, 0.999, 1.0):
+        yield case(f"p = {p}", normal(rng, (13, 7), dtype), p)
+    zeros = np.array([0.0, -0.0, *subnormals(dtype), *(-x for x in subnormals(dtype))], dtype)
+    yield case("zeros and subnormals", np.repeat(zeros, 8))
+    yield case("large values", 1e30 * normal(rng, (13, 7), dtype))
+    for p in (0.0, 0.3, 1.0):
+        yield case(f"nan and infinity, p = {p}", np.array(SPECIAL * 4, dtype), p, finite=False)
+    yield case("fortran order", fortran(normal(rng, (13, 7), dtype)))
+    yield case("not contiguous", strided(normal(rng, (13, 7), dtype)))
+    yield case("empty", normal(rng, (0, 3), dtype))
+
+
+def run_scratch_dropout(case: Case, f: Any) -> Results:
+    """Training, evaluation, training: evaluation draws nothing, so the third pass shows the second mask."""
+    x, dy, p, generator = case["x"], case["dy"], case.options["p"], case.generator()
+    results: Results = {}
+    for name, training in (("training", True), ("evaluation", False), ("again", True)):
+        y, cache = f.dropout_forward(x, p, generator, training)
+        results |= {f"{name}.output": y, f"{name}.grad.x": f.dropout_backward(dy, cache)}
+    return results
+
+
+def run_torch_dropout(case: Case) -> Results:
+    """F.dropout and autograd, on the same draws."""
+    x, dy, p = case["x"].requires_grad_(), case["dy"], case.options["p"]
+    results: Results = {}
+    with SharedDraws(case.generator()):
+        for name, training in (("training", True), ("evaluation", False), ("again", True)):
+            y = reference.dropout(x, p, training)
+            results |= {f"{name}.output": y, f"{name}.grad.x": gradients(y, dy, x=x)["grad.x"]}
+    return results
+
+
+def _step(decay: Callable[[str, Any, float, int], Any]) -> dict[str, Any]:
+    """A step that adds `decay(name, parameter, l2, m)` to each gradient."""
+
+    def sgd_step_with_l2(parameters: Any, gradients: Any, *, lr: float, l2: float, m: int) -> dict[str, Any]:
+        return {
+            name: parameter - (gradients[name] + decay(name, parameter, l2, m)) * lr
+            for name, parameter in parameters.items()
+        }
+
+    return {"sgd_step_with_l2": sgd_step_with_l2}
+
+
+def _dropout(training: Any, evaluation: Any = lambda x, q: x) -> dict[str, Any]:
+    """A forward pass with other masks: `training(mask, q)` multiplies x; q = 1 − p."""
+
+    def forward(x: np.ndarray, p: float, generator: Any, is_training: bool = True) -> tuple:
+        if is_training and 0 < p < 1:
+            noise = training(generator.bernoulli(x.shape, 1 - p, x.dtype), 1 - p)
+            return x * noise, noise
+        if is_training:
+            return dropout_forward(x, p, generator)
+        return evaluation(x, 1 - p), None
+
+    return {"dropout_forward": forward}
+
+
+COMPONENTS = (
+    Component(
+        name="l2_penalty",
+        topic="regularization",
+        source="https://papers.nips.cc/paper/563-a-simple-weight-decay-can-improve-generalization",
+        functions=("l2_penalty", "l2_gradient"),
+        reference=("l2_penalty",),
+        cases=l2_cases,
+        run_scratch=run_scratch_penalty,
+        run_torch=run_torch_penalty,
+        budget=Budget(32, "one sum of squares, all positive, in another order"),
+        mistakes=(
+            Mistake(
+                "½ forgotten",
+                "(λ/m)·Σ‖W‖²: twice the penalty; its gradient no longer is (λ/m)·W.",
+                {"l2_penalty": lambda weights, l2, m: 2 * l2_penalty(weights, l2, m)},
+            ),
+            Mistake(
+                "penalty not divided by m",
+                "(λ/2)·Σ‖W‖²: the penalty counts m times as much against the averaged cost.",
+                {"l2_penalty": lambda weights, l2, m: l2_penalty(weights, l2, 1)},
+            ),
+            Mistake(
+                "sum of magnitudes",
+                "Σ|W| instead of ΣW²: that is the L1 penalty.",
+                {"l2_penalty": lambda weights, l2, m: sum(np.abs(w).sum() for w in weights) * l2 / (2 * m)},
+            ),
+            Mistake(
+                "norm not squared",
+                "‖W‖ instead of ‖W‖²: the root is taken by the library's norm and must be undone.",
+                {"l2_penalty": lambda ws, l2, m: sum((w * w).sum() ** 0.5 for w in ws) * l2 / (2 * m)},
+            ),
+            Mistake(
+                "last layer only",
+                "The penalty is overwritten in the loop over the layers instead of added up.",
+                {"l2_penalty": lambda weights, l2, m: l2_penalty(list(weights)[-1:], l2, m)},
+            ),
+            Mistake(
+                "gradient with the 2",
+                "(2λ/m)·W: the ½ of the penalty cancels the 2 of the square.",
+                {"l2_gradient": lambda weight, l2, m: 2 * l2_gradient(weight, l2, m)},
+            ),
+            Mistake(
+                "gradient not divided by m",
+                "λ·W: right for the penalty (λ/2)·Σ‖W‖² only.",
+                {"l2_gradient": lambda weight, l2, m: l2_gradient(weight, l2, 1)},
+            ),
+        ),
+    ),
+    Component(
+        name="weight_decay",
+        topic="regularization",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html",
+        functions=("sgd_step_with_l2",),
+        reference=("sgd_with_weight_decay",),
+        cases=l2_cases,
+        run_scratch=run_scratch_decay,
+        run_torch=run_torch_decay,
+        magnitude=decay_magnitude,
+        budget=Budget(4, "element by element: two products and two sums, each rounded once"),
+        mistakes=(
+            Mistake(
+                "L2 on biases",
+                "Every parameter decays, as with weight_decay given to the whole optimizer.",
+                _step(lambda name, parameter, l2, m: l2_gradient(parameter, l2, m)),
+            ),
+            Mistake(
+                "weight_decay = λ",
+                "λ·W instead of (λ/m)·W: the batch size is left out.",
+                _step(lambda name, w, l2, m: l2_gradient(w, l2, 1) if w.ndim == 2 else 0),
+            ),
+            Mistake(
+                "weight_decay = 2λ/m",
+                "The 2 of the square has already cancelled the ½ of the penalty.",
+                _step(lambda name, w, l2, m: 2 * l2_gradient(w, l2, m) if w.ndim == 2 else 0),
+            ),
+            Mistake(
+                "wrong sign",
+                "The weights grow: the term is subtracted from the gradient.",
+                _step(lambda name, w, l2, m: -l2_gradient(w, l2, m) if w.ndim == 2 else 0),
+            ),
+            Mistake(
+                "no decay",
+                "The penalty is in the cost that is printed, but not in the gradient.",
+                _step(lambda name, w, l2, m: 0),
+            ),
+        ),
+    ),
+    Component(
+        name="dropout",
+        topic="regularization",
+        source="https://jmlr.org/papers/v15/srivastava14a.html",
+        functions=("dropout_forward", "dropout_backward"),
+        reference=("dropout",),
+        cases=dropout_cases,
+        run_scratch=run_scratch_dropout,
+        run_torch=run_torch_dropout,
+        budget=Budget(
+            0,
+            "the same mask, one quotient and one product, each rounded once on both sides",
+            cuda_units=1,
+            cuda_reason="the fused kernel multiplies by the rounded number 1/(1 − p)",
+        ),
+        mistakes=(
+            Mistake(
+                "no rescaling",
+                "Without 1/(1 − p) the next layer gets less in training than in evaluation.",
+                _dropout(lambda mask, q: mask),
+            ),
+            Mistake(
+                "rescaled in evaluation instead",
+                "y = x·(1 − p) in evaluation: dropout as first published, not the inverted one.",
+                _dropout(lambda mask, q: mask, lambda x, q: x * q),
+            ),
+            Mistake(
+                "rescaled in evaluation too",
+                "Training has already divided by 1 − p; evaluation leaves x as it is.",
+                _dropout(lambda mask, q: mask / q, lambda x, q: x * q),
+            ),
+            Mistake(
+                "divided by p",
+                "mask/p instead of mask/(1 − p): unseen at p = ½.",
+                _dropout(lambda mask, q: mask / (1 - q)),
+            ),
+            Mistake(
+                "p taken as the keep probability",
+                "Keeps a share p and drops 1 − p: PyTorch's p is the share that is dropped.",
+                {"dropout_forward": lambda x, p, g, training=True: dropout_forward(x, 1 - p, g, training)},
+            ),
+            Mistake(
+                "active in evaluation",
+                "Predictions become random: the mode is not asked for.",
+                {"dropout_forward": lambda x, p, g, training=True: dropout_forward(x, p, g)},
+            ),
+            Mistake(
+                "another mask in the backward pass",
+                "The gradient flows through units that were off, and not through units that were on.",
+                {"dropout_backward": lambda dy, c: dy if c is None else dy * np.roll(c, 1)},
+            ),
+            Mistake(
+                "mask forgotten in the backward pass",
+                "The gradient flows as if nothing had been dropped.",
+                {"dropout_backward": lambda dy, cache: dy},
+            ),
+            Mistake(
+                "rescaling forgotten in the backward pass",
+                "dy·mask without 1/(1 − p).",
+                {"dropout_backward": lambda dy, c: dy if c is None else dy * (c > 0)},
+            ),
+        ),
+        arbiter=False,
+    ),
+)

@@ -1,0 +1,469 @@
+"""Learning-rate schedules: the rate of every epoch, with the scheduler stepped after each.
+
+Rates are Python floats on both sides, so that the dtype of a case makes no difference.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from compare.component import Budget, Case, Component, Mistake, Results
+from scratch import schedules as scratch
+from torch_ref import schedules as reference
+
+BATCHES = 10  # an epoch, for the mistake of counting them
+
+
+def inverse_time_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Rates of decay from none to more than the rate itself."""
+    case = _case(rng, dtype)
+    yield case("typical", 20, decay_rate=1.0)
+    yield case("slow", 200, decay_rate=0.01)
+    yield case("random", 50, decay_rate=float(rng.random()))
+    yield case("fast", 10, decay_rate=7.3)
+    yield case("no decay", 5, decay_rate=0.0)
+    yield case("one epoch", 1, decay_rate=1.0)
+    yield case("rate 0", 5, lr=0.0, decay_rate=1.0)
+
+
+def fixed_interval_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Intervals that divide the number of epochs, that do not, and that are longer."""
+    case = _case(rng, dtype)
+    yield case("typical", 20, decay_rate=1.0, interval=5)
+    yield case("odd", 29, decay_rate=0.3, interval=7)
+    yield case("random", 50, decay_rate=float(rng.random()), interval=int(rng.integers(2, 20)))
+    yield case("every epoch", 10, decay_rate=0.5, interval=1)
+    yield case("longer than the training", 10, decay_rate=0.5, interval=100)
+    yield case("no decay", 10, decay_rate=0.0, interval=3)
+
+
+def exponential_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Factors that are powers of two, to be equal to the bit, and others."""
+    case = _case(rng, dtype)
+    yield case("typical", 30, gamma=0.95)
+    yield case("long", 300, gamma=0.99)
+    yield case("random", 50, gamma=float(0.5 + rng.random() / 2))
+    yield case("power of two", 60, gamma=0.5)
+    yield case("no decay", 10, gamma=1.0)
+    yield case("growing", 20, gamma=1.1)
+    yield case("one epoch", 1, gamma=0.9)
+
+
+def inverse_sqrt_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """k is never 1 alone: it would hide where it stands."""
+    case = _case(rng, dtype)
+    yield case("typical", 30, k=1.0)
+    yield case("k above 1", 30, k=3.0)
+    yield case("random", 100, k=float(0.1 + rng.random()))
+    yield case("one epoch", 1, k=0.5)
+
+
+def staircase_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Steps that divide the number of epochs, that do not, and that are longer."""
+    case = _case(rng, dtype)
+    yield case("typical", 20, step_size=5, gamma=0.1)
+    yield case("odd", 29, step_size=7, gamma=0.7)
+    yield case("random", 50, step_size=int(rng.integers(2, 20)), gamma=float(rng.random()))
+    yield case("power of two", 40, step_size=3, gamma=0.25)
+    yield case("every epoch", 30, step_size=1, gamma=0.9)
+    yield case("longer than the training", 10, step_size=100, gamma=0.1)
+
+
+def milestones_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """A milestone at the first epoch, neighbouring ones, one past the end, none."""
+    case = _case(rng, dtype)
+    yield case("typical", 20, milestones=(5, 15), gamma=0.1)
+    yield case("random", 50, milestones=tuple(np.flatnonzero(rng.random(50) < 0.2).tolist()), gamma=0.9)
+    yield case("power of two", 20, milestones=(3, 9, 17), gamma=0.5)
+    yield case("neighbours", 10, milestones=(4, 5, 6), gamma=0.3)
+    yield case("first epoch", 10, milestones=(0, 4), gamma=0.3)
+    yield case("last epoch and beyond", 10, milestones=(9, 30), gamma=0.3)
+    yield case("none", 5, milestones=(), gamma=0.1)
+
+
+def cosine_with_warmup_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """With and without warm-up and a smallest rate; up to the epoch that reaches it."""
+    case = _case(rng, dtype)
+    yield case("typical", 31, warmup_epochs=5, total_epochs=30)
+    yield case("smallest rate", 31, lr=0.1, warmup_epochs=5, total_epochs=30, lr_min=0.01)
+    total = int(rng.integers(20, 60))
+    yield case("random", total, warmup_epochs=int(rng.integers(2, 15)), total_epochs=total)
+    yield case("no warm-up", 21, warmup_epochs=0, total_epochs=20, lr_min=1e-5)
+    yield case("one epoch of warm-up", 13, warmup_epochs=1, total_epochs=13)
+    yield case("one epoch of cosine", 8, warmup_epochs=7, total_epochs=8)
+    yield case("long", 300, warmup_epochs=10, total_epochs=300)
+
+
+def _case(rng: np.random.Generator, dtype: Any) -> Callable[..., Case]:
+    def case(name: str, epochs: int, lr: float | None = None, **options: Any) -> Case:
+        if lr is None:
+            lr = float(10 ** rng.uniform(-4, 0))
+        return Case(name, {}, {"lr": lr, "epochs": epochs, **options}, dtype=dtype)
+
+    return case
+
+
+def _component(
+    name: str,
+    scheduler: str,
+    cases: Callable[[np.random.Generator, Any], Iterator[Case]],
+    budget: Budget,
+    mistakes: tuple[Mistake, ...],
+    magnitude: Callable[[Case], dict[str, Any]] = lambda case: {},
+    arbiter: bool = False,
+) -> Component:
+    def arguments(case: Case) -> tuple[Any, Any, dict[str, Any]]:
+        options = dict(case.options)
+        return options.pop("lr"), options.pop("epochs"), options
+
+    def run_scratch(case: Case, f: Any) -> Results:
+        lr, epochs, options = arguments(case)
+        return {"learning_rate": np.array([getattr(f, name)(lr, e, **options) for e in range(epochs)])}
+
+    def run_torch(case: Case) -> Results:
+        lr, epochs, options = arguments(case)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr)
+        scheduler = getattr(reference, name)(optimizer, **options)
+        rates = []
+        for _ in range(epochs):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        return {"learning_rate": torch.tensor(rates, dtype=torch.float64)}
+
+    return Component(
+        name=name,
+        topic="schedules",
+        source=f"https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{scheduler}.html",
+        functions=(name,),
+        reference=(name,),
+        cases=cases,
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=budget,
+        magnitude=magnitude,
+        mistakes=mistakes,
+        arbiter=arbiter,
+    )
+
+
+def decays(case: Case) -> np.ndarray:
+    """How often γ has been multiplied into the rate, at each epoch."""
+    epochs = np.arange(case.options["epochs"])
+    if "milestones" in case.options:
+        return np.searchsorted(case.options["milestones"], epochs, side="right")
+    return epochs // case.options.get("step_size", 1)
+
+
+def decayed_magnitude(case: Case) -> dict[str, Any]:
+    """Each rate is counted in itself: beside the first one, errors in the last would go unseen."""
+    return {"learning_rate": case.options["lr"] * case.options["gamma"] ** decays(case)}
+
+
+def decayed_units(case: Case) -> float:
+    """Nothing for a power of two; else a half for each of PyTorch's products, two for γⁿ and its product."""
+    power_of_two = math.frexp(case.options["gamma"])[0] == 0.5
+    return 0 if power_of_two else 0.5 * int(decays(case).max()) + 2
+
+
+SAME_EXPRESSION = Budget(0, "LambdaLR: the same expression in Python floats on both sides")
+MULTIPLIED = Budget(
+    decayed_units,
+    "PyTorch multiplies the rate by γ at each of n decays, half a unit each; γⁿ itself and its product are"
+    " two: n/2 + 2, and 0 where γ is a power of two",
+)
+RECURSIVE_COSINE = Budget(
+    lambda case: 3 * case.options["epochs"],
+    "PyTorch computes each rate from the one before: two cosines, a quotient, a product, a difference and a"
+    " sum are at most three units of the largest rate an epoch",
+)
+
+
+def _epoch_from_1(name: str) -> Mistake:
+    schedule = getattr(scratch, name)
+    return Mistake(
+        "epochs counted from 1",
+        "Every rate comes one epoch early: the initial one is never used.",
+        {name: lambda lr, epoch, **options: schedule(lr, epoch + 1, **options)},
+    )
+
+
+def _every_batch(name: str) -> Mistake:
+    schedule = getattr(scratch, name)
+    return Mistake(
+        "stepped after every mini-batch",
+        f"Each of the {BATCHES} mini-batches of an epoch counts as an epoch.",
+        {name: lambda lr, epoch, **options: schedule(lr, epoch * BATCHES, **options)},
+    )
+
+
+def _compounded(name: str) -> Mistake:
+    schedule = getattr(scratch, name)
+
+    def wrong(lr: float, epoch: int, **options: Any) -> float:
+        for earlier in range(epoch + 1):
+            lr = schedule(lr, earlier, **options)
+        return lr
+
+    return Mistake(
+        "applied to the decayed rate",
+        "Every epoch starts from the rate of the epoch before, where the formula wants the initial one.",
+        {name: wrong},
+    )
+
+
+def _cosine(
+    lr: float,
+    epoch: int,
+    warmup_epochs: int,
+    total_epochs: int,
+    lr_min: float = 0.0,
+    first: int = 1,
+    amplitude: Callable[[float, float], float] = lambda lr, lr_min: (lr - lr_min) / 2,
+    progress: Callable[[int, int, int], float] = lambda epoch, w, total: (epoch - w) / (total - w),
+) -> float:
+    """The right schedule in variable parts."""
+    if epoch < warmup_epochs:
+        return lr * (epoch + first) / warmup_epochs
+    cosine = math.cos(math.pi * progress(epoch, warmup_epochs, total_epochs))
+    return lr_min + amplitude(lr, lr_min) * (1 + cosine)
+
+
+def _cosine_with(**parts: Any) -> dict[str, Callable]:
+    return {"cosine_with_warmup": lambda lr, epoch, **options: _cosine(lr, epoch, **options, **parts)}
+
+
+COMPONENTS = (
+    _component(
+        "inverse_time",
+        "LambdaLR",
+        inverse_time_cases,
+        SAME_EXPRESSION,
+        (
+            _epoch_from_1("inverse_time"),
+            _every_batch("inverse_time"),
+            _compounded("inverse_time"),
+            Mistake(
+                "linear decay",
+                "1 − k·epoch, the beginning of the series of 1/(1 + k·epoch): negative after 1/k epochs.",
+                {"inverse_time": lambda lr, epoch, decay_rate: lr * (1 - decay_rate * epoch)},
+            ),
+        ),
+    ),
+    _component(
+        "fixed_interval",
+        "LambdaLR",
+        fixed_interval_cases,
+        SAME_EXPRESSION,
+        (
+            _epoch_from_1("fixed_interval"),
+            _every_batch("fixed_interval"),
+            _compounded("fixed_interval"),
+            Mistake(
+                "integer division forgotten",
+                "epoch/interval without ⌊ ⌋: the rate falls a little every epoch and not in steps.",
+                {
+                    "fixed_interval": lambda lr, epoch, decay_rate, interval: (
+                        lr * (1 / (1 + decay_rate * (epoch / interval)))
+                    )
+                },
+            ),
+            Mistake(
+                "decay every epoch",
+                "The interval is ignored.",
+                {
+                    "fixed_interval": lambda lr, epoch, decay_rate, interval: (
+                        lr * (1 / (1 + decay_rate * epoch))
+                    )
+                },
+            ),
+            Mistake(
+                "at the interval's epochs only",
+                "Decayed where epoch is a multiple of the interval, and back at the initial rate in between.",
+                {
+                    "fixed_interval": lambda lr, epoch, decay_rate, interval: (
+                        lr * (1 / (1 + decay_rate * (epoch // interval))) if epoch % interval == 0 else lr
+                    )
+                },
+            ),
+        ),
+    ),
+    _component(
+        "exponential",
+        "ExponentialLR",
+        exponential_cases,
+        MULTIPLIED,
+        (
+            _epoch_from_1("exponential"),
+            _every_batch("exponential"),
+            _compounded("exponential"),
+            Mistake(
+                "multiplied, not raised to the power",
+                "γ·epoch where γ^epoch belongs: 0 in epoch 0, and growing.",
+                {"exponential": lambda lr, epoch, gamma: lr * gamma * epoch},
+            ),
+            Mistake(
+                "decayed once",
+                "γ·lr in every epoch after the first: the power is forgotten.",
+                {"exponential": lambda lr, epoch, gamma: lr * gamma if epoch else lr},
+            ),
+            Mistake(
+                "e to the −γ",
+                "e^(−γ·epoch): another parametrisation, whose γ is −log of this one.",
+                {"exponential": lambda lr, epoch, gamma: lr * math.exp(-gamma * epoch)},
+            ),
+        ),
+        magnitude=decayed_magnitude,
+        arbiter=True,
+    ),
+    _component(
+        "inverse_sqrt",
+        "LambdaLR",
+        inverse_sqrt_cases,
+        SAME_EXPRESSION,
+        (
+            Mistake(
+                "epoch counted from 0 under the root",
+                "k/√epoch divides by zero in the first epoch.",
+                {"inverse_sqrt": lambda lr, epoch, k: lr * (k / math.sqrt(epoch))},
+            ),
+            Mistake(
+                "first epoch twice",
+                "k/√max(epoch, 1) avoids the division by zero, and comes one epoch late ever after.",
+                {"inverse_sqrt": lambda lr, epoch, k: lr * (k / math.sqrt(max(epoch, 1)))},
+            ),
+            Mistake(
+                "k under the root",
+                "1/√(k·t): the same for k = 1 only.",
+                {"inverse_sqrt": lambda lr, epoch, k: lr / math.sqrt(k * (epoch + 1))},
+            ),
+            Mistake(
+                "root forgotten",
+                "k/t, which falls far faster.",
+                {"inverse_sqrt": lambda lr, epoch, k: lr * (k / (epoch + 1))},
+            ),
+            _every_batch("inverse_sqrt"),
+            _compounded("inverse_sqrt"),
+        ),
+    ),
+    _component(
+        "staircase",
+        "StepLR",
+        staircase_cases,
+        MULTIPLIED,
+        (
+            _epoch_from_1("staircase"),
+            _every_batch("staircase"),
+            _compounded("staircase"),
+            Mistake(
+                "integer division forgotten",
+                "γ^(epoch/step_size): a smooth curve through the corners of the stairs.",
+                {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma ** (epoch / step_size)},
+            ),
+            Mistake(
+                "decay every epoch",
+                "The step size is ignored.",
+                {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma**epoch},
+            ),
+            Mistake(
+                "multiplied, not raised to the power",
+                "γ·⌊epoch/step_size⌋: 0 until the first step.",
+                {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma * (epoch // step_size)},
+            ),
+        ),
+        magnitude=decayed_magnitude,
+        arbiter=True,
+    ),
+    _component(
+        "milestones",
+        "MultiStepLR",
+        milestones_cases,
+        MULTIPLIED,
+        (
+            Mistake(
+                "one epoch late",
+                "< where ≤ belongs: the milestone itself still runs at the old rate.",
+                {
+                    "milestones": lambda lr, epoch, milestones, gamma: (
+                        lr * gamma ** sum(m < epoch for m in milestones)
+                    )
+                },
+            ),
+            _epoch_from_1("milestones"),
+            _every_batch("milestones"),
+            _compounded("milestones"),
+            Mistake(
+                "multiplied, not raised to the power",
+                "γ times the number of milestones: 0 before the first one.",
+                {
+                    "milestones": lambda lr, epoch, milestones, gamma: (
+                        lr * gamma * sum(m <= epoch for m in milestones)
+                    )
+                },
+            ),
+            Mistake(
+                "decayed once",
+                "γ·lr from the first milestone on, whatever follows.",
+                {
+                    "milestones": lambda lr, epoch, milestones, gamma: (
+                        lr * gamma if any(m <= epoch for m in milestones) else lr
+                    )
+                },
+            ),
+            Mistake(
+                "at the milestones only",
+                "The lower rate is used in the milestone's epoch, and the initial one again after it.",
+                {
+                    "milestones": lambda lr, epoch, milestones, gamma: (
+                        lr * gamma if epoch in milestones else lr
+                    )
+                },
+            ),
+        ),
+        magnitude=decayed_magnitude,
+        arbiter=True,
+    ),
+    _component(
+        "cosine_with_warmup",
+        "CosineAnnealingLR",
+        cosine_with_warmup_cases,
+        RECURSIVE_COSINE,
+        (
+            Mistake(
+                "warm-up from zero",
+                "epoch/w: the first epoch runs at rate 0 and learns nothing.",
+                _cosine_with(first=0),
+            ),
+            Mistake(
+                "half forgotten",
+                "1 + cos runs from 2 to 0: the rate starts at twice lr.",
+                _cosine_with(amplitude=lambda lr, lr_min: lr - lr_min),
+            ),
+            Mistake(
+                "cosine counted from epoch 0",
+                "The epochs of the warm-up are not subtracted: the curve starts below lr, with a jump.",
+                _cosine_with(progress=lambda epoch, w, total: epoch / total),
+            ),
+            Mistake(
+                "cosine over all epochs",
+                "The denominator is T where T − w belongs: the curve does not reach the smallest rate.",
+                _cosine_with(progress=lambda epoch, w, total: (epoch - w) / total),
+            ),
+            Mistake(
+                "smallest rate on top",
+                "lr_min is added to the whole curve, which then starts at lr + lr_min.",
+                _cosine_with(amplitude=lambda lr, lr_min: lr / 2),
+            ),
+            Mistake(
+                "smallest rate in the last epoch",
+                "Divided by T − w − 1: lr_min in epoch T − 1, not in T. A convention, but not PyTorch's.",
+                _cosine_with(progress=lambda epoch, w, total: (epoch - w) / max(total - w - 1, 1)),
+            ),
+            _epoch_from_1("cosine_with_warmup"),
+            _every_batch("cosine_with_warmup"),
+        ),  # no arbiter: math.cos knows float64 only
+    ),
+)

@@ -1,0 +1,194 @@
+"""Standardisation: features of very different scales, nearly constant ones, and constant ones."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from compare.component import Budget, Case, Component, Mistake, Results
+from compare.inputs import SIZES, fortran, normal, strided, subnormals
+from torch_ref import standardization as reference
+
+
+def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The test set is drawn elsewhere than the training set, so that its own statistics would show."""
+
+    def case(name: str, train: np.ndarray, test: np.ndarray, **kwargs: Any) -> Case:
+        arrays = {"x_train": train.astype(dtype, copy=False), "x_test": test.astype(dtype, copy=False)}
+        return Case(name, arrays, dtype=dtype, **kwargs)
+
+    def spread(name: str, center: Any, scale: Any, examples: int = 13, **kwargs: Any) -> Case:
+        train = center + scale * rng.standard_normal((examples, 7))
+        test = center + scale * (0.5 + 2 * rng.standard_normal((5, 7)))
+        return case(name, train, test, **kwargs)
+
+    for name, (batch, features) in SIZES.items():
+        train, test = normal(rng, (batch, features), dtype), normal(rng, (5, features), dtype)
+        yield case(name, 2 * train + 3, 5 * test + 1)
+    yield spread("mixed scales", np.logspace(-4, 4, 7), np.logspace(-4, 4, 7), examples=569)
+    yield spread("tiny variances", 0.0, np.logspace(-12, -4, 7))
+    yield spread("mean far larger than spread", np.array([1, -10, 1e2, -1e2, 1e3, -1e3, 1e3]), 1.0)
+    yield spread("squares under- and overflow", 0.0, np.array([1e-30, 1e-25, 1e-20, 1.0, 1e20, 1e25, 1e30]))
+    one_step = np.ones((4, 3), dtype)
+    one_step[0] += np.finfo(dtype).eps
+    yield case("two neighbouring numbers", one_step, one_step[:2])
+    yield case(
+        "subnormal", np.array([subnormals(dtype)] * 3) * [[1], [2], [4]], np.array([subnormals(dtype)])
+    )
+    constants = np.array([0.1, 1 / 3, -1e4 / 3, 0.0, np.pi, 1e-9 / 7, 7.0])
+    yield case("constant features", np.tile(constants, (13, 1)), constants + normal(rng, (5, 7), dtype))
+    mixed = normal(rng, (13, 7), dtype)
+    mixed[:, ::2] = constants[::2]
+    yield case("some constant features", mixed, normal(rng, (5, 7), dtype))
+    yield case("zeros of both signs", np.array([[0.0, -0.0, -0.0], [-0.0, 0.0, -0.0]]), np.zeros((1, 3)))
+    yield case("one example", normal(rng, (1, 3), dtype), normal(rng, (2, 3), dtype))
+    train, test = 3 + normal(rng, (13, 7), dtype), normal(rng, (5, 7), dtype)
+    yield case("fortran order", fortran(train), fortran(test))
+    yield case("not contiguous", strided(train), strided(test))
+    broken = test.copy()
+    broken[0, 1], broken[1, 2], broken[2, 0] = np.nan, np.inf, -np.inf
+    yield case("nan and infinity in the test set", train, broken, finite=False)
+    yield case("empty test set", train, test[:0])
+
+
+def run_scratch(case: Case, f: Any) -> Results:
+    """Fitted once, applied to both sets."""
+    mean, std = f.standardize_fit(case["x_train"])
+    return {
+        "mean": mean,
+        "std": std,
+        "train": f.standardize(case["x_train"], mean, std),
+        "test": f.standardize(case["x_test"], mean, std),
+    }
+
+
+def run_torch(case: Case) -> Results:
+    """The same with tensors."""
+    mean, std = reference.standardize_fit(case["x_train"])
+    return {
+        "mean": mean,
+        "std": std,
+        "train": reference.standardize(case["x_train"], mean, std),
+        "test": reference.standardize(case["x_test"], mean, std),
+    }
+
+
+def magnitude(case: Case) -> dict[str, Any]:
+    """The condition of mean and spread, feature by feature, with ρ = √(1/m Σ x²) = √(μ² + σ²)
+
+    μ adds numbers of size ρ, whatever they cancel to: ρ.
+
+    σ: a relative error ε of every x moves σ by up to 1/(mσ) Σ |x − μ|·|x|·ε ≤ ρ·ε (Cauchy–Schwarz): ρ.
+
+    y = (x − μ)/σ: the numerator is a difference of x and of a μ with an error of ρ, and the relative error
+    of σ is ρ/σ: (|x| + ρ + |y|·ρ)/σ.
+
+    Below the smallest normal number rounding units no longer shrink, so ρ is at least that.
+    """
+    x = case["x_train"].astype(np.longdouble)
+    constant = (x == x[0]).all(axis=0)
+    mean = x.mean(axis=0)
+    span = np.where(constant, 1, np.abs(x - mean).max(axis=0))  # where longdouble is no longer than float64
+    std = np.where(constant, 1, span * (((x - mean) / span) ** 2).mean(axis=0) ** 0.5)
+    rho = np.maximum((x**2).mean(axis=0) ** 0.5, np.finfo(case.dtype).tiny)
+
+    def scale(x: np.ndarray) -> np.ndarray:
+        x = np.where(np.isfinite(x), x, 0).astype(np.longdouble)
+        return (np.abs(x) + rho + np.abs((x - mean) / std) * rho) / std
+
+    return {"mean": rho, "std": rho, "train": scale(case["x_train"]), "test": scale(case["x_test"])}
+
+
+def _fit(spread: Callable[[np.ndarray], np.ndarray], axis: int | None = 0) -> dict[str, Callable]:
+    """Another spread, or the statistics of another axis; constant features are left to the spread."""
+
+    def standardize_fit(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = np.broadcast_to(x.mean(axis=axis), x.shape[1:])
+        std = spread(x) if axis == 0 else np.broadcast_to(spread(x.ravel()), x.shape[1:])
+        constant = (x == x[0]).all(axis=0)
+        one = x.dtype.type(1)
+        return np.where(constant, x[0], mean), np.where(constant, one, std)
+
+    return {"standardize_fit": standardize_fit}
+
+
+def _plain(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x.mean(axis=0), x.std(axis=0)
+
+
+def _zero_replaced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, std = _plain(x)
+    return mean, np.where(std == 0, x.dtype.type(1), std)
+
+
+def _own_statistics(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    if len(x) == 0:
+        return x
+    constant = std == 1
+    return (x - np.where(constant, mean, x.mean(axis=0))) / np.where(constant, std, x.std(axis=0))
+
+
+COMPONENTS = (
+    Component(
+        name="standardization",
+        topic="standardization",
+        source="https://scikit-learn.org/stable/modules/generated/sklearn.preprocessing.StandardScaler.html",
+        functions=("standardize_fit", "standardize"),
+        reference=("standardize_fit", "standardize"),
+        cases=cases,
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        magnitude=magnitude,
+        budget=Budget(
+            lambda case: max(32, 2 * len(case["x_train"]) ** 0.5),
+            "sums over m examples in another order: max(32, 2√m) units of the condition of mean and spread",
+        ),
+        mistakes=(
+            Mistake(
+                "test set by its own statistics",
+                "Mean and spread of the set at hand where those of the training set belong.",
+                {"standardize": _own_statistics},
+            ),
+            Mistake(
+                "unbiased standard deviation",
+                "Divided by m − 1: the default of torch.std and pandas, not of NumPy or scikit-learn.",
+                _fit(lambda x: x.std(axis=0, ddof=1) if len(x) > 1 else np.ones_like(x[0])),
+            ),
+            Mistake(
+                "divided by the variance",
+                "The root is forgotten: x / σ² where x / σ belongs, a slip of many lecture notes.",
+                _fit(lambda x: x.var(axis=0)),
+            ),
+            Mistake(
+                "mean not subtracted",
+                "x/σ: spread 1, and the mean where it was.",
+                {"standardize": lambda x, mean, std: x / std},
+            ),
+            Mistake(
+                "spread about zero",
+                "√(1/m Σ x²) of the numbers as they came, before the mean is subtracted.",
+                _fit(lambda x: (x * x).mean(axis=0) ** 0.5),
+            ),
+            Mistake(
+                "one mean for all features",
+                "Mean and spread of the whole table: features keep their different scales.",
+                _fit(lambda x: x.std(axis=0), axis=None),
+            ),
+            Mistake(
+                "ε added to the spread",
+                "σ + 10⁻⁸ saves constant features from 0/0, and flattens those of a small spread.",
+                _fit(lambda x: x.std(axis=0) + 1e-8),
+            ),
+            Mistake(
+                "constant features divided by zero",
+                "Their σ is 0, or what rounding left of it.",
+                {"standardize_fit": _plain},
+            ),
+            Mistake(
+                "constant features known by σ = 0",
+                "The rounded mean of equal numbers may be another one: σ is then 10⁻¹⁷, and 0/0 becomes ±1.",
+                {"standardize_fit": _zero_replaced},
+            ),
+        ),
+    ),
+)

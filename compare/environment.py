@@ -1,0 +1,125 @@
+"""The machine: set up so that two right answers can be equal, and described so that a report can be read."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+import torch
+
+from compare.parity import higher_precision
+
+
+def check_device(device: str) -> None:
+    """Raise ValueError unless `device` is cpu, or a CUDA GPU (cuda, cuda:N) that this PyTorch sees.
+
+    The message is what the command line prints.
+    """
+    if device == "cpu":
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", device, re.ASCII):
+        raise ValueError(f"--device {device}: expected cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise ValueError(f"--device {device}: this PyTorch ({torch.__version__}) sees no CUDA GPU")
+    if int(device.partition(":")[2] or 0) >= count:
+        names = "cuda:0 alone" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+        raise ValueError(f"--device {device}: this PyTorch sees {names}")
+
+
+def prepare(device: str) -> None:
+    """Make PyTorch deterministic and its float32 a float32; then check that the device is there.
+
+    Tensor cores would round the factors of a float32 product to TF32's ten bits: a thousand times the
+    rounding unit. cuBLAS is deterministic only with a workspace fixed before CUDA starts.
+
+    Raises:
+        ValueError: no such device; see `check_device`.
+
+    https://docs.pytorch.org/docs/stable/notes/randomness.html
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
+    """
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # PyTorch 2.9; not to be mixed with the older
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        torch.backends.cudnn.fp32_precision = "ieee"  # type: ignore[attr-defined, unused-ignore]
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+    check_device(device)
+
+
+def describe(device: str) -> dict[str, Any]:
+    """What a reader of a report must know of the machine; nothing that says whose it is."""
+    return {
+        "scratch-vs-torch": _version("scratch-vs-torch"),
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "PyTorch": torch.__version__,
+        "platform": " ".join([platform.system(), platform.machine(), *filter(None, platform.libc_ver())]),
+        "processor": _processor(),
+        "NumPy's BLAS": _numpy_blas(),
+        "NumPy's threads": _numpy_threads(),
+        "PyTorch's BLAS": _torch_blas(),
+        "PyTorch's vector instructions": torch.backends.cpu.get_cpu_capability(),
+        "PyTorch's threads": torch.get_num_threads(),
+        "arbiter of float64": "longdouble" if higher_precision(np.float64) else "none on this platform",
+        **(_describe_gpu(device) if device.startswith("cuda") else {}),
+    }
+
+
+def _describe_gpu(device: str) -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(torch.device(device))
+    return {
+        "GPU": properties.name,
+        "compute capability": f"{properties.major}.{properties.minor}",
+        "driver": _driver(),
+        "CUDA": torch.version.cuda,
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "n/a"
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _numpy_blas() -> str:
+    blas: Any = np.show_config(mode="dicts")
+    blas = blas.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'n/a')} {blas.get('version', '')}".strip()
+
+
+def _numpy_threads() -> Any:
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    return max((pool["num_threads"] for pool in pools), default="n/a")
+
+
+def _torch_blas() -> str:
+    found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    return found[1] if found else "n/a"
+
+
+def _driver() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        return answer.stdout.split()[0]
+    except (OSError, subprocess.SubprocessError, IndexError):
+        return "n/a"

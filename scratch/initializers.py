@@ -1,0 +1,184 @@
+"""How weights start: so that signals neither die nor explode on their way through the layers.
+
+A sum of `fan_in` products has fan_in times the variance of one. With weights of variance 1/fan_in a linear
+unit passes the variance on; ReLU throws half of it away, so He takes 2/fan_in (the gain is √2). Glorot and
+Bengio average over both directions, 2/(fan_in + fan_out).
+
+Every initialiser takes `shape` = (fan_out, fan_in) = (out_features, in_features) and returns an array of
+`dtype`. All raise ValueError for a shape that is not two lengths ≥ 1.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from scratch.checks import check_choice
+from scratch.random import Generator
+
+MODES = ("fan_in", "fan_out")
+NONLINEARITIES = ("linear", "sigmoid", "tanh", "relu", "leaky_relu")
+
+
+def zeros(
+    shape: tuple[int, ...], generator: Generator | None = None, *, dtype: Any = np.float32
+) -> np.ndarray:
+    """All zeros, which never learn anything: the units of a layer stay copies of each other
+
+    Args:
+        shape: (fan_out, fan_in)
+        generator: not used; all initialisers can be called alike
+        dtype: of the result
+
+    Raises:
+        ValueError: a shape that is not two lengths ≥ 1.
+    """
+    fan_in_and_fan_out(shape)
+    return np.zeros(shape, dtype)
+
+
+def large_random(shape: tuple[int, ...], generator: Generator, *, dtype: Any = np.float32) -> np.ndarray:
+    """Normal with a standard deviation of 10, which saturates and explodes: how not to do it
+
+    Args:
+        shape: (fan_out, fan_in)
+        generator: draws
+        dtype: of the result
+
+    Raises:
+        ValueError: a shape that is not two lengths ≥ 1.
+    """
+    fan_in_and_fan_out(shape)
+    return generator.normal(shape, 0.0, 10.0, dtype)
+
+
+def kaiming_normal(
+    shape: tuple[int, ...],
+    generator: Generator,
+    *,
+    mode: str = "fan_in",
+    nonlinearity: str = "relu",
+    a: float = 0.0,
+    dtype: Any = np.float32,
+) -> np.ndarray:
+    """He: normal with mean 0 and std = gain/√fan
+
+    Args:
+        shape: (fan_out, fan_in)
+        generator: draws
+        mode: fan_in keeps the variance of the activations, fan_out that of the gradients
+        nonlinearity: linear, sigmoid, tanh, relu or leaky_relu, what follows the layer; gives the gain
+        a: negative slope of the leaky ReLU
+        dtype: of the result
+
+    Raises:
+        ValueError: a shape that is not two lengths ≥ 1, an unknown mode or nonlinearity.
+
+    He et al. 2015, https://arxiv.org/abs/1502.01852
+    https://docs.pytorch.org/docs/stable/nn.init.html
+    """
+    return generator.normal(shape, 0.0, _kaiming_std(shape, mode, nonlinearity, a), dtype)
+
+
+def kaiming_uniform(
+    shape: tuple[int, ...],
+    generator: Generator,
+    *,
+    mode: str = "fan_in",
+    nonlinearity: str = "relu",
+    a: float = 0.0,
+    dtype: Any = np.float32,
+) -> np.ndarray:
+    """He: uniform on [−b, b) with b = √3·std and std = gain/√fan
+
+    A uniform number on ±b has the variance b²/3: the √3 gives it that of `kaiming_normal`. Arguments and
+    errors are the same.
+    """
+    bound = math.sqrt(3) * _kaiming_std(shape, mode, nonlinearity, a)
+    return generator.uniform(shape, -bound, bound, dtype)
+
+
+def xavier_normal(
+    shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
+) -> np.ndarray:
+    """Glorot: normal with mean 0 and std = gain·√(2/(fan_in + fan_out))
+
+    Args:
+        shape: (fan_out, fan_in)
+        generator: draws
+        gain: of what follows the layer, see `calculate_gain`
+        dtype: of the result
+
+    Raises:
+        ValueError: a shape that is not two lengths ≥ 1.
+
+    Glorot and Bengio 2010, https://proceedings.mlr.press/v9/glorot10a.html
+    https://docs.pytorch.org/docs/stable/nn.init.html
+    """
+    return generator.normal(shape, 0.0, _xavier_std(shape, gain), dtype)
+
+
+def xavier_uniform(
+    shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
+) -> np.ndarray:
+    """Glorot: uniform on [−b, b) with b = √3·std and std = gain·√(2/(fan_in + fan_out))
+
+    Arguments and errors as `xavier_normal`.
+    """
+    bound = math.sqrt(3) * _xavier_std(shape, gain)
+    return generator.uniform(shape, -bound, bound, dtype)
+
+
+INITIALIZERS: dict[str, Callable[..., np.ndarray]] = {
+    "zeros": zeros,
+    "large_random": large_random,
+    "kaiming_normal": kaiming_normal,
+    "kaiming_uniform": kaiming_uniform,
+    "xavier_normal": xavier_normal,
+    "xavier_uniform": xavier_uniform,
+}
+
+
+def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
+    """What a nonlinearity's loss of variance is made up for with: 1, 5/3, √2 or √(2/(1 + a²))
+
+    Args:
+        nonlinearity: linear, sigmoid, tanh, relu or leaky_relu
+        a: negative slope of the leaky ReLU; the others do not use it
+
+    Raises:
+        ValueError: an unknown nonlinearity.
+    """
+    check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
+    if nonlinearity == "tanh":
+        return 5 / 3
+    if nonlinearity == "relu":
+        return math.sqrt(2)
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + a**2))
+    return 1.0
+
+
+def fan_in_and_fan_out(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many inputs a unit has, and to how many units an input goes
+
+    Raises:
+        ValueError: a shape that is not two lengths ≥ 1.
+    """
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"shape: expected (fan_out, fan_in), both >= 1, got {tuple(shape)}")
+    fan_out, fan_in = shape
+    return fan_in, fan_out
+
+
+def _kaiming_std(shape: tuple[int, ...], mode: str, nonlinearity: str, a: float) -> float:
+    fan_in, fan_out = fan_in_and_fan_out(shape)
+    check_choice("mode", mode, MODES)
+    fan = fan_in if mode == "fan_in" else fan_out
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def _xavier_std(shape: tuple[int, ...], gain: float) -> float:
+    fan_in, fan_out = fan_in_and_fan_out(shape)
+    return gain * math.sqrt(2 / (fan_in + fan_out))

@@ -1,0 +1,238 @@
+"""The L-layer network: initialise → forward → cost → backward → update.
+
+    x → [linear → batch norm → activation → dropout] for each hidden layer → linear → logits → cost
+
+All parameters live in one flat buffer and all gradients in another, each layer's arrays being views of
+them: an optimizer then updates the whole network as if it were one long vector.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratch.activations import ACTIVATIONS, Activation
+from scratch.batch_norm import BatchNorm1d
+from scratch.checks import check_choice, check_not_negative, check_probability, check_shape
+from scratch.initializers import INITIALIZERS
+from scratch.linear import Linear
+from scratch.losses import (
+    binary_cross_entropy_with_logits_backward,
+    binary_cross_entropy_with_logits_forward,
+    cross_entropy_backward,
+    cross_entropy_forward,
+    mse_loss_backward,
+    mse_loss_forward,
+)
+from scratch.random import Generator
+from scratch.regularization import Dropout, l2_gradient, l2_penalty
+
+LOSSES = {
+    "cross_entropy": (cross_entropy_forward, cross_entropy_backward),
+    "binary_cross_entropy_with_logits": (
+        binary_cross_entropy_with_logits_forward,
+        binary_cross_entropy_with_logits_backward,
+    ),
+    "mse_loss": (mse_loss_forward, mse_loss_backward),
+}
+
+
+class Network:
+    """A fully connected network, from a description.
+
+    Args:
+        widths: features of the input, of each hidden layer, and of the output
+        generator: draws the initial weights and, in training, the dropout masks
+        activation: relu, leaky_relu, tanh or sigmoid, after every hidden layer
+        batch_norm: normalise in front of every activation; the linear layer then has no bias, since
+            subtracting the batch mean would cancel it
+        dropout: probability with which a hidden activation is zeroed in training
+        init: how weights start (a name of `scratch.initializers`), biases being 0; "default" keeps what
+            the layers start with, weight and bias uniform on ±1/√fan_in
+        loss: cross_entropy (targets: integer classes), binary_cross_entropy_with_logits or mse_loss
+            (targets: floats of the shape of the output)
+        l2: λ of the penalty (λ/2m)·Σ‖W‖² on the weights of the linear layers, m the size of the batch
+        dtype: of everything
+
+    Raises:
+        ValueError: an argument out of its range, or a name that does not exist.
+
+    PyTorch's twin is `torch.nn.Sequential`; parameters and running statistics have its names.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        generator: Generator,
+        *,
+        activation: str = "relu",
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+        init: str = "kaiming_normal",
+        loss: str = "cross_entropy",
+        l2: float = 0.0,
+        dtype: Any = np.float32,
+    ) -> None:
+        check_widths(widths)
+        check_choice("activation", activation, tuple(ACTIVATIONS))
+        check_probability("dropout", dropout)
+        check_choice("init", init, (*INITIALIZERS, "default"))
+        check_choice("loss", loss, tuple(LOSSES))
+        check_not_negative(l2=l2)
+        self.l2 = l2
+        self.training = True
+        self._loss_forward, self._loss_backward = LOSSES[loss]
+        self.layers: dict[str, Any] = {}
+        last = len(widths) - 1
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
+            hidden = i < last
+            bias = not (hidden and batch_norm)
+            self.layers[f"linear{i}"] = Linear(fan_in, fan_out, generator, bias=bias, dtype=dtype)
+            if hidden and batch_norm:
+                self.layers[f"batch_norm{i}"] = BatchNorm1d(fan_out, dtype=dtype)
+            if hidden:
+                self.layers[f"{activation}{i}"] = Activation(activation)
+            if hidden and dropout > 0:
+                self.layers[f"dropout{i}"] = Dropout(dropout, generator)
+        if init != "default":
+            self._initialise(init, generator)
+        self._move_into_one_buffer()
+
+    def _initialise(self, init: str, generator: Generator) -> None:
+        for linear in self._linear_layers():
+            weight = linear.parameters["weight"]
+            weight[...] = INITIALIZERS[init](weight.shape, generator, dtype=weight.dtype)
+            if "bias" in linear.parameters:
+                linear.parameters["bias"][...] = 0
+
+    def _move_into_one_buffer(self) -> None:
+        arrays = [array for layer in self.layers.values() for array in layer.parameters.values()]
+        self.shapes = {
+            f"{name}.{parameter}": array.shape
+            for name, layer in self.layers.items()
+            for parameter, array in layer.parameters.items()
+        }
+        self.flat_parameters = np.concatenate([array.ravel() for array in arrays])
+        self.flat_gradients = np.zeros_like(self.flat_parameters)
+        parameters, gradients = self.named(self.flat_parameters), self.named(self.flat_gradients)
+        for name, layer in self.layers.items():
+            for parameter in layer.parameters:
+                layer.parameters[parameter] = parameters[f"{name}.{parameter}"]
+                layer.gradients[parameter] = gradients[f"{name}.{parameter}"]
+
+    def named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Views of a buffer that is laid out like `flat_parameters`, by name: "linear1.weight", …"""
+        views, start = {}, 0
+        for name, shape in self.shapes.items():
+            size = int(np.prod(shape))
+            views[name] = flat[start : start + size].reshape(shape)
+            start += size
+        return views
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Logits (batch, widths[-1]) of x (batch, widths[0])."""
+        for layer in self.layers.values():
+            x = layer.forward(x)
+        return x
+
+    def cost(self, logits: np.ndarray, targets: np.ndarray) -> float:
+        """Mean loss of the batch + (λ/2m)·Σ‖W‖²"""
+        loss, self._loss_cache = self._loss_forward(logits, targets)
+        self._batch = len(logits)
+        if self.l2:
+            weights = [linear.parameters["weight"] for linear in self._linear_layers()]
+            loss = loss + l2_penalty(weights, self.l2, self._batch)
+        return float(loss)
+
+    def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
+        """Fill `flat_gradients` with the gradient of the last `cost`; return dx if it is asked for."""
+        dy = self._loss_backward(1.0, self._loss_cache)
+        first, *later = self.layers.values()
+        for layer in reversed(later):
+            dy = layer.backward(dy)
+        dx = first.backward(dy, input_gradient=input_gradient)
+        if self.l2:
+            for linear in self._linear_layers():
+                weight = linear.parameters["weight"]
+                linear.gradients["weight"] += l2_gradient(weight, self.l2, self._batch)
+        return dx
+
+    def parameters(self) -> list[np.ndarray]:
+        """What an optimizer updates: the one flat buffer."""
+        return [self.flat_parameters]
+
+    def gradients(self) -> list[np.ndarray]:
+        """What an optimizer steps with, parallel to `parameters()`."""
+        return [self.flat_gradients]
+
+    def train(self, mode: bool = True) -> "Network":
+        """Batch statistics and dropout on (or, with False, running statistics and no dropout)."""
+        self.training = mode
+        for layer in self.layers.values():
+            if hasattr(layer, "training"):
+                layer.training = mode
+        return self
+
+    def eval(self) -> "Network":
+        """The mode for predictions: running statistics, no dropout."""
+        return self.train(False)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The class of each row, in evaluation mode: the largest logit, or logit > 0 if there is one."""
+        was_training = self.training
+        logits = self.eval().forward(x)
+        self.train(was_training)
+        return (logits[:, 0] > 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Every parameter and running statistic by its PyTorch name (the arrays themselves, no copies)."""
+        state = {}
+        for name, layer in self.layers.items():
+            for key, array in {**layer.parameters, **getattr(layer, "buffers", {})}.items():
+                state[f"{name}.{key}"] = array
+        return state
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copy the arrays of `state` into the network.
+
+        Raises:
+            ValueError: a name is missing or unknown, or a shape differs; nothing is copied then.
+            TypeError: a dtype differs; nothing is copied then.
+        """
+        own = self.state_dict()
+        if own.keys() != state.keys():
+            missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+            raise ValueError(f"state: missing {missing}, unknown {unknown}")
+        for name, array in own.items():
+            check_shape(name, state[name], array.shape)
+            if state[name].dtype != array.dtype:
+                raise TypeError(f"{name}: expected {array.dtype}, got {state[name].dtype}")
+        for name, array in own.items():
+            array[...] = state[name]
+
+    def save(self, path: str | Path) -> None:
+        """Write `state_dict()` to an .npz file, whole or not at all."""
+        partial = Path(f"{path}.partial")
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **self.state_dict())  # type: ignore[arg-type]
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def load(self, path: str | Path) -> None:
+        """Read what `save` wrote, here or by way of `compare.weights` from PyTorch."""
+        with np.load(path) as state:
+            self.load_state_dict(dict(state))
+
+    def _linear_layers(self) -> Iterator[Linear]:
+        return (layer for layer in self.layers.values() if isinstance(layer, Linear))
+
+
+def check_widths(widths: Sequence[int]) -> None:
+    """Raise ValueError unless there are at least an input and an output width, each an integer ≥ 1."""
+    if len(widths) < 2 or not all(isinstance(width, int) and width >= 1 for width in widths):
+        raise ValueError(f"widths: expected at least two integers >= 1, got {tuple(widths)}")

@@ -1,0 +1,107 @@
+"""Mini-batches and the training loop."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from scratch.network import Network
+from scratch.random import Generator
+
+
+def minibatches(
+    x: np.ndarray, targets: np.ndarray, batch_size: int, generator: Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """One epoch: the examples in a new random order, `batch_size` at a time, the last batch smaller.
+
+    Args:
+        x: (examples, features)
+        targets: (examples, …)
+        batch_size: integer ≥ 1
+        generator: draws the order
+
+    Raises:
+        ValueError: no examples, another number of targets, or a batch size below 1.
+
+    https://docs.pytorch.org/docs/stable/data.html
+    """
+    check_batches(len(x), len(targets), batch_size)
+    order = generator.randperm(len(x))
+    for start in range(0, len(x), batch_size):
+        batch = order[start : start + batch_size]
+        yield x[batch], targets[batch]
+
+
+def train_step(network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray) -> float:
+    """Forward → cost → backward → update; returns the cost before the update."""
+    logits = network.forward(x)
+    cost = network.cost(logits, targets)
+    network.backward()
+    optimizer.step(network.gradients())
+    return cost
+
+
+@dataclass
+class History:
+    """What happened: the cost of every step; learning rate and training accuracy of every epoch."""
+
+    cost: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+
+
+def train(
+    network: Network,
+    optimizer: Any,
+    x: np.ndarray,
+    targets: np.ndarray,
+    *,
+    epochs: int,
+    batch_size: int,
+    generator: Generator,
+    schedule: Callable[[float, int], float] | None = None,
+) -> History:
+    """Train in place, epoch after epoch.
+
+    Args:
+        network: is left in training mode
+        optimizer: built on `network.parameters()`
+        x: (examples, features)
+        targets: what the network's loss wants
+        epochs: passes over the examples
+        batch_size: examples of a step
+        generator: draws the order of the examples, anew in each epoch
+        schedule: (initial learning rate, epoch counted from 0) → learning rate of that epoch
+
+    Raises:
+        ValueError: as `minibatches`; or epochs below 0.
+    """
+    if epochs < 0:
+        raise ValueError(f"epochs: expected an integer >= 0, got {epochs}")
+    history, initial_rate = History(), optimizer.lr
+    network.train()
+    for epoch in range(epochs):
+        if schedule:
+            optimizer.lr = schedule(initial_rate, epoch)
+        history.learning_rate.append(optimizer.lr)
+        for batch_x, batch_targets in minibatches(x, targets, batch_size, generator):
+            history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
+        history.accuracy.append(accuracy(network, x, targets))
+    return history
+
+
+def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
+    """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
+    classes = network.predict(x)
+    return float(np.mean(classes == targets.reshape(len(x)).astype(classes.dtype)))
+
+
+def check_batches(examples: int, targets: int, batch_size: int) -> None:
+    """Raise ValueError unless there are examples, as many targets, and a batch size ≥ 1."""
+    if examples == 0:
+        raise ValueError("x: expected at least one example, got none")
+    if targets != examples:
+        raise ValueError(f"targets: expected {examples} like x, got {targets}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected an integer >= 1, got {batch_size}")

@@ -1,0 +1,131 @@
+"""What only a test can ask of batch normalisation: the layer, its errors, and whose convention is whose."""
+
+import numpy as np
+import pytest
+import torch
+
+import scratch.batch_norm as ours
+import torch_ref.batch_norm as theirs
+from compare.cases.batch_norm import COMPONENTS, run_scratch
+from compare.parity import cases_of
+
+BAD_INPUT = [
+    (np.ones((3, 2), np.float32), TypeError, r"gamma: expected float32 like x, got float64"),
+    (np.ones((3, 2), np.int64), TypeError, r"x: expected a floating-point array, got int64"),
+    (np.ones((3, 4)), ValueError, r"x: expected shape \(any, 2\), got \(3, 4\)"),
+    (np.ones(2), ValueError, r"x: expected shape \(any, 2\), got \(2,\)"),
+    (np.ones((1, 2)), ValueError, r"x: expected a batch of at least 2 in training, got 1"),
+    (np.ones((0, 2)), ValueError, r"x: expected a batch of at least 2 in training, got 0"),
+]
+BAD_ARGUMENTS = [
+    ({"num_features": 0}, r"num_features: expected an integer >= 1, got 0"),
+    ({"eps": -1e-5}, r"eps: expected a finite number > 0, got -1e-05"),
+    ({"eps": 0.0}, r"eps: expected a finite number > 0, got 0.0"),
+    ({"eps": float("nan")}, r"eps: expected a finite number > 0, got nan"),
+    ({"momentum": 1.1}, r"momentum: expected None or a number from 0 to 1, got 1.1"),
+    ({"momentum": -0.1}, r"momentum: expected None or a number from 0 to 1, got -0.1"),
+]
+
+
+@pytest.mark.parametrize(("x", "error", "message"), BAD_INPUT)
+def test_bad_input_is_named_alike_on_both_sides(x, error, message):
+    with pytest.raises(error, match=message):
+        ours.BatchNorm1d(2, dtype=np.float64).forward(x)
+    with pytest.raises(error, match=message):
+        theirs.BatchNorm1d(2, dtype=torch.float64)(torch.from_numpy(x))
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_ARGUMENTS)
+def test_a_bad_argument_is_named_alike_on_both_sides(change, message):
+    for layer in (ours.BatchNorm1d, theirs.BatchNorm1d):
+        with pytest.raises(ValueError, match=message):
+            layer(**{"num_features": 2} | change)
+
+
+def test_functions_refuse_shapes_that_do_not_fit():
+    x, wrong = np.ones((3, 2)), np.ones(3)
+    with pytest.raises(ValueError, match=r"beta: expected shape \(2,\), got \(3,\)"):
+        ours.batch_norm_forward(x, None, wrong)
+    with pytest.raises(ValueError, match=r"running_var: expected shape \(2,\), got \(3,\)"):
+        ours.batch_norm_inference_forward(x, None, None, np.zeros(2), wrong)
+    with pytest.raises(ValueError, match=r"mean: expected shape \(2,\), got \(3,\)"):
+        ours.update_running_statistics(np.zeros(2), np.ones(2), np.array(0), wrong, wrong, 3)
+    _, cache, _ = ours.batch_norm_forward(x, None, None)
+    with pytest.raises(ValueError, match=r"dy: expected shape \(3, 2\), got \(3,\)"):
+        ours.batch_norm_backward(wrong, cache)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_fresh_layer_is_pytorchs(affine):
+    layer, twin = ours.BatchNorm1d(3, affine=affine), theirs.BatchNorm1d(3, affine=affine)
+    state = {**layer.parameters, **layer.buffers}
+    assert list(state) == list(twin.state_dict())
+    for name, tensor in twin.state_dict().items():
+        np.testing.assert_array_equal(state[name], tensor.numpy(), strict=True)
+    assert (layer.eps, layer.momentum, layer.training) == (twin.eps, twin.momentum, twin.training)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_layer_is_its_functions(dtype):
+    for case in cases_of(COMPONENTS[0], 0, dtype):
+        layer = ours.BatchNorm1d(
+            case["x"].shape[1],
+            case.options.get("eps", 1e-5),
+            case.options.get("momentum", 0.1),
+            case.options.get("affine", True),
+            dtype=dtype,
+        )
+        for name, parameter in zip(layer.parameters, ("gamma", "beta"), strict=False):
+            layer.parameters[name][...] = case[parameter]
+        for name, buffer in layer.buffers.items():
+            buffer[...] = case.arrays.get(name, case.options.get(name, 0))
+        gradients, buffers = dict(layer.gradients), dict(layer.buffers)
+        got = {}
+        with np.errstate(all="ignore"):
+            expected = run_scratch(case, ours)
+            got |= {"output": layer.forward(case["x"]), "grad.x": layer.backward(case["dy"])}
+            got |= {f"grad.{name}": value.copy() for name, value in gradients.items()}
+            got["next.output"] = layer.forward(case["next_x"])
+            layer.training = False
+            got["evaluation.output"] = layer.forward(case["x"])
+            got["evaluation.grad.x"] = layer.backward(case["dy"])
+        got |= {f"evaluation.grad.{name}": value for name, value in gradients.items()}  # written in place
+        got |= {f"state.{name}": value for name, value in buffers.items()}
+        for name, value in got.items():
+            twin = name.replace("weight", "gamma").replace("bias", "beta")
+            np.testing.assert_array_equal(value, expected[twin], err_msg=f"{case.name}: {name}")
+
+
+def test_the_derivation_of_the_docstring_gives_the_formula_of_the_code():
+    rng = np.random.default_rng(0)
+    x, dy, gamma = rng.standard_normal((6, 3)), rng.standard_normal((6, 3)), rng.standard_normal(3)
+    _, cache, (mean, variance) = ours.batch_norm_forward(x, gamma, None, eps=1e-3)
+    dx, dgamma, dbeta = ours.batch_norm_backward(dy, cache)
+    m, s = len(x), np.sqrt(variance + 1e-3)
+    dx_hat = gamma * dy
+    dvariance = (dx_hat * (x - mean) * -0.5 * s**-3).sum(axis=0)
+    np.testing.assert_allclose(dvariance, -0.5 * gamma * dgamma / s**2)
+    dmean = (-dx_hat / s).sum(axis=0)
+    np.testing.assert_allclose(dmean, -gamma * dbeta / s)
+    np.testing.assert_allclose(dx_hat / s + dvariance * 2 * (x - mean) / m + dmean / m, dx)
+
+
+def test_evaluation_changes_nothing_and_takes_any_batch():
+    layer = ours.BatchNorm1d(3, dtype=np.float64)
+    layer.forward(np.random.default_rng(0).standard_normal((5, 3)))
+    before = {name: value.copy() for name, value in layer.buffers.items()}
+    layer.training = False
+    for batch in (0, 1, 4):
+        assert layer.forward(np.ones((batch, 3))).shape == (batch, 3)
+        assert theirs.BatchNorm1d(3).eval()(torch.ones(batch, 3)).shape == (batch, 3)
+    assert all(np.array_equal(layer.buffers[name], value) for name, value in before.items())
+
+
+def test_pytorch_keeps_the_unbiased_variance_and_weighs_the_new_value():
+    x = np.array([[0.0], [2.0]])  # biased variance 1, unbiased 2
+    layer = theirs.BatchNorm1d(1, momentum=0.25, dtype=torch.float64)
+    layer(torch.from_numpy(x))
+    assert layer.running_var.item() == 0.75 * 1 + 0.25 * 2
+    keras = 0.25 * 1 + 0.75 * 1  # momentum·old + (1 − momentum)·biased
+    assert layer.running_var.item() != keras
+    assert layer.running_mean.item() == 0.25 * 1 != 0.75 * 1

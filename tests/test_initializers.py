@@ -1,0 +1,96 @@
+"""What only a test can ask of the initialisers: their statistics, their errors, and PyTorch's defaults."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import scratch.initializers as ours
+import torch_ref.initializers as theirs
+from scratch.random import NumpyGenerator
+
+NAMES = tuple(ours.INITIALIZERS)
+SHAPE = (200, 300)  # (fan_out, fan_in)
+STD = {
+    "zeros": 0,
+    "large_random": 10,
+    "kaiming_normal": math.sqrt(2 / 300),
+    "kaiming_uniform": math.sqrt(2 / 300),
+    "xavier_normal": math.sqrt(2 / 500),
+    "xavier_uniform": math.sqrt(2 / 500),
+}
+
+
+def test_both_sides_have_the_same_names():
+    assert tuple(theirs.INITIALIZERS) == tuple(ours.INITIALIZERS)
+    for choices in ("MODES", "NONLINEARITIES"):
+        assert getattr(ours, choices) == getattr(theirs, choices)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mean_and_spread_lie_within_five_standard_errors(name):
+    n, std = math.prod(SHAPE), STD[name]
+    weight = ours.INITIALIZERS[name](SHAPE, NumpyGenerator(0), dtype=np.float64)
+    filled = theirs.INITIALIZERS[name](
+        torch.empty(SHAPE, dtype=torch.float64), generator=torch.Generator().manual_seed(0)
+    )
+    for array in (weight, filled.numpy()):
+        assert array.shape == SHAPE
+        assert abs(array.mean()) <= 5 * std / math.sqrt(n)
+        assert abs(array.std() - std) <= 5 * std / math.sqrt(2 * n)
+
+
+@pytest.mark.parametrize("name", ["kaiming_uniform", "xavier_uniform"])
+def test_uniform_numbers_fill_their_range(name):
+    bound = math.sqrt(3) * STD[name]
+    weight = ours.INITIALIZERS[name](SHAPE, NumpyGenerator(0), dtype=np.float64)
+    assert weight.min() >= -bound
+    assert weight.max() < bound
+    assert min(-weight.min(), weight.max()) > 0.999 * bound
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (5,), (), (2, 3, 4)])
+def test_a_shape_without_fans_is_refused_alike_on_both_sides(name, shape):
+    message = r"shape: expected \(fan_out, fan_in\), both >= 1, got " + str(shape).replace(
+        "(", r"\("
+    ).replace(")", r"\)")
+    with pytest.raises(ValueError, match=message):
+        ours.INITIALIZERS[name](shape, NumpyGenerator(0))
+    with pytest.raises(ValueError, match=message):
+        theirs.INITIALIZERS[name](torch.empty(shape))
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal", "kaiming_uniform"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "fan_avg"}, "mode: expected one of fan_in, fan_out, got fan_avg"),
+        ({"nonlinearity": "swish"}, "nonlinearity: expected one of linear, sigmoid, .*, got swish"),
+    ],
+)
+def test_an_unknown_option_is_refused_alike_on_both_sides(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        ours.INITIALIZERS[name]((2, 3), NumpyGenerator(0), **options)
+    with pytest.raises(ValueError, match=message):
+        theirs.INITIALIZERS[name](torch.empty(2, 3), **options)
+
+
+@pytest.mark.parametrize("nonlinearity", ours.NONLINEARITIES)
+@pytest.mark.parametrize("a", [0.0, 0.01, 0.3])
+def test_gains_are_equal(nonlinearity, a):
+    assert ours.calculate_gain(nonlinearity, a) == theirs.calculate_gain(nonlinearity, a)
+
+
+def test_pytorch_defaults_to_leaky_relu_of_slope_0_which_is_relu_until_a_is_set():
+    def fill(**options):
+        return nn.init.kaiming_normal_(
+            torch.empty(4, 3), generator=torch.Generator().manual_seed(0), **options
+        )
+
+    assert torch.equal(fill(), fill(nonlinearity="relu"))
+    assert not torch.equal(fill(a=1), fill(a=1, nonlinearity="relu"))
+    # and in the gain's own function the default slope is another one
+    assert nn.init.calculate_gain("leaky_relu") != nn.init.calculate_gain("leaky_relu", 0)

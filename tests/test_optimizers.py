@@ -1,0 +1,248 @@
+"""What only a test can ask of the optimizers: errors, layouts, schedules, and conventions that differ."""
+
+import numpy as np
+import pytest
+import torch
+
+from compare.cases.optimizers import (
+    COMPONENTS,
+    DECOUPLED,
+    _adam,
+    _momentum,
+    _nesterov,
+    _rmsprop,
+    _sgd_momentum,
+)
+from compare.parity import cases_of, run_case
+from scratch import optimizers as scratch
+from torch_ref import optimizers as reference
+
+NAMES = ("SGD", "Momentum", "RMSprop", "Adam", "AdamW")
+
+BAD_OPTIONS = [
+    *[(name, {"lr": -0.1}, r"lr: expected a finite number >= 0, got -0\.1") for name in NAMES],
+    ("SGD", {"lr": float("nan")}, r"lr: expected a finite number >= 0, got nan"),
+    ("SGD", {"momentum": -0.9}, r"momentum: expected a finite number >= 0, got -0\.9"),
+    ("SGD", {"dampening": -1}, r"dampening: expected a finite number >= 0, got -1"),
+    ("SGD", {"weight_decay": -1}, r"weight_decay: expected a finite number >= 0, got -1"),
+    ("SGD", {"nesterov": True}, r"nesterov: .*got momentum 0 and dampening 0"),
+    (
+        "SGD",
+        {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
+        r"nesterov: expected momentum > 0 and dampening = 0, got momentum 0\.9 and dampening 0\.1",
+    ),
+    ("Momentum", {"beta": 1.0}, r"beta: expected a number >= 0 and < 1, got 1\.0"),
+    ("Momentum", {"beta": -0.1}, r"beta: expected a number >= 0 and < 1, got -0\.1"),
+    ("RMSprop", {"alpha": 1.5}, r"alpha: expected a number >= 0 and < 1, got 1\.5"),
+    ("RMSprop", {"eps": -1e-8}, r"eps: expected a finite number >= 0, got -1e-08"),
+    ("RMSprop", {"momentum": -0.9}, r"momentum: expected a finite number >= 0, got -0\.9"),
+    ("RMSprop", {"weight_decay": -1}, r"weight_decay: expected a finite number >= 0, got -1"),
+    *[
+        case
+        for name in ("Adam", "AdamW")
+        for case in [
+            (name, {"betas": (1.0, 0.999)}, r"betas\[0\]: expected a number >= 0 and < 1, got 1\.0"),
+            (name, {"betas": (0.9, -0.1)}, r"betas\[1\]: expected a number >= 0 and < 1, got -0\.1"),
+            (name, {"betas": (0.9,)}, r"betas: expected two numbers, got \(0\.9,\)"),
+            (name, {"eps": -1e-8}, r"eps: expected a finite number >= 0, got -1e-08"),
+            (name, {"weight_decay": -1}, r"weight_decay: expected a finite number >= 0, got -1"),
+        ]
+    ],
+]
+
+BAD_PARAMS = [
+    ([], ValueError, r"params: expected at least one array, got an empty list"),
+    (np.ones(3), TypeError, r"params: expected a list of arrays, got a single one"),
+    ([np.ones(3, np.int64)], TypeError, r"params\[0\]: expected a floating-point array, got int64"),
+]
+
+BAD_GRADS = [
+    ([np.ones(3)], ValueError, r"grads: expected 2, one for each parameter, got 1"),
+    ([np.ones(3), np.ones((2, 3))], ValueError, r"grads\[1\]: expected shape \(3, 2\), got \(2, 3\)"),
+    (
+        [np.ones(3), np.ones((3, 2), np.float32)],
+        TypeError,
+        r"grads\[1\]: expected float64 like params\[1\], got float32",
+    ),
+]
+
+
+def tensors(arrays):
+    if isinstance(arrays, np.ndarray):
+        return torch.from_numpy(arrays)
+    return [torch.from_numpy(array) for array in arrays]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), BAD_OPTIONS)
+def test_bad_hyperparameters_are_named_alike_on_both_sides(name, options, message):
+    options = {"lr": 0.1, **options}
+    with pytest.raises(ValueError, match=message):
+        getattr(scratch, name)([np.ones(3)], **options)
+    with pytest.raises(ValueError, match=message):
+        getattr(reference, name)([torch.ones(3)], **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("params", "error", "message"), BAD_PARAMS)
+def test_bad_parameters_are_named_alike_on_both_sides(name, params, error, message):
+    with pytest.raises(error, match=message):
+        getattr(scratch, name)(params, lr=0.1)
+    with pytest.raises(error, match=message):
+        getattr(reference, name)(tensors(params), lr=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("grads", "error", "message"), BAD_GRADS)
+def test_bad_gradients_are_named_alike_and_change_nothing(name, grads, error, message):
+    params = [np.ones(3), np.ones((3, 2))]
+    optimizer = getattr(scratch, name)(params, lr=0.1)
+    with pytest.raises(error, match=message):
+        optimizer.step(grads)
+    assert optimizer.steps == 0
+    assert all((param == 1).all() for param in params)
+    twins = tensors([np.ones(3), np.ones((3, 2))])
+    twin = getattr(reference, name)(twins, lr=0.1)
+    with pytest.raises(error, match=message):
+        reference.step(twin, tensors(grads))
+    assert all((param == 1).all() for param in twins)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_are_those_of_pytorch(name):
+    given = {} if name != "Momentum" else {"lr": 0.01}
+    rng = np.random.default_rng(0)
+    param = rng.standard_normal(50)
+    twin = torch.from_numpy(param.copy())
+    ours = getattr(scratch, name)([param], **given)
+    theirs = (getattr(torch.optim, name) if not given else reference.Momentum)([twin], **given)
+    for _ in range(3):
+        grad = rng.standard_normal(50)
+        ours.step([grad])
+        reference.step(theirs, [torch.from_numpy(grad)])
+    np.testing.assert_allclose(param, twin.numpy(), rtol=1e-14)
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "every other row", "transposed slice"])
+@pytest.mark.parametrize("gradient_layout", ["C", "F"])
+def test_no_layout_loses_an_update(layout, gradient_layout):
+    values = np.random.default_rng(0).standard_normal((300, 200))
+    grad = np.asarray(np.random.default_rng(1).standard_normal((300, 200)), order=gradient_layout)
+    plain = values.copy()
+    scratch.Adam([plain]).step([grad])
+    if layout == "every other row":
+        param = np.zeros((600, 200))[::2]
+    elif layout == "transposed slice":
+        param = np.zeros((250, 300))[:200].T
+    else:
+        param = np.zeros((300, 200), order=layout)
+    param[...] = values
+    scratch.Adam([param]).step([grad])
+    np.testing.assert_array_equal(param, plain)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_flat_buffer_is_the_same_as_its_parts(name):
+    """A network hands over one buffer of all its parameters: blocks end anywhere in it."""
+    rng = np.random.default_rng(0)
+    flat, grads = rng.standard_normal(2 * scratch.BLOCK + 7), rng.standard_normal((3, 2 * scratch.BLOCK + 7))
+    cuts = [5, 1000, scratch.BLOCK + 3]
+    parts = np.split(flat.copy(), cuts)
+    whole, split = getattr(scratch, name)([flat], lr=0.1), getattr(scratch, name)(parts, lr=0.1)
+    for grad in grads:
+        whole.step([grad])
+        split.step(np.split(grad, cuts))
+    np.testing.assert_array_equal(flat, np.concatenate(parts))
+
+
+def test_empty_parameter_is_left_alone():
+    optimizer = scratch.Adam([np.ones((0, 3)), np.ones(2)])
+    optimizer.step([np.ones((0, 3)), np.ones(2)])
+    assert optimizer.steps == 1
+
+
+def test_state_has_the_names_of_pytorch():
+    options = {
+        "SGD": {"momentum": 0.9},
+        "RMSprop": {"centered": True, "momentum": 0.9},
+        "Adam": {"amsgrad": True},
+        "AdamW": {},
+    }
+    for name, chosen in options.items():
+        param = torch.ones(3)
+        twin = getattr(reference, name)([param], lr=0.1, **chosen)
+        reference.step(twin, [torch.ones(3)])
+        ours = getattr(scratch, name)([np.ones(3)], lr=0.1, **chosen)
+        ours.step([np.ones(3)])
+        assert set(ours.state) == set(twin.state[param]) - {"step"}
+        if "step" in twin.state[param]:
+            assert ours.steps == twin.state[param]["step"]
+
+
+def test_dampening_as_large_as_momentum_is_not_the_textbook():
+    """It looks like an average of the gradients, but PyTorch copies the first gradient undampened."""
+    lr, beta = 0.1, 0.9
+    textbook, dampened = np.zeros(1), torch.zeros(1, dtype=torch.float64)
+    ours = scratch.Momentum([textbook], lr, beta)
+    theirs = torch.optim.SGD([dampened], lr, momentum=beta, dampening=beta)
+    ours.step([np.ones(1)])
+    reference.step(theirs, [torch.ones(1, dtype=torch.float64)])
+    assert dampened.item() / textbook.item() == pytest.approx(1 / (1 - beta))
+
+
+def test_the_textbook_and_pytorch_differ_at_the_same_rate():
+    textbook, pytorch = np.zeros(1), np.zeros(1)
+    ours, theirs = scratch.Momentum([textbook], 0.1, 0.9), scratch.SGD([pytorch], 0.1, momentum=0.9)
+    for _ in range(5):
+        ours.step([np.ones(1)])
+        theirs.step([np.ones(1)])
+    assert pytorch.item() / textbook.item() == pytest.approx(10)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+def test_a_schedule_sets_the_rate_of_the_textbook(beta):
+    param, twin = np.ones(3), torch.ones(3, dtype=torch.float64)
+    ours, theirs = scratch.Momentum([param], 0.1, beta), reference.Momentum([twin], 0.1, beta)
+    schedule = torch.optim.lr_scheduler.LambdaLR(theirs, lambda epoch: 1 / (1 + epoch))
+    for epoch in range(5):
+        ours.lr = 0.1 / (1 + epoch)
+        assert theirs.param_groups[0]["lr"] == pytest.approx(ours.lr, rel=1e-15)
+        ours.step([np.full(3, epoch - 1.5)])
+        reference.step(theirs, [torch.full((3,), epoch - 1.5, dtype=torch.float64)])
+        np.testing.assert_allclose(ours.state["velocity"][0], theirs.velocity(twin).numpy(), rtol=1e-14)
+        schedule.step()
+    np.testing.assert_allclose(param, twin.numpy(), rtol=1e-14)
+
+
+def test_adam_and_adamw_differ_in_the_decay():
+    coupled, decoupled = np.full(2, 2.0), np.full(2, 2.0)
+    scratch.Adam([coupled], lr=0.1, weight_decay=0.1).step([np.array([1.0, 1e-3])])
+    scratch.AdamW([decoupled], lr=0.1, weight_decay=0.1).step([np.array([1.0, 1e-3])])
+    np.testing.assert_allclose(coupled, 1.9)  # the first step is lr, whatever the gradient
+    np.testing.assert_allclose(decoupled, 2 * 0.99 - 0.1, rtol=1e-5)
+
+
+def test_centered_rmsprop_can_lose_its_variance_to_rounding():
+    """With α = 0 the variance s − a² is rounding alone; PyTorch's root of it is NaN for many elements."""
+    grad = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    param = np.zeros(1000, np.float32)
+    scratch.RMSprop([param], alpha=0.0, centered=True).step([grad])
+    assert np.isfinite(param).all()  # g² − g², rounded alike, is exactly 0; a fused multiply-add is not
+
+
+UNCHANGED = {
+    "momentum": {**_momentum(), **_sgd_momentum()},
+    "nesterov": _nesterov(),
+    "rmsprop": _rmsprop(),
+    "adam": _adam(),
+    "adamw": _adam(**DECOUPLED),
+}
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
+def test_mistakes_are_wrong_for_their_own_line_alone(name):
+    """The builders of the mistakes, with no line replaced, are right."""
+    component = next(component for component in COMPONENTS if component.name == name)
+    for case in cases_of(component, 0, np.float64):
+        if case.finite and "large" not in case.name:
+            result = run_case(component, case, replaced=UNCHANGED[name], arbiter=False)
+            assert result.equal, (case.name, result.error, result.worst)

@@ -1,0 +1,158 @@
+"""What only a test can ask of the schedules: errors, which epoch gets which rate, and PyTorch's rounding."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from scratch import schedules as ours
+from torch_ref import schedules as theirs
+
+COSINE = {"warmup_epochs": 2, "total_epochs": 6}
+OPTIONS = {
+    "inverse_time": {"decay_rate": 1.0},
+    "fixed_interval": {"decay_rate": 1.0, "interval": 2},
+    "exponential": {"gamma": 0.5},
+    "inverse_sqrt": {"k": 1.0},
+    "staircase": {"step_size": 2, "gamma": 0.1},
+    "milestones": {"milestones": (2, 3), "gamma": 0.5},
+    "cosine_with_warmup": COSINE,
+}
+GAMMA = r"gamma: expected a finite number > 0, got "
+BAD = [
+    ("inverse_time", {"decay_rate": -1.0}, ValueError, "decay_rate: expected a finite number >= 0, got -1.0"),
+    ("fixed_interval", {"decay_rate": float("nan")}, ValueError, "decay_rate: expected .* got nan"),
+    ("fixed_interval", {"interval": 0}, ValueError, "interval: expected an integer >= 1, got 0"),
+    ("fixed_interval", {"interval": 2.0}, TypeError, "interval: expected an integer, got float"),
+    ("exponential", {"gamma": 0.0}, ValueError, GAMMA + "0.0"),
+    ("exponential", {"gamma": -0.5}, ValueError, GAMMA + "-0.5"),
+    ("exponential", {"gamma": float("nan")}, ValueError, GAMMA + "nan"),
+    ("exponential", {"gamma": float("inf")}, ValueError, GAMMA + "inf"),
+    ("inverse_sqrt", {"k": 0.0}, ValueError, "k: expected a finite number > 0, got 0.0"),
+    ("staircase", {"step_size": 0}, ValueError, "step_size: expected an integer >= 1, got 0"),
+    ("staircase", {"gamma": 0}, ValueError, GAMMA + "0"),
+    ("milestones", {"gamma": -1}, ValueError, GAMMA + "-1"),
+    ("milestones", {"milestones": (3, 2)}, ValueError, r"milestones: .* increasing order, got \[3, 2\]"),
+    ("milestones", {"milestones": (2, 2)}, ValueError, r"milestones: .* increasing order, got \[2, 2\]"),
+    ("milestones", {"milestones": [-1]}, ValueError, "milestones: expected an integer >= 0, got -1"),
+    ("milestones", {"milestones": [0.5]}, TypeError, "milestones: expected an integer, got float"),
+    ("cosine_with_warmup", {"warmup_epochs": 6}, ValueError, "fewer than total_epochs = 6, got 6"),
+    ("cosine_with_warmup", {"warmup_epochs": -1}, ValueError, "warmup_epochs: .* >= 0, got -1"),
+    ("cosine_with_warmup", {"total_epochs": 0}, ValueError, "total_epochs: .* >= 1, got 0"),
+    ("cosine_with_warmup", {"lr_min": -0.1}, ValueError, "lr_min: expected a finite number >= 0, got -0.1"),
+]
+FIRST_RATES = {  # of epochs 0 to 4, from a rate of 1
+    "inverse_time": [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5],
+    "fixed_interval": [1, 1, 1 / 2, 1 / 2, 1 / 3],
+    "exponential": [1, 0.5, 0.25, 0.125, 0.0625],
+    "inverse_sqrt": [1, 2**-0.5, 3**-0.5, 0.5, 5**-0.5],
+    "staircase": [1, 1, 0.1, 0.1, 0.01],
+    "milestones": [1, 1, 0.5, 0.25, 0.25],
+    "cosine_with_warmup": [0.5, 1, 1, 0.5 + 0.125**0.5, 0.5],
+}
+
+
+def optimizer(lr: float = 1.0) -> torch.optim.Optimizer:
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr)
+
+
+@pytest.mark.parametrize(("name", "change", "error", "message"), BAD)
+def test_bad_options_are_named_alike_on_both_sides(name, change, error, message):
+    options = OPTIONS[name] | change
+    with pytest.raises(error, match=message):
+        getattr(ours, name)(0.1, 0, **options)
+    with pytest.raises(error, match=message):
+        getattr(theirs, name)(optimizer(), **options)
+
+
+@pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_bad_rate_is_named_alike_on_both_sides(name, lr):
+    message = f"lr: expected a finite number >= 0, got {lr}"
+    with pytest.raises(ValueError, match=message):
+        getattr(ours, name)(lr, 0, **OPTIONS[name])
+    changed = optimizer()
+    changed.param_groups[0]["lr"] = lr  # PyTorch's optimizers refuse it themselves when they are made
+    with pytest.raises(ValueError, match=message):
+        getattr(theirs, name)(changed, **OPTIONS[name])
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_epoch_is_an_integer_from_0(name):
+    with pytest.raises(ValueError, match="epoch: expected an integer >= 0, got -1"):
+        getattr(ours, name)(0.1, -1, **OPTIONS[name])
+    with pytest.raises(TypeError, match="epoch: expected an integer, got float"):
+        getattr(ours, name)(0.1, 1.0, **OPTIONS[name])
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_which_epoch_gets_which_rate(name):
+    rates = [getattr(ours, name)(1.0, epoch, **OPTIONS[name]) for epoch in range(5)]
+    assert rates == pytest.approx(FIRST_RATES[name], rel=1e-15)
+    assert all(type(rate) is float for rate in rates)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_stepping_after_every_mini_batch_is_another_schedule(name):
+    theirs_by_batch = optimizer()
+    scheduler = getattr(theirs, name)(theirs_by_batch, **OPTIONS[name])
+    for _ in range(2 * 2):  # two epochs of two mini-batches
+        theirs_by_batch.step()
+        scheduler.step()
+    assert theirs_by_batch.param_groups[0]["lr"] != pytest.approx(FIRST_RATES[name][2])
+
+
+def test_pytorchs_products_add_roundings_unless_gamma_is_a_power_of_two():
+    def last_rate(gamma: float) -> float:
+        adam = optimizer(0.1)
+        scheduler = theirs.exponential(adam, gamma=gamma)
+        for _ in range(100):
+            adam.step()
+            scheduler.step()
+        return adam.param_groups[0]["lr"]
+
+    assert last_rate(0.9) != ours.exponential(0.1, 100, gamma=0.9)
+    assert last_rate(0.5) == ours.exponential(0.1, 100, gamma=0.5)
+
+
+@pytest.mark.parametrize("lr_min", [0.0, 0.01])
+def test_the_cosine_ends_at_the_smallest_rate_and_rises_again_on_both_sides(lr_min):
+    sgd = optimizer(0.1)
+    options = COSINE | {"lr_min": lr_min}
+    scheduler = theirs.cosine_with_warmup(sgd, **options)
+    rates = []
+    for _ in range(9):
+        rates.append(sgd.param_groups[0]["lr"])
+        sgd.step()
+        scheduler.step()
+    mine = [ours.cosine_with_warmup(0.1, epoch, **options) for epoch in range(9)]
+    assert mine == pytest.approx(rates, rel=1e-12, abs=1e-15)
+    assert min(mine) == mine[6] == pytest.approx(lr_min, abs=1e-15)
+    assert mine[7] > mine[6]
+
+
+def test_every_parameter_group_keeps_its_own_rate():
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.1, 0.01)]
+    sgd = torch.optim.SGD(groups, 1.0)
+    scheduler = theirs.cosine_with_warmup(sgd, **COSINE)
+    for _ in range(3):
+        sgd.step()
+        scheduler.step()
+    expected = [ours.cosine_with_warmup(lr, 3, **COSINE) for lr in (0.1, 0.01)]
+    assert [group["lr"] for group in sgd.param_groups] == pytest.approx(expected, rel=1e-14)
+
+
+def test_no_schedule_warns_when_stepped_after_the_optimizer():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, options in OPTIONS.items():
+            sgd = optimizer()
+            scheduler = getattr(theirs, name)(sgd, **options)
+            for _ in range(6):
+                sgd.step()
+                scheduler.step()
+
+
+def test_numpy_integers_are_epochs_too():
+    assert ours.staircase(1.0, np.int64(4), step_size=np.int64(2), gamma=0.5) == 0.25

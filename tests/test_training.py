@@ -1,0 +1,60 @@
+"""What only a test can ask of mini-batches and the loop: their errors, and that training learns."""
+
+import numpy as np
+import pytest
+import torch
+
+import scratch.training
+import torch_ref.training
+from compare.data import breast_cancer, digits
+from scratch.network import Network
+from scratch.optimizers import Adam
+from scratch.random import NumpyGenerator
+
+
+@pytest.mark.parametrize(
+    ("examples", "targets", "batch_size", "message"),
+    [
+        (0, 0, 4, "x: expected at least one example, got none"),
+        (5, 4, 2, "targets: expected 5 like x, got 4"),
+        (5, 5, 0, "batch_size: expected an integer >= 1, got 0"),
+    ],
+)
+def test_bad_batches_are_named_alike_on_both_sides(examples, targets, batch_size, message):
+    x, y = np.zeros((examples, 2)), np.zeros(targets)
+    with pytest.raises(ValueError, match=message):
+        next(scratch.training.minibatches(x, y, batch_size, NumpyGenerator(0)))
+    with pytest.raises(ValueError, match=message):
+        torch_ref.training.minibatches(torch.from_numpy(x), torch.from_numpy(y), batch_size)
+
+
+def test_every_example_comes_once_per_epoch():
+    x = np.arange(20.0)[:, np.newaxis]
+    for _ in range(2):
+        seen = [row for xs, _ in scratch.training.minibatches(x, x, 7, NumpyGenerator(1)) for row in xs[:, 0]]
+        assert sorted(seen) == x[:, 0].tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_data_is_standardised_on_the_training_set(dtype):
+    for data, shape in ((digits(dtype), (1437, 64)), (breast_cancer(dtype), (455, 30))):
+        assert data.x_train.shape == shape
+        assert data.x_train.dtype == data.x_test.dtype == dtype
+        np.testing.assert_allclose(data.x_train.mean(axis=0), 0, atol=1e-5)
+        spread = data.x_train.std(axis=0)
+        np.testing.assert_allclose(spread[spread > 0.5], 1, rtol=1e-5)
+        assert set(np.unique(spread[spread <= 0.5])) <= {0.0}  # constant pixels become exactly 0
+        assert np.abs(data.x_test.mean(axis=0)).max() > 0.01  # fitted on train alone
+
+
+def test_training_learns_digits():
+    data = digits(np.float32)
+    generator = NumpyGenerator(0)
+    network = Network((64, 32, 10), generator, batch_norm=True)
+    optimizer = Adam(network.parameters(), lr=0.01)
+    history = scratch.training.train(
+        network, optimizer, data.x_train, data.targets_train, epochs=3, batch_size=64, generator=generator
+    )
+    assert len(history.cost) == 3 * 23
+    assert history.accuracy[-1] > 0.97
+    assert scratch.training.accuracy(network, data.x_test, data.targets_test) > 0.93
