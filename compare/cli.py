@@ -1,0 +1,192 @@
+"""The command line: python -m compare."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from compare import environment, lockstep, registry, show
+from compare.component import Component
+from compare.lockstep import TrainingResult
+from compare.parity import DTYPES, CaseResult, cases_of, run_component
+from compare.report import Report, check_folder, write
+
+
+class DefaultGroup(click.Group):
+    """A group whose command `run` needs not be named."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        """Put `run` in front of options that are not the group's own."""
+        if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("--help", "-h")):
+            arguments = ["run", *arguments]
+        return super().parse_args(context, arguments)
+
+
+@click.group(cls=DefaultGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Prove that scratch/ (NumPy, by hand) and torch_ref/ (PyTorch) are equal.
+
+    Without a command: run. Its options work without its name, as in
+    `python -m compare --device cuda --only relu`; `run --help` describes them.
+
+    Exit status: 0 equal, 1 a difference, 2 bad usage or environment.
+    """
+
+
+@cli.command()
+@click.option(
+    "--device", default="cpu", show_default=True, metavar="cpu|cuda[:N]", help="Where PyTorch runs."
+)
+@click.option(
+    "--dtype", type=click.Choice([*DTYPES, "both"]), default="both", show_default=True, help="Precision."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="First seed.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many seeds.")
+@click.option("--only", metavar="NAME,...", help="Components, topics or training runs; see `list`.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="report",
+    show_default=True,
+    help="Folder of the report.",
+)
+def run(device: str, dtype: str, seed: int, seeds: int, only: str | None, out: Path) -> int:
+    """Compare every component, and train both sides in lockstep."""
+    components, runs = _select(only)
+    try:
+        environment.prepare(device)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    _usable(out, lambda: check_folder(out))
+    dtypes = list(DTYPES) if dtype == "both" else [dtype]
+    all_seeds = list(range(seed, seed + seeds))
+    results, training = _compare(components, runs, device, dtypes, all_seeds)
+    options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "only": only}
+    report = Report(environment.describe(device), options, components, results, training)
+    page = _usable(out, lambda: write(report, out))
+    try:
+        console = show.Terminal(highlight=False)
+        show.print_report(console, report)
+        console.print(f"report: {page}", markup=False, soft_wrap=True)
+    except BrokenPipeError:  # the verdict stands, whoever stopped reading
+        _discard_output()
+    return 0 if report.equal else 1
+
+
+@cli.command("list")
+def list_() -> None:
+    """Name the components and the training runs, a line each."""
+    show.print_list(show.Terminal(highlight=False), registry.all_components().values())
+
+
+@cli.command("show")
+@click.argument("name")
+def show_(name: str) -> None:
+    """Show the two versions of a component side by side."""
+    components = registry.all_components()
+    if name not in components:
+        raise click.ClickException(f"unknown component {name!r}: {_suggestion(name, components)}")
+    show.print_component(show.Terminal(highlight=False), components[name])
+
+
+@cli.command()
+def bench() -> None:
+    """Time scratch against PyTorch."""
+    from compare.bench import run_bench
+
+    run_bench(show.Terminal(highlight=False))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; every error of usage or environment is one line and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ✓ gets a ?
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with cli.make_context("python -m compare", arguments) as context:
+            return cli.invoke(context) or 0
+    except click.exceptions.Exit as finished:  # --help
+        return finished.exit_code
+    except click.ClickException as error:
+        print("error:", " ".join(error.format_message().split()), file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        _discard_output()
+        return 0
+    except OSError as error:  # such as a full disk behind stdout
+        _discard_output()
+        print("error:", error, file=sys.stderr)
+        return 2
+
+
+def _select(only: str | None) -> tuple[list[Component], list[str]]:
+    """The components and the training runs that --only names; all for None."""
+    names = [name.strip() for name in only.split(",")] if only is not None else []
+    runs = [name for name in lockstep.RUNS if only is None or name in names]
+    others = [name for name in names if name and name not in runs]
+    if runs and only is not None and not others:
+        return [], runs
+    known = {*registry.all_components(), *registry.TOPICS}
+    for name in others:
+        if name not in known:
+            hint = _suggestion(name, known.union(lockstep.RUNS))
+            raise click.ClickException(f"--only: unknown component {name!r}: {hint}")
+    try:
+        return registry.select(None if only is None else ",".join(others)), runs
+    except ValueError as error:
+        raise click.ClickException(f"--only: {error}") from None
+
+
+def _suggestion(name: str, names: Any) -> str:
+    close = difflib.get_close_matches(name, sorted(names))
+    return f"did you mean {' or '.join(close)}?" if close else "`python -m compare list` names them all"
+
+
+def _compare(
+    components: list[Component], runs: list[str], device: str, dtypes: list[str], seeds: list[int]
+) -> tuple[list[CaseResult], list[TrainingResult]]:
+    """Everything that takes time, under a progress bar where stderr is a terminal."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    results, training = [], []
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        cases = sum(len(cases_of(component, seeds[0], DTYPES[dtypes[0]])) for component in components)
+        total = (cases + sum(map(lockstep.steps, runs))) * len(dtypes) * len(seeds)
+        task = bar.add_task("", total=total)
+        for component in components:
+            bar.update(task, description=component.name)
+            for result in run_component(component, device, dtypes, seeds):
+                results.append(result)
+                bar.advance(task)
+        for name in runs:
+            bar.update(task, description=name)
+            for dtype in dtypes:
+                for seed in seeds:
+                    training.append(_train(name, dtype, device, seed, lambda: bar.advance(task)))
+    return results, training
+
+
+def _train(name: str, dtype: str, device: str, seed: int, progress: Callable[[], None]) -> TrainingResult:
+    try:
+        return lockstep.train_in_lockstep(name, dtype, device, seed, progress)
+    except Exception as error:  # as with a case: a failure of either side is a finding about this run
+        text = f"{type(error).__name__}: {error}"
+        return TrainingResult(name, "", dtype, device, seed, lockstep.BUDGET, 1, error=text)
+
+
+def _usable(out: Path, write: Callable[[], Any]) -> Any:
+    try:
+        return write()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise click.ClickException(f"--out {out}: can not write there: {reason}") from None
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

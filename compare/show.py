@@ -1,0 +1,216 @@
+"""What the terminal shows: the tables of a run, the list, and two versions side by side."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterable
+from itertools import groupby
+from types import ModuleType
+
+import numpy as np
+from rich import box
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from compare.component import Component
+from compare.lockstep import RUNS, TrainingResult, steps
+from compare.parity import cases_of
+from compare.report import Report, Summary, last_loss, ulp_text, units_text
+
+SIDE_BY_SIDE = 120  # columns that two versions need beside each other
+
+
+class Terminal(Console):
+    """A console whose reader may leave early (`| head`): the caller decides what that means."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that rich would turn into exit status 1, which means a difference."""
+        raise
+
+
+def print_report(console: Console, report: Report) -> None:
+    """The tables, the differences, and the verdict."""
+    if report.components:
+        console.print("Worst case, in rounding units of its budget; to truth: scratch · torch", style="bold")
+        console.print(_component_table(report), "")
+    if report.training:
+        console.print("Training runs in lockstep: scratch above, torch below", style="bold")
+        console.print(_training_table(report.training), "")
+        if any(run.kinks for run in report.training):
+            console.print(_KINKS)
+        for run in report.training:
+            if run.parted:
+                console.print(
+                    f"{run.name}, {run.dtype}: the free runs part at a kink in {run.parted}\n", markup=False
+                )
+    for finding in report.findings():
+        console.print(Text(f"✗ {finding.where}", "bold red"), soft_wrap=True)
+        for line in finding.lines:
+            console.print(Text(f"  {line}"), soft_wrap=True)
+    console.print(Text(report.verdict, "bold green" if report.equal else "bold red"), soft_wrap=True)
+
+
+_KINKS = (
+    "* In some steps an input of a ReLU lies within rounding of 0, on the left in one network and on the"
+    " right in the other. ReLU has no derivative there and both are right: such steps are not held to the"
+    " budget.\n"
+)
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+
+
+def _mark(equal: bool) -> Text:
+    return Text("✓", "green") if equal else Text("✗", "bold red")
+
+
+def _component_table(report: Report) -> Table:
+    table = _table()
+    table.add_column("component", overflow="fold")
+    table.add_column("dtype", no_wrap=True)
+    for header in ("of budget", "ULP", "to truth"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("")
+    for topic, components in groupby(report.components, key=lambda component: component.topic):
+        table.add_row(Text(topic, "bold"))
+        for component in components:
+            summaries = report.summaries(component)
+            name = f" {component.name}\n   {len(summaries)} × {summaries[0].count} cases"
+            table.add_row(name, *map(_stacked, zip(*map(_summary_cells, summaries), strict=True)))
+    return table
+
+
+def _summary_cells(summary: Summary) -> list[Text]:
+    worst = summary.worst
+    truth = " · ".join(map(units_text, summary.to_truth)) if summary.to_truth else "–"
+    texts = [
+        summary.dtype,
+        f"{units_text(worst.units)} of {units_text(worst.budget)}",
+        ulp_text(summary.ulp),
+        truth,
+    ]
+    return [*map(Text, texts), _mark(summary.equal)]
+
+
+def _stacked(lines: Iterable[Text]) -> Text:
+    return Text("\n").join(lines)
+
+
+def _training_table(training: list[TrainingResult]) -> Table:
+    table = _table()
+    table.add_column("run", overflow="fold")
+    for header in ("loss", "train", "test", "one step", "drift", "differ"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("")
+    for run in training:
+        if run.error or not run.one_step:
+            table.add_row(f"{run.name}\n  {run.dtype}, seed {run.seed}", *["–"] * 6, _mark(run.equal))
+            continue
+        table.add_row(
+            f"{run.name}\n  {run.dtype}, seed {run.seed}",
+            f"{last_loss(run, run.loss_scratch):.6f}\n{last_loss(run, run.loss_torch):.6f}",
+            f"{run.train_accuracy_scratch[-1]:.2%}\n{run.train_accuracy_torch[-1]:.2%}",
+            f"{run.test_accuracy_scratch[-1]:.2%}\n{run.test_accuracy_torch[-1]:.2%}",
+            f"{units_text(max(run.one_step))}{'*' if run.kinks else ''}\nof {run.budget:g}",
+            f"{run.drift[-1]:.1e}",
+            f"{run.different_predictions}\nof {run.test_samples}",
+            _mark(run.equal),
+        )
+    return table
+
+
+def print_list(console: Console, components: Iterable[Component]) -> None:
+    """Topic by topic, a line each: name, number of cases, budget and its reason."""
+    console.print(Text(f"{'':34} cases     units  because", "bold"))
+    topic = ""
+    for component in components:
+        if component.topic != topic:
+            topic = component.topic
+            console.print(Text(topic, "bold"))
+        cases, units = len(cases_of(component, 0, np.float32)), budget_text(component)
+        _print_line(console, f"  {component.name:32} {cases:5} {units:>9}  {component.budget.reason}")
+    console.print(Text("training runs", "bold"))
+    for name in RUNS:
+        _print_line(console, f"  {name:32} {steps(name):5} steps of both sides from one seed")
+
+
+def _print_line(console: Console, line: str) -> None:
+    """Cut to the width of a terminal; whole in a pipe."""
+    whole = not console.is_terminal
+    console.print(Text(line), no_wrap=True, overflow="ignore" if whole else "ellipsis", crop=not whole)
+
+
+def budget_text(component: Component) -> str:
+    """The budget as a number, or as the range of its formula over the cases."""
+    allowed = [component.budget.allowed(case, "cpu") for case in cases_of(component, 0, np.float32)]
+    lowest, highest = units_text(min(allowed)), units_text(max(allowed))
+    return lowest if lowest == highest else f"{lowest}–{highest}"
+
+
+def print_component(console: Console, component: Component) -> None:
+    """The two versions, then budget, source and classic mistakes."""
+    paths = [f"{package}/{component.topic}.py" for package in ("scratch", "torch_ref")]
+    codes = [
+        source_of(importlib.import_module(f"{package}.{component.topic}"), names)
+        for package, names in (("scratch", component.functions), ("torch_ref", component.reference))
+    ]
+    if console.is_terminal and console.width >= SIDE_BY_SIDE:
+        table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0))
+        for path in paths:
+            table.add_column(path, ratio=1, overflow="fold")
+        table.add_row(*(_highlighted(console, code, console.width // 2 - 3) for code in codes))
+        console.print(table)
+    else:
+        for path, code in zip(paths, codes, strict=True):
+            console.print(Rule(f"[bold]{path}", align="left", style="default"))
+            text = _highlighted(console, code, console.width) if console.is_terminal else Text(code)
+            console.print(text, end="\n\n", soft_wrap=True)
+    console.print(_notes(component))
+
+
+def _highlighted(console: Console, code: str, width: int) -> Text:
+    """The code in colours; what does not fit goes on below, further to the right."""
+    lines = []
+    for line in Syntax(code, "python", theme="ansi_dark").highlight(code).split("\n"):
+        if line.cell_len > width:
+            indent = len(line.plain) - len(line.plain.lstrip())
+            pieces = line[indent:].wrap(console, max(width - indent - 8, 20))
+            line = Text(" " * indent) + Text("\n" + " " * (indent + 8)).join(pieces)
+        lines.append(line)
+    return Text("\n").join(lines)
+
+
+def _notes(component: Component) -> Group:
+    budget = component.budget
+    lines = [
+        Text.assemble(("budget    ", "bold"), f"{budget_text(component)} rounding units: {budget.reason}"),
+        Text.assemble(("source    ", "bold"), component.source),
+    ]
+    if budget.cuda_units is not None:
+        lines.insert(1, Text.assemble(("on CUDA   ", "bold"), f"{budget.cuda_units:g}: {budget.cuda_reason}"))
+    if component.mistakes:
+        lines.append(Text("\nclassic mistakes", "bold"))
+    mistakes = [Text.assemble((f"• {m.name}: ", "italic"), m.explanation) for m in component.mistakes]
+    return Group(*lines, *(Padding(mistake, (0, 0, 0, 2)) for mistake in mistakes))
+
+
+def source_of(module: ModuleType, names: Iterable[str]) -> str:
+    """The top-level definitions called `names`, as they stand in the file."""
+    source = inspect.getsource(module)
+    found: dict[str, str] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign):
+            defined = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            defined = [alias.asname or alias.name for alias in node.names]
+        else:
+            defined = [getattr(node, "name", "")]
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+        found |= dict.fromkeys(defined, text)
+    return "\n\n\n".join(dict.fromkeys(found.get(name, f"{name}: see {module.__name__}") for name in names))

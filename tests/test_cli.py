@@ -1,0 +1,255 @@
+"""The command line: its exit status, its one-line errors, and what it prints into a pipe."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from compare import cli, environment, lockstep, registry
+from compare.__main__ import start
+from compare.cli import main
+from compare.lockstep import TrainingResult
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """One topic, training runs of two steps, and PyTorch's settings put back."""
+    monkeypatch.setattr(registry, "TOPICS", ("activations",))
+    monkeypatch.setattr(lockstep, "RUNS", ("digits", "breast_cancer"))
+    monkeypatch.setattr(lockstep, "steps", lambda name: 2)
+    monkeypatch.setattr(lockstep, "train_in_lockstep", train)
+    monkeypatch.setenv("COLUMNS", "80")
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def train(name, dtype, device, seed, progress) -> TrainingResult:
+    losses, accuracy = [1.0, 0.5], [0.9]
+    return TrainingResult(
+        name, "a network", dtype, device, seed, 64, 2, [0.0, 1.0], [0.0, 1e-16], losses, losses,
+        [0.1], accuracy, accuracy, accuracy, accuracy, 100,
+    )  # fmt: skip
+
+
+def fail(*arguments, **options):
+    raise AssertionError("this must not be reached")
+
+
+def read(folder) -> dict:
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_equal(tmp_path, capsys):
+    assert main(["--seed", "3", "--seeds", "2", "--out", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines()[:-1])) <= 80
+    document = read(tmp_path)
+    cases = document["verdict"]["cases"]
+    *_, verdict, where = out.splitlines()
+    assert verdict == f"equal: 4 components, {cases} cases, 8 training runs"
+    assert where == f"report: {tmp_path / 'index.html'}"
+    assert document["options"]["seeds"] == [3, 4]
+    assert document["environment"]["PyTorch"] == torch.__version__
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "report.json"]
+
+
+def gradient_1_at_0(dy, y):
+    return np.where(y < 0, dy.dtype.type(0), dy)
+
+
+def test_a_difference_is_named_and_located(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("scratch.activations.relu_backward", gradient_1_at_0)
+    assert main(["run", "--only", "activations", "--dtype", "float32", "--out", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[-2] == "NOT equal: relu"
+    assert "✗ relu, case “typical”, float32, seed 0\n  grad.x[" in out
+    assert read(tmp_path)["verdict"]["different"] == ["relu"]
+
+
+def test_an_exception_while_training_is_a_difference(tmp_path, capsys, monkeypatch):
+    def broken(*arguments):
+        raise FloatingPointError("overflow")
+
+    monkeypatch.setattr(lockstep, "train_in_lockstep", broken)
+    assert main(["--only", "digits", "--dtype", "float64", "--out", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "✗ training digits, float64, seed 0\n  FloatingPointError: overflow" in out
+    assert out.splitlines()[-2] == "NOT equal: digits"
+
+
+@pytest.mark.parametrize(
+    ("only", "components", "runs"),
+    [
+        ("relu", ["relu"], []),
+        ("digits", [], ["digits"]),
+        ("activations,breast_cancer", ["relu", "leaky_relu", "tanh", "sigmoid"], ["breast_cancer"]),
+    ],
+)
+def test_only_takes_what_it_names(only, components, runs, tmp_path):
+    assert main(["--only", only, "--dtype", "float32", "--out", str(tmp_path)]) == 0
+    document = read(tmp_path)
+    assert [component["name"] for component in document["components"]] == components
+    assert [run["name"] for run in document["training"]] == runs
+
+
+BAD = [
+    (["--only", "rellu"], "--only: unknown component 'rellu': did you mean relu"),
+    (["--only", "relu,zzz"], "'zzz': `python -m compare list` names them all"),
+    (["--only", ","], "--only: no component named"),
+    (["nosuch"], "nosuch"),
+    (["--nosuch"], "--nosuch"),
+    (["run", "surplus"], "surplus"),
+    (["--device"], "--device"),
+    (["--device", "tpu"], "--device tpu: expected cpu, cuda or cuda:N"),
+    (["--device", "cuda:x"], "--device cuda:x: expected cpu, cuda or cuda:N"),
+    (["--dtype", "float16"], "float16"),
+    (["--seeds", "0"], "--seeds"),
+    (["--seeds", "-1"], "--seeds"),
+    (["--seed", "-1"], "--seed"),
+    (["--seed", "x"], "--seed"),
+    (["show"], "NAME"),
+    (["show", "sigmoidd"], "unknown component 'sigmoidd': did you mean sigmoid?"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=lambda value: " ".join(value)[:30])
+def test_bad_usage_is_one_line_and_status_2(arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "run_component", fail)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "message"),
+    [
+        ("cuda", 0, f"--device cuda: this PyTorch ({torch.__version__}) sees no CUDA GPU"),
+        ("cuda:7", 0, f"--device cuda:7: this PyTorch ({torch.__version__}) sees no CUDA GPU"),
+        ("cuda:7", 1, "--device cuda:7: this PyTorch sees cuda:0 alone"),
+        ("cuda:7", 2, "--device cuda:7: this PyTorch sees cuda:0 to cuda:1"),
+    ],
+)
+def test_a_device_that_is_not_there(device, count, message, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert main(["--device", device]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_report_that_can_not_be_written_is_told_before_the_run(below, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "run_component", fail)
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert main(["--out", str(file / below)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: --out {file / below}: can not write there: ")
+    assert err.count("\n") == 1
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom a mode can keep out")
+def test_a_folder_that_may_not_be_written_to(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    assert main(["--out", str(tmp_path)]) == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_interrupted(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run_component", interrupted)
+    monkeypatch.setattr(sys, "argv", ["compare", "--out", str(tmp_path)])
+    assert start() == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_requirement_is_one_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "compare.cli", None)
+    assert start() == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_a_reader_who_leaves_early_gets_no_traceback():
+    command = f"{sys.executable} -m compare show relu | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_one_line_and_status_2():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "compare", "show", "relu"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_who_leaves_early_does_not_change_the_verdict(tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("compare.show.print_report", broken)
+    monkeypatch.setattr(cli, "_discard_output", lambda: None)
+    assert main(["--only", "relu", "--out", str(tmp_path / "equal")]) == 0
+    monkeypatch.setattr("scratch.activations.relu_backward", gradient_1_at_0)
+    assert main(["--only", "relu", "--out", str(tmp_path / "different")]) == 1
+
+
+def test_help_is_the_groups_own(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert "Exit status: 0 equal, 1 a difference, 2 bad usage or environment" in " ".join(out.split())
+    assert {"run", "list", "show", "bench"} <= set(out.split())
+
+
+def test_list_names_everything(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first_words = [line.split()[0] for line in lines[1:]]
+    assert {"relu", "leaky_relu", "tanh", "sigmoid", "digits", "breast_cancer"} <= set(first_words)
+    relu = next(line for line in lines if line.split()[0] == "relu")
+    assert relu.split()[2] == "0"
+    assert relu.endswith("nothing is rounded")  # whole in a pipe
+
+
+def test_show_has_both_sides_and_what_goes_wrong(capsys):
+    assert main(["show", "tanh"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("scratch/activations.py") < out.index("def tanh_backward") < out.index("torch_ref/")
+    assert out.index("torch_ref/activations.py") < out.index("def tanh(x: torch.Tensor)")
+    assert "1 − x² instead of 1 − tanh² x" in " ".join(out.split())
+    assert "\x1b" not in out
+
+
+def test_the_environment_is_described_and_nobody_named():
+    described = environment.describe("cpu")
+    assert {"Python", "NumPy", "PyTorch", "platform", "processor"} <= set(described)
+    assert not [value for value in map(str, described.values()) if "/" in value or os.sep in value]
+
+
+def test_prepare_makes_float32_a_float32(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    environment.prepare("cpu")
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    else:
+        assert not torch.backends.cuda.matmul.allow_tf32
