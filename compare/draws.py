@@ -37,10 +37,12 @@ class SharedDraws(TorchDispatchMode):
         return self._answers.get(func, func)(*args, **(kwargs or {}))
 
     def _normal_(self, tensor: torch.Tensor, mean: float = 0, std: float = 1, **_: Any) -> torch.Tensor:
-        return self._fill(tensor, self.generator.normal(tuple(tensor.shape), mean, std, _numpy(tensor)))
+        z = self.generator.normal(tuple(tensor.shape), 0, 1, _numpy(tensor))
+        return self._fill(tensor, z).mul_(std).add_(mean)
 
     def _uniform_(self, tensor: torch.Tensor, low: float = 0, high: float = 1, **_: Any) -> torch.Tensor:
-        return self._fill(tensor, self.generator.uniform(tuple(tensor.shape), low, high, _numpy(tensor)))
+        u = self.generator.uniform(tuple(tensor.shape), 0, 1, _numpy(tensor))
+        return self._fill(tensor, u).mul_(high - low).add_(low)
 
     def _bernoulli_(self, tensor: torch.Tensor, p: float = 0.5, **_: Any) -> torch.Tensor:
         return self._fill(tensor, self.generator.bernoulli(tuple(tensor.shape), p, _numpy(tensor)))

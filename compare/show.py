@@ -80,7 +80,7 @@ def _component_table(report: Report) -> Table:
         table.add_row(Text(topic, "bold"))
         for component in components:
             summaries = report.summaries(component)
-            name = f" {component.name}\n   {len(summaries)} × {summaries[0].count} cases"
+            name = f" {component.name}\n   {sum(summary.count for summary in summaries)} cases"
             table.add_row(name, *map(_stacked, zip(*map(_summary_cells, summaries), strict=True)))
     return table
 
@@ -132,7 +132,7 @@ def print_list(console: Console, components: Iterable[Component]) -> None:
         if component.topic != topic:
             topic = component.topic
             console.print(Text(topic, "bold"))
-        cases, units = len(cases_of(component, 0, np.float32)), budget_text(component)
+        cases, units = len(cases_of(component, 0, np.float64)), budget_text(component)
         _print_line(console, f"  {component.name:32} {cases:5} {units:>9}  {component.budget.reason}")
     console.print(Text("training runs", "bold"))
     for name in RUNS:

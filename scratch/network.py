@@ -204,8 +204,10 @@ class Network:
         """
         own = self.state_dict()
         if own.keys() != state.keys():
-            missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-            raise ValueError(f"state: missing {missing}, unknown {unknown}")
+            raise ValueError(
+                f"state: missing {sorted(own.keys() - state.keys())}, "
+                f"unknown {sorted(state.keys() - own.keys())}"
+            )
         for name, array in own.items():
             check_shape(name, state[name], array.shape)
             if state[name].dtype != array.dtype:

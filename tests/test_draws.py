@@ -48,3 +48,14 @@ def test_autograd_sees_the_mask():
 def test_a_bad_seed_is_named(seed, error, message):
     with pytest.raises(error, match=message):
         NumpyGenerator(seed)
+
+
+def test_the_fused_dropout_of_cuda_takes_the_shared_mask():
+    x = torch.linspace(-1, 1, 40, requires_grad=True)
+    with SharedDraws(NumpyGenerator(2)):
+        y, mask = torch.native_dropout(x, 0.25, True)
+    kept = NumpyGenerator(2).bernoulli((40,), 0.75).astype(bool)
+    np.testing.assert_array_equal(mask, kept)
+    np.testing.assert_allclose(y.detach(), np.where(kept, x.detach() / 0.75, 0), rtol=1e-6)
+    (dx,) = torch.autograd.grad(y.sum(), x)
+    np.testing.assert_allclose(dx, kept / 0.75, rtol=1e-6)

@@ -120,8 +120,10 @@ class Network(nn.Sequential):
         """
         own, state = self.state_dict(), torch.load(path, weights_only=True)
         if own.keys() != state.keys():
-            missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-            raise ValueError(f"state: missing {missing}, unknown {unknown}")
+            raise ValueError(
+                f"state: missing {sorted(own.keys() - state.keys())}, "
+                f"unknown {sorted(state.keys() - own.keys())}"
+            )
         for name, tensor in own.items():
             check_shape(name, state[name], tensor.shape)
             if state[name].dtype != tensor.dtype:
