@@ -1,17 +1,21 @@
 # make compare   set up .venv if needed, then compare scratch/ with torch_ref/ on everything
 # make test      set up .venv if needed, then run the tests
+# make fuzz      the random streams on their whole grid of seeds and sizes: minutes
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: compare test lint types check bench clean
+.PHONY: compare test fuzz lint types check bench clean
 
 compare: $(READY)
 	$(BIN)/python -m compare
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(READY)
+	FUZZ=1 $(BIN)/python -m pytest -n auto tests/test_random.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import scratch.training
 import torch_ref.network
 import torch_ref.training
 from compare.weights import to_torch
-from scratch.random import NumpyGenerator
+from scratch.random import NumpyGenerator, TorchGenerator
 
 SIZES = (  # widths, batch, the ratio to reach
     ((2, 10, 5, 2), 300, 0.35),
@@ -26,6 +27,39 @@ SIZES = (  # widths, batch, the ratio to reach
     ((784, 512, 256, 10), 128, 0.8),
     ((1024, 2048, 2048, 10), 512, 1.0),
 )
+MILLION = 10**6
+DRAWS: dict[str, tuple[Callable, Callable, float | None]] = {  # scratch, torch, seconds to reach
+    "normals, float32": (
+        lambda generator: generator.randn(MILLION),
+        lambda: torch.randn(MILLION),
+        0.25,
+    ),
+    "normals, float64": (
+        lambda generator: generator.randn(MILLION, np.float64),
+        lambda: torch.randn(MILLION, dtype=torch.float64),
+        None,
+    ),
+    "uniforms, float32": (
+        lambda generator: generator.rand(MILLION),
+        lambda: torch.rand(MILLION),
+        0.03,
+    ),
+    "raw words": (
+        lambda generator: generator.random(MILLION),
+        lambda: torch.empty(MILLION, dtype=torch.int32).random_(),
+        None,
+    ),
+    "dropout mask": (
+        lambda generator: generator.bernoulli(MILLION, 0.8),
+        lambda: torch.empty(MILLION).bernoulli_(0.8),
+        None,
+    ),
+    "permutation": (
+        lambda generator: generator.randperm(MILLION),
+        lambda: torch.randperm(MILLION),
+        None,
+    ),
+}
 ROUNDS = 15  # interleaved measurements of each side
 SECONDS = 0.15  # of each measurement
 
@@ -85,28 +119,53 @@ def interleaved(
 
 
 def run_bench(console: Console) -> None:
-    """Print one row per size: the median time of each side, and the median of the ratios."""
-    table = Table(title="One training step: forward, backward, Adam; float32")
-    for column in ("network", "batch", "scratch", "torch", "scratch ÷ torch", "aim", "scratch ÷ its matmuls"):
-        table.add_column(column, justify="left" if column == "network" else "right")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=len(SIZES) * ROUNDS)
-        for widths, batch, aim in SIZES:
-            times = interleaved(training_steps(widths, batch), lambda: progress.advance(task))
-            table.add_row(
-                "-".join(map(str, widths)),
-                str(batch),
-                _milliseconds(times["scratch"]),
-                _milliseconds(times["torch"]),
-                f"{_ratio(times['scratch'], times['torch']):.2f}",
-                f"{aim:.2f}",
-                f"{_ratio(times['scratch'], times['matmul']):.2f}",
-            )
-    console.print(table)
+    """Print how long a training step takes, and a million random numbers; medians, also of the ratios."""
+    stderr = Console(stderr=True)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("measuring", total=(len(SIZES) + len(DRAWS)) * ROUNDS)
+        for table in (_training_table, _draws_table):
+            console.print(table(lambda: progress.advance(task)))
     console.print(
         f"{torch.get_num_threads()} threads; medians of {ROUNDS} interleaved measurements;"
         f" NumPy {np.__version__}, PyTorch {torch.__version__}"
     )
+
+
+def _training_table(tick: Callable[[], None]) -> Table:
+    table = _table("One training step: forward, backward, Adam; float32", "network", "batch")
+    table.add_column("scratch ÷ its matmuls", justify="right")
+    for widths, batch, aim in SIZES:
+        times = interleaved(training_steps(widths, batch), tick)
+        table.add_row(
+            "-".join(map(str, widths)),
+            str(batch),
+            *_both(times),
+            f"{aim:.2f}",
+            f"{_ratio(times['scratch'], times['matmul']):.2f}",
+        )
+    return table
+
+
+def _draws_table(tick: Callable[[], None]) -> Table:
+    table = _table("A million random numbers: TorchGenerator and PyTorch", "draw")
+    generator = TorchGenerator(0)
+    for name, (ours, theirs, aim) in DRAWS.items():
+        times = interleaved({"scratch": partial(ours, generator), "torch": theirs}, tick)
+        table.add_row(name, *_both(times), f"{1e3 * aim:g} ms" if aim else "")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    for column in (*columns, "scratch", "torch", "scratch ÷ torch", "aim"):
+        first = column == columns[0]
+        table.add_column(column, justify="left" if first else "right", no_wrap=first)
+    return table
+
+
+def _both(times: dict[str, list[float]]) -> tuple[str, str, str]:
+    ratio = _ratio(times["scratch"], times["torch"])
+    return _milliseconds(times["scratch"]), _milliseconds(times["torch"]), f"{ratio:.2f}"
 
 
 def _ratio(a: list[float], b: list[float]) -> float:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from compare import environment, lockstep, registry, show
 from compare.component import Component
+from compare.draws import why_not_own
 from compare.lockstep import TrainingResult
 from compare.parity import DTYPES, CaseResult, cases_of, run_component
 from compare.report import Report, check_folder, write
@@ -48,6 +49,12 @@ def cli() -> None:
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="First seed.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many seeds.")
+@click.option(
+    "--draws",
+    type=click.Choice(["own", "shared"]),
+    help="Each side draws for itself from the seed, or both share NumPy's draws.  "
+    "[default: own where that is exact, else shared]",
+)
 @click.option("--only", metavar="NAME,...", help="Components, topics or training runs; see `list`.")
 @click.option(
     "--out",
@@ -56,18 +63,21 @@ def cli() -> None:
     show_default=True,
     help="Folder of the report.",
 )
-def run(device: str, dtype: str, seed: int, seeds: int, only: str | None, out: Path) -> int:
+def run(
+    device: str, dtype: str, seed: int, seeds: int, draws: str | None, only: str | None, out: Path
+) -> int:
     """Compare every component, and train both sides in lockstep."""
     components, runs = _select(only)
     try:
         environment.prepare(device)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    draws = _draws(draws, device)
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES) if dtype == "both" else [dtype]
     all_seeds = list(range(seed, seed + seeds))
-    results, training = _compare(components, runs, device, dtypes, all_seeds)
-    options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "only": only}
+    results, training = _compare(components, runs, device, dtypes, all_seeds, draws)
+    options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "draws": draws, "only": only}
     report = Report(environment.describe(device), options, components, results, training)
     page = _usable(out, lambda: write(report, out))
     try:
@@ -93,6 +103,21 @@ def show_(name: str) -> None:
     if name not in components:
         raise click.ClickException(f"unknown component {name!r}: {_suggestion(name, components)}")
     show.print_component(show.Terminal(highlight=False), components[name])
+
+
+@cli.command()
+@click.argument("seed", type=int, default=42)
+def seeds(seed: int) -> int:
+    """Show that NumPy draws what `torch.manual_seed(SEED)` draws, bit by bit."""
+    from compare.seeds import run_seeds
+    from scratch.random import check_seed
+
+    try:
+        check_seed(seed)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    environment.prepare("cpu")
+    return 0 if run_seeds(show.Terminal(highlight=False), seed) else 1
 
 
 @cli.command()
@@ -143,13 +168,26 @@ def _select(only: str | None) -> tuple[list[Component], list[str]]:
         raise click.ClickException(f"--only: {error}") from None
 
 
+def _draws(asked: str | None, device: str) -> str:
+    """Whose draws to compare with: `asked`, or own ones where they are exact."""
+    reason = why_not_own(device)
+    if asked == "own" and reason:
+        raise click.ClickException(f"--draws own: {reason}; --draws shared compares all the same")
+    return asked or ("shared" if reason else "own")
+
+
 def _suggestion(name: str, names: Any) -> str:
     close = difflib.get_close_matches(name, sorted(names))
     return f"did you mean {' or '.join(close)}?" if close else "`python -m compare list` names them all"
 
 
 def _compare(
-    components: list[Component], runs: list[str], device: str, dtypes: list[str], seeds: list[int]
+    components: list[Component],
+    runs: list[str],
+    device: str,
+    dtypes: list[str],
+    seeds: list[int],
+    draws: str,
 ) -> tuple[list[CaseResult], list[TrainingResult]]:
     """Everything that takes time, under a progress bar where stderr is a terminal."""
     console = Console(stderr=True)
@@ -161,20 +199,22 @@ def _compare(
         task = bar.add_task("", total=total)
         for component in components:
             bar.update(task, description=component.name)
-            for result in run_component(component, device, dtypes, seeds):
+            for result in run_component(component, device, dtypes, seeds, draws=draws):
                 results.append(result)
                 bar.advance(task)
         for name in runs:
             bar.update(task, description=name)
             for dtype in dtypes:
                 for seed in seeds:
-                    training.append(_train(name, dtype, device, seed, lambda: bar.advance(task)))
+                    training.append(_train(name, dtype, device, seed, draws, lambda: bar.advance(task)))
     return results, training
 
 
-def _train(name: str, dtype: str, device: str, seed: int, progress: Callable[[], None]) -> TrainingResult:
+def _train(
+    name: str, dtype: str, device: str, seed: int, draws: str, progress: Callable[[], None]
+) -> TrainingResult:
     try:
-        return lockstep.train_in_lockstep(name, dtype, device, seed, progress)
+        return lockstep.train_in_lockstep(name, dtype, device, seed, progress, draws=draws)
     except Exception as error:  # as with a case: a failure of either side is a finding about this run
         text = f"{type(error).__name__}: {error}"
         return TrainingResult(name, "", dtype, device, seed, lockstep.BUDGET, 1, error=text)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from scratch.random import NumpyGenerator
+from compare.draws import OwnDraws, SharedDraws, Widened
+from scratch.random import Generator, NumpyGenerator, TorchGenerator
 
 Results = dict[str, Any]  # name of an array → the array (NumPy on one side, PyTorch on the other)
 
@@ -24,14 +25,21 @@ class Case:
     seed: int = 0
     dtype: Any = np.float64
     device: str = "cpu"  # where the PyTorch side runs
+    draws: str = "shared"  # own: each side draws for itself; shared: one NumPy draw for both
+    drawn_in: Any = None  # the dtype of the draws, where it is not `dtype`
     finite: bool = True  # False where overflow, NaN or infinity are the point of the case
 
     def __getitem__(self, name: str) -> Any:
         return self.arrays[name]
 
-    def generator(self) -> NumpyGenerator:
-        """A fresh source of this case's draws: equal on both sides."""
-        return NumpyGenerator(self.seed)
+    def generator(self) -> Generator:
+        """A fresh source of this case's draws for scratch."""
+        source: Any = TorchGenerator(self.seed) if self.draws == "own" else NumpyGenerator(self.seed)
+        return Widened(source, self.drawn_in) if self.drawn_in else source
+
+    def torch_draws(self) -> OwnDraws | SharedDraws:
+        """A context in which PyTorch, asked for random numbers, gives this case's draws."""
+        return OwnDraws(self.seed) if self.draws == "own" else SharedDraws(NumpyGenerator(self.seed))
 
     def for_scratch(self) -> "Case":
         """The same case with arrays that nothing can write to: a function must not change its inputs."""
@@ -45,7 +53,7 @@ class Case:
         return replace(self, arrays=tensors, dtype=getattr(torch, np.dtype(self.dtype).name), device=device)
 
     def in_higher_precision(self, dtype: Any) -> "Case":
-        """The same values in `dtype`: arrays, and float options too, so that 0.9 does not limit it."""
+        """The same values in `dtype`: arrays, draws, and float options too, so that 0.9 does not limit it."""
 
         def widen(value: Any) -> Any:
             if isinstance(value, float):
@@ -59,7 +67,7 @@ class Case:
             for name, array in self.arrays.items()
         }
         options = {name: widen(value) for name, value in self.options.items()}
-        return replace(self, arrays=arrays, options=options, dtype=dtype)
+        return replace(self, arrays=arrays, options=options, dtype=dtype, drawn_in=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Component:
         name: what the table and the command line call it
         topic: the file that it stands in, in `scratch/`, `torch_ref/`, `compare/cases/` and `tests/`
         source: paper or page
-        functions: names in `scratch.<topic>`; what a learner writes
+        functions: names in `scratch.<topic>`; what a learner writes (a method as Class.method)
         reference: names in `torch_ref.<topic>`
         cases: (rng, dtype) → the cases
         run_scratch: (case, f) → named arrays, calling the scratch functions as attributes of `f`
@@ -128,7 +136,8 @@ class Component:
     def implementation(self, replaced: Mapping[str, Callable] | None = None) -> SimpleNamespace:
         """The scratch functions that `run_scratch` calls, with some of them replaced."""
         module = importlib.import_module(f"scratch.{self.topic}")
-        functions = {name: getattr(module, name) for name in self.functions}
+        names = [name.partition(".")[0] for name in self.functions]  # of a method, its class
+        functions = {name: getattr(module, name) for name in names}
         return SimpleNamespace(**{**functions, **(replaced or {})})
 
 

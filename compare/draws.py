@@ -1,18 +1,87 @@
-"""Hands NumPy's draws to PyTorch, so that idiomatic PyTorch code runs on shared random numbers.
+"""The random numbers of a comparison: each side draws its own from one seed, or both share NumPy's.
 
 `torch_ref/` asks PyTorch for random numbers as anyone would: `nn.init.kaiming_normal_`, `nn.Dropout`,
-`DataLoader(shuffle=True)`. Under `SharedDraws` the few kernels that draw (below autograd, so that
-gradients are PyTorch's own) are answered by a generator of `scratch.random`; fan, gain, scaling,
-rescaling and order all remain PyTorch's.
+`DataLoader(shuffle=True)`. With own draws that is after `torch.manual_seed(seed)`, and nothing is handed
+across: `scratch.random.TorchGenerator(seed)` gives scratch/ the same numbers, bit for bit. With shared draws,
+for machines and devices where the bits are not known to be the same, the few kernels that draw (below
+autograd, so that gradients are PyTorch's own) are answered by a generator of `scratch.random`; fan, gain,
+scaling, rescaling and order all remain PyTorch's.
 """
 
+import copy
+import platform
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scratch.random import Generator
+from scratch.random import NumpyGenerator, TorchGenerator
+
+
+def why_not_own(device: str) -> str:
+    """Why the two sides' own draws can not be expected to be equal to the bit here; empty if they can."""
+    machine = f"{platform.system()} {platform.machine()}"
+    if device != "cpu":
+        return "PyTorch's normal numbers on a GPU come from hardware approximations"
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7):
+        return f"PyTorch {torch.__version__} draws dropout masks from another stream (2.7 or newer does not)"
+    if machine not in ("Linux x86_64", "Linux aarch64"):
+        return f"PyTorch's normal numbers have not been verified on {machine}"
+    return ""
+
+
+class OwnDraws:
+    """While active, PyTorch draws what follows `torch.manual_seed(seed)`; its state is put back."""
+
+    def __init__(self, seed: int) -> None:
+        self._state = torch.Generator().manual_seed(seed).get_state()
+
+    def __enter__(self) -> "OwnDraws":
+        self._outer = torch.get_rng_state()
+        torch.set_rng_state(self._state)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._state = torch.get_rng_state()
+        torch.set_rng_state(self._outer)
+
+    def take_over(self, generator: TorchGenerator) -> None:
+        """Continue from where scratch's generator is now."""
+        self._state = torch.from_numpy(generator.get_state())
+
+    def get_state(self) -> np.ndarray:
+        """PyTorch's state of the stream, outside of the context."""
+        return self._state.numpy()
+
+
+class Widened:
+    """Draws made in a narrower dtype, widened to the one asked for: the arbiter's, equal to both sides'."""
+
+    def __init__(self, generator: Any, dtype: Any) -> None:
+        self._generator, self._dtype = generator, dtype
+
+    def uniform(self, size: tuple[int, ...], low: float, high: float, dtype: Any) -> np.ndarray:
+        """Draw in the narrower dtype."""
+        return self._generator.uniform(size, float(low), float(high), self._dtype).astype(dtype)
+
+    def normal(self, size: tuple[int, ...], mean: float, std: float, dtype: Any) -> np.ndarray:
+        """Draw in the narrower dtype."""
+        return self._generator.normal(size, float(mean), float(std), self._dtype).astype(dtype)
+
+    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
+        """Zeros and ones are the same in every dtype."""
+        return self._generator.dropout_mask(x.astype(self._dtype), float(p)).astype(x.dtype)
+
+    def epoch_order(self, n: int) -> np.ndarray:
+        """Integers are drawn as they are."""
+        return self._generator.epoch_order(n)
+
+    def get_state(self) -> np.ndarray:
+        """The state of the generator inside."""
+        return self._generator.get_state()
+
 
 aten = torch.ops.aten
 
@@ -20,7 +89,7 @@ aten = torch.ops.aten
 class SharedDraws(TorchDispatchMode):
     """While active, PyTorch's random kernels return the draws of `generator`."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: NumpyGenerator) -> None:
         super().__init__()
         self.generator = generator
         self._shuffled: tuple[Any, int] | None = None
@@ -32,6 +101,14 @@ class SharedDraws(TorchDispatchMode):
             aten.randperm.default: self._randperm,
             aten.randperm.generator: self._randperm,
         }
+
+    def take_over(self, generator: NumpyGenerator) -> None:
+        """Continue from where scratch's generator is now."""
+        self.generator = copy.deepcopy(generator)
+
+    def get_state(self) -> np.ndarray:
+        """The state of the generator."""
+        return self.generator.get_state()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._answers.get(func, func)(*args, **(kwargs or {}))
@@ -59,7 +136,7 @@ class SharedDraws(TorchDispatchMode):
             self._shuffled = None
             return torch.arange(n)
         self._shuffled = (generator, n)
-        return torch.from_numpy(self.generator.randperm(n))
+        return torch.from_numpy(self.generator.epoch_order(n))
 
     @staticmethod
     def _fill(tensor: torch.Tensor, values: Any) -> torch.Tensor:

@@ -36,3 +36,12 @@ def subnormals(dtype: Any) -> list[float]:
     """The smallest positive number, a larger subnormal one, and the smallest normal one."""
     info = np.finfo(dtype)
     return [float(info.smallest_subnormal), float(info.tiny) / 8, float(info.tiny)]
+
+
+def zeros_and_subnormals(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeros of both signs and numbers down to an eighth of the smallest normal one, in turn
+
+    Not smaller: a product that underflows is a zero, and in a sum of such its sign hangs on the order.
+    """
+    tiny = float(np.finfo(dtype).tiny)
+    return np.resize(np.array([0.0, tiny, -tiny / 8, -0.0, -tiny, tiny / 8, tiny / 3], dtype), shape)

@@ -1,6 +1,5 @@
 """Trains both networks side by side from the same seed, and compares them after every step."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,11 +19,10 @@ import torch_ref.optimizers
 import torch_ref.schedules
 import torch_ref.training
 from compare import data
-from compare.draws import SharedDraws
-from compare.measure import Difference, compare_results, to_numpy
+from compare.component import Case
+from compare.measure import Difference, compare_arrays, compare_results, to_numpy
 from compare.parity import DTYPES
 from compare.weights import to_torch
-from scratch.random import NumpyGenerator
 
 BUDGET = 64  # rounding units of one whole step: forward, cost, backward and update
 
@@ -109,7 +107,7 @@ class Breach:
 class TrainingResult:
     """A whole training run on both sides.
 
-    One-step error: PyTorch is given scratch's state, both take the same step, and every parameter,
+    One-step error: PyTorch is given scratch's state, both take the same step, and the cost, every parameter,
     moment and running statistic is compared. Drift: both run free from the same start.
     """
 
@@ -146,10 +144,10 @@ class TrainingResult:
 class ScratchSide:
     """The NumPy network with its optimizer, and everything that one seed draws for it."""
 
-    def __init__(self, run: Run, dtype: Any, seed: int) -> None:
+    def __init__(self, run: Run, case: Case) -> None:
         self.run = run
-        self.generator = NumpyGenerator(seed)
-        self.network = scratch.network.Network(generator=self.generator, dtype=dtype, **run.network)
+        self.generator = case.generator()
+        self.network = scratch.network.Network(generator=self.generator, dtype=case.dtype, **run.network)
         self.optimizer = scratch.optimizers.Adam(self.network.parameters(), lr=run.lr)
         self.upstream = record_upstream(self.network)
 
@@ -214,15 +212,15 @@ class ScratchSide:
 
 
 class TorchSide:
-    """The PyTorch network with its optimizer and scheduler, on shared draws."""
+    """The PyTorch network with its optimizer and scheduler, and its draws."""
 
-    def __init__(self, run: Run, dtype: Any, seed: int, device: str) -> None:
+    def __init__(self, run: Run, case: Case) -> None:
         self.run = run
-        self.device = device
-        self.draws = SharedDraws(NumpyGenerator(seed))
+        self.device = case.device
+        self.draws: Any = case.torch_draws()
         with self.draws:
             self.network = torch_ref.network.Network(
-                dtype=getattr(torch, np.dtype(dtype).name), device=device, **run.network
+                dtype=getattr(torch, np.dtype(case.dtype).name), device=case.device, **run.network
             )
         self.optimizer = torch_ref.optimizers.Adam(self.network.parameters(), lr=run.lr)
         self.scheduler = torch_ref.schedules.inverse_time(self.optimizer, decay_rate=run.decay_rate)
@@ -259,7 +257,7 @@ class TorchSide:
 
     def take_over(self, side: ScratchSide) -> None:
         """Become what `side` is now: parameters, statistics, moments, learning rate, draws to come."""
-        self.draws.generator = copy.deepcopy(side.generator)
+        self.draws.take_over(side.generator)
         state = to_torch(side.state(), self.device)
         self.network.load_state_dict({name: state[name] for name in self.network.state_dict()})
         self.optimizer.param_groups[0]["lr"] = side.optimizer.lr
@@ -286,13 +284,20 @@ def one_thread() -> Iterator[None]:
 
 @one_thread()
 def train_in_lockstep(
-    name: str, dtype: str, device: str, seed: int, progress: Callable[[], None] = lambda: None
+    name: str,
+    dtype: str,
+    device: str,
+    seed: int,
+    progress: Callable[[], None] = lambda: None,
+    *,
+    draws: str = "shared",
 ) -> TrainingResult:
     """Train both sides on the run called `name`; `progress` is called after every step."""
     run = _RUNS[name]
     examples = run.data(DTYPES[dtype])
-    ours = ScratchSide(run, DTYPES[dtype], seed)
-    free, follower = (TorchSide(run, DTYPES[dtype], seed, device) for _ in range(2))
+    case = Case(name, seed=seed, dtype=DTYPES[dtype], device=device, draws=draws)
+    ours = ScratchSide(run, case)
+    free, follower = (TorchSide(run, case) for _ in range(2))
     x, targets = examples.x_train, examples.targets_train
     result = TrainingResult(
         name,
@@ -307,27 +312,44 @@ def train_in_lockstep(
     for epoch in range(run.epochs):
         batches = zip(ours.start_epoch(epoch, x, targets), free.start_epoch(epoch, x, targets), strict=True)
         result.learning_rate.append(ours.optimizer.lr)
+        rate = free.optimizer.param_groups[0]["lr"]
+        _compare_exact(result, epoch, "learning rate", np.asarray(ours.optimizer.lr), np.asarray(rate))
         for (our_x, our_targets), (their_x, their_targets) in batches:
             follower.take_over(ours)
-            result.loss_scratch.append(ours.step(our_x, our_targets))
-            result.loss_torch.append(free.step(their_x, their_targets))
-            follower.step(their_x, their_targets)
+            cost = ours.step(our_x, our_targets), follower.step(their_x, their_targets)
             kinks = crossed_kinks(ours.relu_outputs(), follower.outputs)
-            _compare_step(result, epoch, ours, follower, kinks)
+            _compare_step(result, epoch, ours, follower, cost, kinks)
+            result.loss_scratch.append(cost[0])
+            result.loss_torch.append(free.step(their_x, their_targets))
             result.drift.append(_distance(ours.network, free.network))
             parted = crossed_kinks(ours.relu_outputs(), free.outputs, within=np.inf)
             if parted and not result.parted:
                 result.parted = f"epoch {epoch}, step {len(result.drift) - 1}: {parted[0]}"
             progress()
         _record_accuracy(result, ours.network, free.network, examples)
+        _compare_exact(result, epoch, "generator state", ours.generator.get_state(), free.draws.get_state())
     return result
 
 
+def _compare_exact(result: TrainingResult, epoch: int, name: str, ours: Any, theirs: Any) -> None:
+    found = compare_arrays(name, ours, theirs)
+    if found.units > 0 and result.breach is None:
+        result.breach = replace(_breach(epoch, len(result.one_step), found), budget=0)
+
+
 def _compare_step(
-    result: TrainingResult, epoch: int, ours: ScratchSide, follower: TorchSide, kinks: list[str]
+    result: TrainingResult,
+    epoch: int,
+    ours: ScratchSide,
+    follower: TorchSide,
+    cost: tuple[float, float],
+    kinks: list[str],
 ) -> None:
     step = len(result.one_step)
-    differences = compare_results(ours.state(), follower.state(), ours.magnitudes())
+    our_cost, their_cost = (np.asarray(value, DTYPES[result.dtype]) for value in cost)
+    differences = compare_results(
+        {"cost": our_cost, **ours.state()}, {"cost": their_cost, **follower.state()}, ours.magnitudes()
+    )
     result.one_step.append(max(difference.units for difference in differences))
     if kinks:
         result.kinks.append(f"epoch {epoch}, step {step}: {'; '.join(kinks)}")

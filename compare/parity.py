@@ -64,8 +64,10 @@ def run_case(
     replaced: Mapping[str, Callable] | None = None,
     arbiter: bool = True,
     seed: int = 0,
+    draws: str = "shared",
 ) -> CaseResult:
     """Run one case on both sides and compare; `replaced` puts other functions in scratch's place."""
+    case = replace(case, device=device, draws=draws)
     budget = component.budget.allowed(case, device)
     result = CaseResult(component.name, case.name, np.dtype(case.dtype).name, seed, budget)
     implementation = component.implementation(replaced)
@@ -100,10 +102,16 @@ def run_scratch(component: Component, case: Case, implementation: Any) -> Result
 
 
 def run_component(
-    component: Component, device: str, dtypes: list[str], seeds: list[int], *, arbiter: bool = True
+    component: Component,
+    device: str,
+    dtypes: list[str],
+    seeds: list[int],
+    *,
+    arbiter: bool = True,
+    draws: str = "shared",
 ) -> Iterator[CaseResult]:
     """Every case in every dtype for every seed."""
     for dtype in dtypes:
         for seed in seeds:
             for case in cases_of(component, seed, DTYPES[dtype]):
-                yield run_case(component, case, device, arbiter=arbiter, seed=seed)
+                yield run_case(component, case, device, arbiter=arbiter, seed=seed, draws=draws)

@@ -5,6 +5,7 @@ import importlib
 from compare.component import Component
 
 TOPICS = (
+    "random",
     "initializers",
     "standardization",
     "activations",

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +291,7 @@ def as_html(report: Report) -> str:
 def formulas(component: Component) -> list[tuple[str, str]]:
     """The functions that stand in `scratch/`, each with what its docstring begins with: the formula."""
     module = importlib.import_module(f"scratch.{component.topic}")
-    docstrings = [(name, inspect.getdoc(getattr(module, name)) or "") for name in component.functions]
+    docstrings = [(name, inspect.getdoc(attrgetter(name)(module)) or "") for name in component.functions]
     return [(name, docstring.split("\n\n")[0]) for name, docstring in docstrings]
 
 

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import textwrap
 from collections.abc import Iterable
 from itertools import groupby
 from types import ModuleType
@@ -200,10 +201,12 @@ def _notes(component: Component) -> Group:
 
 
 def source_of(module: ModuleType, names: Iterable[str]) -> str:
-    """The top-level definitions called `names`, as they stand in the file."""
+    """The definitions called `names`, as they stand in the file; a method is called Class.method."""
     source = inspect.getsource(module)
     found: dict[str, str] = {}
-    for node in ast.parse(source).body:
+    nodes = [("", node) for node in ast.parse(source).body]
+    nodes += [(f"{c.name}.", node) for _, c in nodes if isinstance(c, ast.ClassDef) for node in c.body]
+    for prefix, node in nodes:
         if isinstance(node, ast.Assign):
             defined = [target.id for target in node.targets if isinstance(target, ast.Name)]
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -212,5 +215,5 @@ def source_of(module: ModuleType, names: Iterable[str]) -> str:
             defined = [getattr(node, "name", "")]
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
         text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
-        found |= dict.fromkeys(defined, text)
+        found |= dict.fromkeys((prefix + name for name in defined), textwrap.dedent(text))
     return "\n\n\n".join(dict.fromkeys(found.get(name, f"{name}: see {module.__name__}") for name in names))

@@ -83,6 +83,9 @@ class Linear:
         generator: draws the initial values
         bias: False for a layer without one, as in front of batch normalisation
         dtype: of weight and bias
+
+    Raises:
+        ValueError: no input or no output features.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Linear:
         bias: bool = True,
         dtype: Any = np.float32,
     ) -> None:
+        check_features(in_features=in_features, out_features=out_features)
         bound = 1 / math.sqrt(in_features)
         self.parameters = {"weight": generator.uniform((out_features, in_features), -bound, bound, dtype)}
         if bias:
@@ -110,3 +114,10 @@ class Linear:
         out = (self.gradients["weight"], self.gradients.get("bias"))
         dx, _, _ = linear_backward(dy, self.cache, out=out, input_gradient=input_gradient)
         return dx
+
+
+def check_features(**counts: int) -> None:
+    """Raise ValueError unless every number of features is at least 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}: expected an integer >= 1, got {count}")

@@ -1,12 +1,23 @@
 """Where random numbers come from: a generator object that is passed in, never global state.
 
-Every function of this package that needs chance asks one of these four of the generator it is given.
-Any object that has them will do.
+`TorchGenerator(seed)` draws what PyTorch draws after `torch.manual_seed(seed)`, bit for bit, so that the
+same seed gives the same weights, the same dropout masks and the same order of examples on both sides.
+`NumpyGenerator(seed)` is NumPy's own modern stream.
 """
 
+import math
+import os
+import platform
+import struct
+import warnings
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from scratch.box_muller import VARIANTS, fma, normal_block, normal_pairs
+from scratch.checks import check_choice, check_probability
 
 
 class Generator(Protocol):
@@ -20,13 +31,319 @@ class Generator(Protocol):
         """Return normally distributed numbers."""
         ...
 
-    def bernoulli(self, size: tuple[int, ...], p: float, dtype: Any) -> np.ndarray:
-        """Return ones with probability `p`, zeros otherwise."""
+    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
+        """Return 0 with probability `p`, else 1, in the shape, dtype and memory layout of x."""
         ...
 
-    def randperm(self, n: int) -> np.ndarray:
-        """Return 0 … n-1 in random order, int64."""
+    def epoch_order(self, n: int) -> np.ndarray:
+        """Return 0 … n-1 in the random order of one epoch, int64."""
         ...
+
+    def get_state(self) -> np.ndarray:
+        """Return the state as bytes (uint8): equal states go on to equal draws."""
+        ...
+
+
+class TorchGenerator:
+    """PyTorch's random stream on a CPU, from the first bit to the last
+
+    The engine is the Mersenne Twister MT19937 in 32-bit words, seeded by
+
+        s₀ = seed mod 2³²,  sⱼ = 1812433253·(sⱼ₋₁ ⊕ (sⱼ₋₁ ≫ 30)) + j  (mod 2³²)
+
+    which is what `np.random.RandomState` is and does (`np.random.default_rng` is another engine). **Only the
+    low 32 bits of the seed count**: seeds 0 and 2³² give the same numbers. A negative seed is seed + 2⁶⁴.
+
+    PyTorch's functions differ in how many words they take for a number, and in what they make of them;
+    each method says so. The stream goes on from call to call: who draws in PyTorch's order gets its numbers.
+
+    Integers, uniform numbers, masks and permutations are equal on every machine. Normal numbers depend on
+    the arithmetic that PyTorch was built with, the `variant`:
+
+        avx      x86-64 with AVX2 or AVX-512: logarithm, sine and cosine of its own
+        scalar   aarch64: those of glibc
+        default  x86-64 without AVX2 (or ATEN_CPU_CAPABILITY=default): those of glibc, no fused multiply-add
+
+    Args:
+        seed: integer from −2⁶³ to 2⁶⁴ − 1
+        device: "cpu"; for "cuda" see `scratch.philox.CudaGenerator`, which this class then makes, with
+            the other arguments that it takes
+        variant: avx, scalar or default; None for that of this machine. On a machine that none of them was
+            verified on (macOS, Windows), scalar is taken and a warning says how far off it may be.
+
+    Raises:
+        TypeError: a seed that is not an integer.
+        ValueError: a seed out of range, an unknown variant or device.
+
+    Matsumoto and Nishimura 1998, https://doi.org/10.1145/272991.272995
+    https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/core/MT19937RNGEngine.h
+    """
+
+    def __new__(cls, seed: int, device: str = "cpu", **options: Any) -> Any:
+        """Make a generator of the device."""
+        if device.partition(":")[0] == "cuda":
+            from scratch.philox import CudaGenerator
+
+            return CudaGenerator(seed, **options)
+        check_choice("device", device, ("cpu", "cuda"))
+        return super().__new__(cls)
+
+    def __init__(self, seed: int, device: str = "cpu", *, variant: str | None = None) -> None:
+        self.seed = check_seed(seed)
+        self.variant = platform_variant() if variant is None else variant
+        check_choice("variant", self.variant, VARIANTS)
+        self._engine = np.random.RandomState(self.seed & 0xFFFFFFFF)
+        self._fresh = True  # no word of this seed drawn yet
+        self._cached_normal: float | None = None
+
+    def random(self, n: int) -> np.ndarray:
+        """n raw words of 32 bits (uint32): what everything below is made of."""
+        check_size(n, np.uint32, dtypes=(np.uint32,))
+        if n:
+            self._fresh = False
+        return self._engine.randint(0, 1 << 32, size=n, dtype=np.uint32)
+
+    def random64(self, n: int) -> np.ndarray:
+        """n words of 64 bits (uint64), each of two drawn words: the first is the high half."""
+        high, low = self.random(2 * n).astype(np.uint64).reshape(n, 2).T
+        return (high << np.uint64(32)) | low
+
+    def rand(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+        """`torch.rand`: uniform on [0, 1)
+
+        float32: (w mod 2²⁴)·2⁻²⁴ of one word w.  float64: (w mod 2⁵³)·2⁻⁵³ of a 64-bit word.
+        """
+        return self.uniform(size, 0.0, 1.0, dtype)
+
+    def uniform(
+        self,
+        size: int | tuple[int, ...],
+        low: float = 0.0,
+        high: float = 1.0,
+        dtype: Any = np.float32,
+        *,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """`Tensor.uniform_`: u·(high − low) + low, with u from `rand`
+
+        The bounds are rounded to `dtype` first. Product and sum are one fused operation, rounded once; where
+        the result rounds up to `high`, it becomes `low`.
+
+        Args:
+            size: shape of the result
+            low: the smallest number
+            high: the bound above, ≥ low
+            dtype: float32 or float64
+            out: an array to be filled, in the order in which its elements lie in memory
+
+        Raises:
+            TypeError: another dtype.
+            ValueError: a negative size, or bounds that are not finite or out of order.
+        """
+        array = check_size(size, dtype, out)
+        dtype = array.dtype.type
+        low, high = dtype(low), dtype(high)
+        if not (low <= high and math.isfinite(high - low)):
+            raise ValueError(f"low, high: expected finite bounds, low <= high, got {low}, {high}")
+        u = self._unit(array.size, dtype)
+        if (low, high) != (0, 1):
+            u = fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low
+            u = np.where(u == high, low, u)
+        return in_memory_order(array, u)
+
+    def randn(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+        """`torch.randn`: normal with mean 0 and standard deviation 1; see `normal`"""
+        return self.normal(size, 0.0, 1.0, dtype)
+
+    def normal(
+        self,
+        size: int | tuple[int, ...],
+        mean: float = 0.0,
+        std: float = 1.0,
+        dtype: Any = np.float32,
+        *,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """`Tensor.normal_`: z·std + mean, with z from the transform of Box and Muller
+
+            z₁ = √(−2·ln(1 − u₁))·cos 2πu₂,   z₂ = √(−2·ln(1 − u₁))·sin 2πu₂
+
+        A contiguous array of 16 numbers or more is filled with n uniform numbers, then transformed in blocks
+        of 16: u₁ the first eight of a block, u₂ the last. If 16 does not divide n, the **last 16** numbers
+        are drawn anew and transformed as one more block, over part of what was there.
+
+        Smaller or non-contiguous arrays go in pairs, in float64 whatever the dtype: u₂ is drawn first, z₁
+        is used, and z₂ is kept for the next call of this kind, even if `rand` is called in between.
+
+        Args:
+            size: shape of the result
+            mean: of the numbers
+            std: of the numbers, ≥ 0
+            dtype: float32 or float64
+            out: an array to be filled, in the order in which its elements lie in memory
+
+        Raises:
+            TypeError: another dtype.
+            ValueError: a negative size or standard deviation.
+
+        Box and Muller 1958, https://doi.org/10.1214/aoms/1177706645
+        https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/DistributionTemplates.h
+        """
+        array = check_size(size, dtype, out)
+        if not std >= 0:
+            raise ValueError(f"std: expected a number >= 0, got {std}")
+        if array.size >= 16 and array.flags.c_contiguous:
+            return in_memory_order(array, self._normal_blocks(array.size, mean, std, array.dtype.type))
+        return in_memory_order(array, self._normal_pairs(array.size, mean, std))
+
+    def bernoulli(
+        self,
+        size: int | tuple[int, ...],
+        p: float,
+        dtype: Any = np.float32,
+        *,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """`Tensor.bernoulli_(p)`: 1 where u < p, else 0; u is float64 for every dtype, hence two words each
+
+        (PyTorch before 2.7 drew from another engine here, MKL's MCG31, if it was built with it.)
+
+        Args:
+            size: shape of the result
+            p: the probability of a 1, 0 … 1
+            dtype: float32 or float64
+            out: an array to be filled, in the order in which its elements lie in memory
+
+        Raises:
+            TypeError: another dtype.
+            ValueError: a negative size, or p not a probability.
+        """
+        array = check_size(size, dtype, out)
+        check_probability("p", p)
+        return in_memory_order(array, self._unit(array.size, np.float64) < p)
+
+    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
+        """The mask of `F.dropout(x, p)`: 0 with probability p, else 1
+
+        It is `bernoulli` of the keep probability 1 − p, not its complement with p. It is drawn in the order
+        in which x lies in memory: transposed, x gets other zeros. For p = 0 and p = 1 nothing is drawn.
+        """
+        mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
+        if p in (0, 1):
+            mask[...] = 1 - p
+            return mask
+        return self.bernoulli(x.shape, 1 - p, x.dtype, out=mask)
+
+    def randint(self, low: int, high: int, size: int | tuple[int, ...]) -> np.ndarray:
+        """`torch.randint`: w mod (high − low) + low, int64; w has 64 bits if high − low ≥ 2²⁸, else 32
+
+        (PyTorch 2.6 and older changed over at 2³².)
+
+        Raises:
+            TypeError: low or high not an integer.
+            ValueError: low ≥ high, either out of int64's range, or a negative size.
+        """
+        array = check_size(size, np.int64, dtypes=(np.int64,))
+        check_integers(low=low, high=high)
+        if not -(2**63) <= low < high <= 2**63 - 1:
+            raise ValueError(f"low, high: expected 64-bit integers, low < high, got {low}, {high}")
+        words = self.random64(array.size) if high - low >= 1 << 28 else self.random(array.size)
+        remainders = words.astype(np.uint64) % np.uint64(high - low)
+        return in_memory_order(array, (remainders + np.uint64(low % 2**64)).view(np.int64))
+
+    def randperm(self, n: int) -> np.ndarray:
+        """`torch.randperm`: 0 … n−1 in random order, int64
+
+        Fisher and Yates: for i = 0 … n−2, swap element i with element i + w mod (n − i), w one word.
+
+        Raises:
+            TypeError: n not an integer.
+            ValueError: n negative, or so large (214 748 364) that PyTorch changes to another rule.
+        """
+        check_integers(n=n)
+        if not 0 <= n < 214_748_364:
+            raise ValueError(f"n: expected an integer from 0 to 214748363, got {n}")
+        steps = np.arange(n, 1, -1, dtype=np.uint32)  # n − i
+        order = list(range(n))
+        for i, step in enumerate((self.random(len(steps)) % steps).tolist()):
+            order[i], order[i + step] = order[i + step], order[i]
+        return np.array(order, np.int64)
+
+    def epoch_order(self, n: int) -> np.ndarray:
+        """The order in which `DataLoader(data, shuffle=True)` visits n examples in one epoch
+
+        The loader draws one 63-bit number as seed for worker processes, then its sampler draws another and
+        permutes with a new generator of that seed. (With `DataLoader(…, generator=g)` the order is
+        `g.randperm(n)`, after the 63-bit number for the workers; at the end of the epoch the sampler draws
+        one more `g.randperm(n)`, of which it uses nothing.)
+        """
+        _, seed = self.random64(2) & np.uint64(2**63 - 1)
+        return TorchGenerator(int(seed), variant=self.variant).randperm(n)
+
+    def get_state(self) -> np.ndarray:
+        """The state in PyTorch's form, 5056 bytes (uint8): `torch.set_rng_state(torch.from_numpy(state))`"""
+        engine: Any = self._engine.get_state()
+        _, words, position, *_ = engine
+        drawn = 0 if self._fresh else position  # words drawn of the current 624
+        cached = self._cached_normal is not None
+        packed = _STATE.pack(
+            self.seed,
+            1 if self._fresh else 625 - drawn,
+            1,
+            drawn,
+            *words.tolist(),
+            0.0,
+            self._cached_normal if cached else 0.0,
+            0.0,
+            cached,
+            0.0,
+            False,
+        )
+        return np.frombuffer(packed, np.uint8).copy()
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Continue from a state of `get_state`, or from PyTorch's: `torch.get_rng_state().numpy()`
+
+        Raises:
+            TypeError: not an array of bytes (uint8).
+            ValueError: another length (that of a CUDA generator is 16), or not the state of this engine.
+        """
+        check_state(state, _STATE.size)
+        seed, left, seeded, drawn, *rest = _STATE.unpack(state.tobytes())
+        words, (_, cached_normal, _, cached, _, _) = rest[:624], rest[624:]
+        fresh = (left, drawn) == (1, 0)
+        if seeded != 1 or not (fresh or (0 < drawn <= 624 and left == 625 - drawn)) or max(words) >> 32:
+            raise ValueError("state: not the state of a Mersenne Twister that has been seeded")
+        self.seed, self._fresh = seed, fresh
+        self._engine.set_state(("MT19937", np.array(words, np.uint32), 624 if fresh else drawn, 0, 0.0))
+        self._cached_normal = cached_normal if cached else None
+
+    def _unit(self, n: int, dtype: Any) -> np.ndarray:
+        """Uniform on [0, 1): 24 bits of a word for float32, 53 bits of a 64-bit word for float64."""
+        if dtype == np.float32:
+            return (self.random(n) & np.uint32(2**24 - 1)).astype(dtype) * dtype(2**-24)
+        return (self.random64(n) & np.uint64(2**53 - 1)).astype(dtype) * 2**-53
+
+    def _normal_blocks(self, n: int, mean: float, std: float, dtype: Any) -> np.ndarray:
+        mean, std = dtype(mean), dtype(std)
+        values = self._unit(n, dtype)
+        whole = values[: n - n % 16]
+        whole[...] = normal_block(whole, mean, std, self.variant)
+        if n % 16:
+            values[-16:] = normal_block(self._unit(16, dtype), mean, std, self.variant)
+        return values
+
+    def _normal_pairs(self, n: int, mean: float, std: float) -> np.ndarray:
+        left_over = [] if self._cached_normal is None or n == 0 else [self._cached_normal]
+        pairs = (n - len(left_over) + 1) // 2
+        u = self._unit(2 * pairs, np.float64).reshape(pairs, 2)
+        z = np.concatenate([left_over, normal_pairs(angle=u[:, 0], length=u[:, 1])])
+        if n:
+            self._cached_normal = float(z[n]) if len(z) > n else None
+        z = z[:n]
+        if self.variant == "default":
+            return z * std + mean
+        return fma(z, np.float64(std), np.float64(mean))
 
 
 class NumpyGenerator:
@@ -38,13 +355,12 @@ class NumpyGenerator:
         seed: integer ≥ 0; equal seeds give equal draws.
 
     Raises:
-        TypeError: `seed` is not an integer.
-        ValueError: `seed` is negative.
+        TypeError: a seed that is not an integer.
+        ValueError: a negative seed.
     """
 
     def __init__(self, seed: int) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-            raise TypeError(f"seed: expected an integer, got {type(seed).__name__}")
+        check_integers(seed=seed)
         if seed < 0:
             raise ValueError(f"seed: expected an integer >= 0, got {seed}")
         self._generator = np.random.default_rng(seed)
@@ -67,6 +383,92 @@ class NumpyGenerator:
         """1 where u < p, else 0."""
         return (self._generator.random(size) < p).astype(dtype)
 
-    def randperm(self, n: int) -> np.ndarray:
+    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
+        """0 with probability p, else 1."""
+        return self.bernoulli(x.shape, 1 - p, x.dtype)
+
+    def epoch_order(self, n: int) -> np.ndarray:
         """A permutation of 0 … n-1."""
         return self._generator.permutation(n)
+
+    def get_state(self) -> np.ndarray:
+        """The state of the engine: 128 bits of counter and 128 of increment, 32 bytes (uint8)."""
+        state: Any = self._generator.bit_generator.state["state"]
+        return np.frombuffer(
+            b"".join(state[key].to_bytes(16, "little") for key in ("state", "inc")), np.uint8
+        )
+
+
+# seed, words left, seeded, words drawn | 624 words | Box-Muller: x, y (the cached one), ρ, cached | unused
+_STATE = struct.Struct("<QiiQ 624Q 3di4x f?3x")
+
+
+@cache
+def platform_variant() -> str:
+    """Which arithmetic PyTorch's normal numbers have on this machine; warns, once, where that is a guess."""
+    machine = platform.machine().lower()
+    if platform.system() == "Linux" and machine in ("x86_64", "amd64"):
+        forced = os.environ.get("ATEN_CPU_CAPABILITY", "").lower() == "default"
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+        return "avx" if "avx2" in flags and not forced else "default"
+    if not (platform.system() == "Linux" and machine in ("aarch64", "arm64")):
+        warnings.warn(
+            f"PyTorch's normal numbers have not been verified on {platform.system()} {platform.machine()}: "
+            "expect differences of up to 2.3e-6 in float32; everything else is exact",
+            stacklevel=3,
+        )
+    return "scalar"
+
+
+def check_seed(seed: int) -> int:
+    """The seed as an unsigned 64-bit number, by PyTorch's rules; raises as `TorchGenerator` does."""
+    check_integers(seed=seed)
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(f"seed: expected an integer from -2**63 to 2**64 - 1, got {seed}")
+    return int(seed) % 2**64
+
+
+def check_integers(**values: int) -> None:
+    """Raise TypeError unless every value is an integer; True and False are none."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
+
+
+def check_size(
+    size: int | tuple[int, ...],
+    dtype: Any,
+    out: np.ndarray | None = None,
+    dtypes: tuple[Any, ...] = (np.float32, np.float64),
+) -> np.ndarray:
+    """A new array of `size` and `dtype`, or `out` if given; raises as `TorchGenerator.uniform` does."""
+    shape = tuple(size) if isinstance(size, tuple | list) else (size,)
+    for length in shape:
+        check_integers(size=length)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"size: expected lengths >= 0, got {shape}")
+    if np.dtype(dtype) not in dtypes:
+        raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
+    if out is None:
+        return np.empty(shape, dtype)
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out: expected {np.dtype(dtype)}{shape}, got {out.dtype}{out.shape}")
+    return out
+
+
+def check_state(state: np.ndarray, length: int) -> None:
+    """Raise unless `state` is an array of `length` bytes."""
+    if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
+        raise TypeError(
+            f"state: expected an array of uint8, got {getattr(state, 'dtype', type(state).__name__)}"
+        )
+    if state.shape != (length,):
+        raise ValueError(f"state: expected {length} bytes, got shape {state.shape}")
+
+
+def in_memory_order(array: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Fill `array` with a sequence of values, in the order in which its elements lie in memory."""
+    axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    by_memory = array.transpose(axes)
+    by_memory[...] = values.reshape(by_memory.shape)
+    return array

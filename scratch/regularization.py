@@ -116,7 +116,7 @@ def dropout_forward(
     if p == 1:
         noise = np.zeros_like(x)
     else:
-        noise = generator.bernoulli(x.shape, 1 - p, x.dtype)
+        noise = generator.dropout_mask(x, p)
         noise /= 1 - p
     return x * noise, noise
 

@@ -27,10 +27,9 @@ def minibatches(
     https://docs.pytorch.org/docs/stable/data.html
     """
     check_batches(len(x), len(targets), batch_size)
-    order = generator.randperm(len(x))
-    for start in range(0, len(x), batch_size):
-        batch = order[start : start + batch_size]
-        yield x[batch], targets[batch]
+    order = generator.epoch_order(len(x))
+    batches = (order[start : start + batch_size] for start in range(0, len(x), batch_size))
+    return ((x[batch], targets[batch]) for batch in batches)
 
 
 def train_step(network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray) -> float:

@@ -12,6 +12,7 @@ import torch
 from compare import cli, environment, lockstep, registry
 from compare.__main__ import start
 from compare.cli import main
+from compare.draws import why_not_own
 from compare.lockstep import TrainingResult
 
 
@@ -28,7 +29,7 @@ def short(monkeypatch):
     torch.use_deterministic_algorithms(deterministic)
 
 
-def train(name, dtype, device, seed, progress) -> TrainingResult:
+def train(name, dtype, device, seed, progress, *, draws) -> TrainingResult:
     losses, accuracy = [1.0, 0.5], [0.9]
     return TrainingResult(
         name, "a network", dtype, device, seed, 64, 2, [0.0, 1.0], [0.0, 1e-16], losses, losses,
@@ -74,7 +75,7 @@ def test_a_difference_is_named_and_located(tmp_path, capsys, monkeypatch):
 
 
 def test_an_exception_while_training_is_a_difference(tmp_path, capsys, monkeypatch):
-    def broken(*arguments):
+    def broken(*arguments, **options):
         raise FloatingPointError("overflow")
 
     monkeypatch.setattr(lockstep, "train_in_lockstep", broken)
@@ -114,6 +115,9 @@ BAD = [
     (["--seeds", "-1"], "--seeds"),
     (["--seed", "-1"], "--seed"),
     (["--seed", "x"], "--seed"),
+    (["--draws", "mine"], "--draws"),
+    (["seeds", "x"], "'x' is not a valid integer"),
+    (["seeds", str(2**64)], "seed: expected an integer from -2**63 to 2**64 - 1, got 18446744073709551616"),
     (["show"], "NAME"),
     (["show", "sigmoidd"], "unknown component 'sigmoidd': did you mean sigmoid?"),
 ]
@@ -129,6 +133,23 @@ def test_bad_usage_is_one_line_and_status_2(arguments, message, capsys, monkeypa
     assert err.endswith("\n")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_own_draws_are_refused_where_they_are_not_exact_and_shared_ones_taken(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "why_not_own", lambda device: "they are not")
+    assert main(["--draws", "own", "--out", str(tmp_path)]) == 2
+    message = "error: --draws own: they are not; --draws shared compares all the same\n"
+    assert capsys.readouterr().err == message
+    assert main(["--only", "relu", "--out", str(tmp_path)]) == 0
+    assert read(tmp_path)["options"]["draws"] == "shared"
+
+
+@pytest.mark.parametrize("draws", ["own", "shared"])
+def test_draws_are_taken_as_asked_for(draws, tmp_path):
+    if draws == "own" and (reason := why_not_own("cpu")):
+        pytest.skip(reason)
+    assert main(["--only", "relu", "--draws", draws, "--out", str(tmp_path)]) == 0
+    assert read(tmp_path)["options"]["draws"] == draws
 
 
 @pytest.mark.parametrize(
@@ -167,7 +188,7 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, capsys):
 
 
 def test_interrupted(tmp_path, capsys, monkeypatch):
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "run_component", interrupted)
@@ -202,7 +223,7 @@ def test_a_full_disk_behind_stdout_is_one_line_and_status_2():
 
 
 def test_a_reader_who_leaves_early_does_not_change_the_verdict(tmp_path, monkeypatch):
-    def broken(*arguments):
+    def broken(*arguments, **options):
         raise BrokenPipeError
 
     monkeypatch.setattr("compare.show.print_report", broken)

@@ -1,9 +1,12 @@
 """The loop over every component: what must hold for each, whatever it computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from compare.component import Case, Component
+from compare.draws import why_not_own
 from compare.parity import DTYPES, cases_of, run_case, run_scratch
 from compare.registry import TOPICS, all_components
 
@@ -14,10 +17,12 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 @each_component
 @each_dtype
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_both_sides_agree(component: Component, dtype: str, seed: int):
+@pytest.mark.parametrize(("seed", "draws"), [(0, "own"), (1, "own"), (2, "shared")])
+def test_both_sides_agree(component: Component, dtype: str, seed: int, draws: str):
+    if draws == "own" and (reason := why_not_own("cpu")):
+        pytest.skip(reason)
     cases = cases_of(component, seed, DTYPES[dtype])
-    results = [run_case(component, case, arbiter=False, seed=seed) for case in cases]
+    results = [run_case(component, case, arbiter=False, seed=seed, draws=draws) for case in cases]
     assert [r for r in results if not r.equal] == []
     assert len({case.name for case in cases}) == len(cases), "two cases of one name"
 
@@ -71,4 +76,4 @@ def watch(case: Case) -> Case:
         name: array.view(Watched) if array.dtype == np.float32 else array
         for name, array in case.arrays.items()
     }
-    return Case(case.name, arrays, case.options, case.seed, case.dtype, case.device, case.finite)
+    return replace(case, arrays=arrays)

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+import scratch.linear as ours
+import torch_ref.linear as theirs
 from scratch.linear import linear_backward, linear_forward
+from scratch.random import NumpyGenerator
 from torch_ref.linear import linear
 
 BAD = [
@@ -29,3 +32,10 @@ def test_upstream_gradient_of_the_wrong_shape_is_refused():
     _, cache = linear_forward(np.ones((3, 4)), np.ones((2, 4)), None)
     with pytest.raises(ValueError, match=r"dy: expected shape \(3, 2\), got \(3, 4\)"):
         linear_backward(np.ones((3, 4)), cache)
+
+
+@pytest.mark.parametrize(("sizes", "name"), [((0, 3), "in_features"), ((3, 0), "out_features")])
+def test_a_layer_without_features_is_refused_on_both_sides(sizes, name):
+    for build in (lambda: ours.Linear(*sizes, NumpyGenerator(0)), lambda: theirs.Linear(*sizes)):
+        with pytest.raises(ValueError, match=f"{name}: expected an integer >= 1, got 0"):
+            build()

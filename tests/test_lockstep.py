@@ -8,13 +8,18 @@ import torch
 
 import compare.lockstep as lockstep
 import scratch.network
+import scratch.schedules
+from compare.draws import why_not_own
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("draws", ["own", "shared"])
 @pytest.mark.parametrize("name", lockstep.RUNS)
-def test_both_sides_train_alike(name, dtype):
+def test_both_sides_train_alike(name, draws, dtype):
+    if draws == "own" and (reason := why_not_own("cpu")):
+        pytest.skip(reason)
     ticks = []
-    result = lockstep.train_in_lockstep(name, dtype, "cpu", 0, lambda: ticks.append(1))
+    result = lockstep.train_in_lockstep(name, dtype, "cpu", 0, lambda: ticks.append(1), draws=draws)
     assert result.equal, result.breach or result.different_predictions
     assert len(ticks) == lockstep.steps(name) == len(result.one_step) == len(result.drift)
     assert result.test_accuracy_scratch[-1] > 0.93
@@ -47,6 +52,31 @@ def test_the_first_breach_is_located(monkeypatch):
     assert result.breach.tensor.startswith("linear2.weight")
     assert result.breach.index == (3, 5)
     assert result.breach.scratch != result.breach.torch
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_wrong_cost_is_a_breach(monkeypatch, dtype):
+    cost = scratch.network.Network.cost
+    monkeypatch.setattr(scratch.network.Network, "cost", lambda self, *args: 2 * cost(self, *args))
+    result = lockstep.train_in_lockstep("breast_cancer", dtype, "cpu", 0)
+    assert (result.breach.epoch, result.breach.step, result.breach.tensor) == (0, 0, "cost")
+
+
+def test_a_rate_that_does_not_decay_is_a_breach(monkeypatch):
+    monkeypatch.setattr(scratch.schedules, "inverse_time", lambda lr, epoch, **_: lr)
+    result = lockstep.train_in_lockstep("breast_cancer", "float32", "cpu", 0)
+    assert not result.equal
+    assert (result.breach.epoch, result.breach.tensor, result.breach.budget) == (1, "learning rate", 0)
+
+
+def test_an_extra_draw_of_one_side_is_a_breach(monkeypatch):
+    if reason := why_not_own("cpu"):
+        pytest.skip(reason)
+    monkeypatch.setattr(
+        lockstep, "_record_accuracy", lambda result, ours, *_: ours.layers["dropout1"].generator.random(1)
+    )
+    result = lockstep.train_in_lockstep("breast_cancer", "float32", "cpu", 0, draws="own")
+    assert (result.breach.epoch, result.breach.tensor) == (0, "generator state")
 
 
 def test_a_kink_is_told_from_an_error():

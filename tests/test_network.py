@@ -39,6 +39,32 @@ def test_a_bad_description_is_named_alike_on_both_sides(options, message):
             build(**options)
 
 
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.ones((3, 4), np.float32), ValueError, r"x: expected shape \(any, 5\), got \(3, 4\)"),
+        (np.ones(5, np.float32), ValueError, r"x: expected shape \(any, 5\), got \(5,\)"),
+        (np.ones((2, 3, 5), np.float32), ValueError, r"x: expected shape \(any, 5\), got \(2, 3, 5\)"),
+        (np.ones((3, 5)), TypeError, "weight: expected float64 like x, got float32"),
+        (np.ones((3, 5), np.int64), TypeError, "x: expected a floating-point array, got int64"),
+    ],
+)
+def test_a_bad_input_is_named_alike_on_both_sides(x, error, message):
+    with pytest.raises(error, match=message):
+        ours().forward(x)
+    with pytest.raises(error, match=message):
+        theirs()(torch.from_numpy(x))
+
+
+def test_a_file_saved_on_a_gpu_can_be_read_without_one(tmp_path, monkeypatch):
+    saved, loaded = theirs(), theirs(init="zeros")
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    saved.save(tmp_path / "weights.pt")
+    monkeypatch.undo()
+    loaded.load(tmp_path / "weights.pt")
+    assert torch.equal(loaded.linear1.weight, saved.linear1.weight)
+
+
 def test_both_sides_have_the_same_names_and_shapes():
     assert {name: tuple(a.shape) for name, a in ours().state_dict().items()} == {
         name: tuple(t.shape) for name, t in theirs().state_dict().items()

@@ -27,4 +27,32 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> 
     return F.linear(x, weight, bias)
 
 
-Linear = nn.Linear
+class Linear(nn.Linear):
+    """`nn.Linear`, with its arguments checked as those of `linear` are
+
+    Raises:
+        ValueError: no input or no output features.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        check_features(in_features=in_features, out_features=out_features)
+        super().__init__(in_features, out_features, bias, dtype=dtype, device=device)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the layer."""
+        return linear(x, self.weight, self.bias)
+
+
+def check_features(**counts: int) -> None:
+    """Raise ValueError unless every number of features is at least 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}: expected an integer >= 1, got {count}")

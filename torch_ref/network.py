@@ -12,6 +12,7 @@ from torch import nn
 from torch_ref.activations import ACTIVATIONS
 from torch_ref.checks import check_choice, check_not_negative, check_probability, check_shape, dtype_name
 from torch_ref.initializers import INITIALIZERS
+from torch_ref.linear import Linear
 from torch_ref.losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from torch_ref.regularization import l2_penalty
 
@@ -66,7 +67,7 @@ class Network(nn.Sequential):
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
             hidden = i < last
             bias = not (hidden and batch_norm)
-            layers[f"linear{i}"] = nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype, device=device)
+            layers[f"linear{i}"] = Linear(fan_in, fan_out, bias=bias, dtype=dtype, device=device)
             if hidden and batch_norm:
                 layers[f"batch_norm{i}"] = nn.BatchNorm1d(fan_out, dtype=dtype, device=device)
             if hidden:
@@ -82,9 +83,9 @@ class Network(nn.Sequential):
                 if linear.bias is not None:
                     nn.init.zeros_(linear.bias)
 
-    def linear_layers(self) -> list[nn.Linear]:
+    def linear_layers(self) -> list[Linear]:
         """The layers whose weights the penalty is about."""
-        return [layer for layer in self if isinstance(layer, nn.Linear)]
+        return [layer for layer in self if isinstance(layer, Linear)]
 
     def cost(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean loss of the batch + (λ/2m)·Σ‖W‖²; `.backward()` on it gives all gradients."""
@@ -118,7 +119,7 @@ class Network(nn.Sequential):
             ValueError: a name is missing or unknown, or a shape differs; nothing is copied then.
             TypeError: a dtype differs (`load_state_dict` would convert it silently).
         """
-        own, state = self.state_dict(), torch.load(path, weights_only=True)
+        own, state = self.state_dict(), torch.load(path, map_location="cpu", weights_only=True)
         if own.keys() != state.keys():
             raise ValueError(
                 f"state: missing {sorted(own.keys() - state.keys())}, "

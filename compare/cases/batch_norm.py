@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, fortran, normal, strided
+from compare.inputs import SIZES, fortran, normal, strided, subnormals
+from compare.rounding import sum_units
 from scratch.batch_norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -53,6 +54,10 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     constant["x"][...] = [3.7, 0.0, -0.0]
     constant["gamma"][1] = 0
     yield constant
+    tiny = case("subnormal", 6, 3)
+    tiny["x"][...] = np.array(subnormals(dtype)) * rng.choice([-1, 1], (6, 3))
+    tiny["dy"][0] = subnormals(dtype)
+    yield tiny
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
         arrays = case(name, 13, 7).arrays
         yield Case(name, {key: layout(value) for key, value in arrays.items()}, dtype=dtype)
@@ -123,58 +128,60 @@ def _named(found: tuple, gamma: Any, prefix: str) -> Results:
     return {f"{prefix}.{name}": gradient for name, gradient in zip(names, found, strict=False)}
 
 
-def magnitude(case: Case) -> dict[str, Any]:
-    """How far one rounding unit u of the mean reaches, feature by feature
+def training_scales(x: Any, dy: Any, gamma: Any, beta: Any, eps: float, u: float) -> dict[str, Any]:
+    """How far one rounding unit u of the mean reaches, feature by feature; γ and β are magnitudes
 
     The mean adds numbers of size q = √(mean x²) = √(μ² + σ²), so it is known to u·q, and q/σ may be 1000.
     With s = √(σ² + ε) and r = q/s the rounding units are, in u:
 
     - σ²: σ² + u·q², since an error δ of the mean adds δ² to Σ(x − μ)²/m. Therefore s and all that is
-      divided by it have, beside their own, the relative error w = 1 + u·r².
+      divided by it have, beside their own, the relative error w = 1 + u·r². The unbiased one times m/(m − 1).
     - x̂ = (x − μ)/s: |x̂| + r. PyTorch's x·(γ/s) + (β − μ·γ/s) cancels in the same way.
     - y = γ·x̂ + β: |γ|·(|x̂| + r)·w + |β|.
     - dγ = Σ dy·x̂: √Σ(dy·(|x̂| + r))²·w, and dβ = Σ dy: √Σdy², as partial sums of random signs grow.
     - dx = γ/s·(dy − mean(dy) − x̂·mean(dy·x̂)), a difference that two rows cancel to nearly nothing. With
       B = mean|dy| and A = mean|dy·x̂|: in the last term x̂ is uncertain by |x̂| + r and the mean by
       A + r·B, so |γ|/s·(|dy| + B + (|x̂| + r)·A + |x̂|·r·B)·w.
-    - The running statistics are sums of (1 − momentum)·old and momentum·new: q for the mean; for the
-      variance as above, times m/(m − 1). In evaluation x − running_mean cancels: (|x| + |running_mean|)/s
-      takes the place of |x̂|, and the rest is as in training without the mean's dependence on x.
+    """
+    mu, sigma2, m = x.mean(axis=0), x.var(axis=0), len(x)
+    q2, s = mu**2 + sigma2, np.sqrt(sigma2 + eps)
+    x_hat, r, w = np.abs(x - mu) / s, np.sqrt(q2) / s, 1 + u * q2 / s**2
+    dy = np.broadcast_to(dy, x.shape)
+    a, b = np.abs(dy * x_hat).mean(axis=0), np.abs(dy).mean(axis=0)
+    return {
+        "mean": np.sqrt(q2),
+        "variance": (sigma2 + u * q2) * m / (m - 1),
+        "output": gamma * (x_hat + r) * w + beta,
+        "grad.x": gamma / s * (np.abs(dy) + b + (x_hat + r) * a + x_hat * r * b) * w,
+        "grad.gamma": _root_of_squares(dy * (x_hat + r)) * w,
+        "grad.beta": _root_of_squares(dy),
+    }
+
+
+def magnitude(case: Case) -> dict[str, Any]:
+    """The scales of the training passes, and what becomes of them
+
+    The running statistics are sums of (1 − momentum)·old and momentum·new, and so are their scales. In
+    evaluation x − running_mean cancels: (|x| + |running_mean|)/s takes the place of |x̂|, and the rest is as
+    in training without the mean's dependence on x.
     """
     u = float(np.finfo(case.dtype).eps)
     eps, momentum = case.options.get("eps", 1e-5), case.options.get("momentum", 0.1)
     tracked = case.options.get("num_batches_tracked", 0)
     arrays = {name: _finite(array) for name, array in case.arrays.items()}
-    x, dy, mean, var = (arrays[name] for name in ("x", "dy", "running_mean", "running_var"))
+    x, dy, var = (arrays[name] for name in ("x", "dy", "running_var"))
     gamma, beta = np.abs(arrays.get("gamma", np.ones(1))), np.abs(arrays.get("beta", np.zeros(1)))
-    scales: dict[str, Any] = {}
-    mean_scale, var_scale = np.abs(mean), var
-    for pass_, batch in (("first", x), ("next", arrays["next_x"])):
-        mu, sigma2, m = batch.mean(axis=0), batch.var(axis=0), len(batch)
-        q2, s = mu**2 + sigma2, np.sqrt(sigma2 + eps)
-        x_hat, r, w = np.abs(batch - mu) / s, np.sqrt(q2) / s, 1 + u * q2 / s**2
+    mean_scale, var_scale = np.abs(arrays["running_mean"]), var
+    first, following = (training_scales(batch, dy, gamma, beta, eps, u) for batch in (x, arrays["next_x"]))
+    scales = {name: first[name] for name in ("output", "grad.x", "grad.gamma", "grad.beta")}
+    scales["next.output"] = following["output"]
+    for pass_, batch, new_scales in (("first", x, first), ("state", arrays["next_x"], following)):
         tracked += 1
         new = 1 / tracked if momentum is None else momentum
-        mean, mean_scale = (1 - new) * mean + new * mu, (1 - new) * mean_scale + new * np.sqrt(q2)
-        unbiased, unbiased_scale = sigma2 * m / (m - 1), (sigma2 + u * q2) * m / (m - 1)
-        var, var_scale = (1 - new) * var + new * unbiased, (1 - new) * var_scale + new * unbiased_scale
-        output = gamma * (x_hat + r) * w + beta
-        if pass_ == "next":
-            scales |= {
-                "next.output": output,
-                "state.running_mean": mean_scale,
-                "state.running_var": var_scale,
-            }
-            continue
-        a, b = np.abs(dy * x_hat).mean(axis=0), np.abs(dy).mean(axis=0)
-        scales |= {
-            "output": output,
-            "grad.x": gamma / s * (np.abs(dy) + b + (x_hat + r) * a + x_hat * r * b) * w,
-            "grad.gamma": _root_of_squares(dy * (x_hat + r)) * w,
-            "grad.beta": _root_of_squares(dy),
-            "first.running_mean": mean_scale,
-            "first.running_var": var_scale,
-        }
+        mean_scale = (1 - new) * mean_scale + new * new_scales["mean"]
+        var_scale = (1 - new) * var_scale + new * new_scales["variance"]
+        var = (1 - new) * var + new * batch.var(axis=0, ddof=1)
+        scales |= {f"{pass_}.running_mean": mean_scale, f"{pass_}.running_var": var_scale}
     s = np.sqrt(var + eps)
     x_hat = (np.abs(x) + mean_scale) / s
     return scales | {
@@ -378,8 +385,8 @@ COMPONENTS = (
         run_torch=run_torch,
         magnitude=magnitude,
         budget=Budget(
-            lambda case: max(32, 2 * len(case["x"]) ** 0.5),
-            "sums over a batch of m in another order: max(32, 2√m) units of the magnitude of their terms",
+            lambda case: sum_units(len(case["x"]), case["x"].shape[1]),
+            "N sums over a batch of m in another order: ¼·√m·ln(10⁶·N) units of √Σ(terms²), at least 32",
         ),
         mistakes=MISTAKES,
     ),

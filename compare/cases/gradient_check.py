@@ -7,15 +7,36 @@ from typing import Any
 import numpy as np
 import torch
 
+import scratch.losses
+import scratch.network
+from compare.cases.batch_norm import training_scales
+from compare.cases.losses import binary_logits_magnitude, classes_magnitude
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import normal
-from scratch.activations import leaky_relu_backward, leaky_relu_forward, tanh_backward, tanh_forward
-from scratch.batch_norm import batch_norm_backward, batch_norm_forward
+from compare.error_analysis import ErrorAnalysis
+from compare.inputs import fortran, normal, strided
+from scratch.activations import (
+    leaky_relu_backward,
+    leaky_relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from scratch.batch_norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_forward,
+)
 from scratch.gradient_check import PASSES, numerical_gradient, relative_error
 from scratch.linear import linear_backward, linear_forward
-from scratch.losses import cross_entropy_backward, cross_entropy_forward
-from torch_ref import activations, batch_norm, linear, losses
+from scratch.random import NumpyGenerator
+from scratch.regularization import Dropout, dropout_backward, dropout_forward
+from torch_ref import activations, batch_norm, linear, losses, regularization
 from torch_ref import gradient_check as reference
+from torch_ref import network as networks
+
+UNITS = 8  # the budget
 
 
 @dataclass(frozen=True)
@@ -23,92 +44,187 @@ class Function:
     """What is checked: a number as a function of case["x"], on both sides.
 
     Args:
-        scratch: (case, x) → f(x), and a function without arguments that gives its gradient
-        torch: (case, x) → f(x); autograd gives its gradient
+        scratch: case → f; f(x) is the number, and a function without arguments that gives its gradient
+        torch: case → f; autograd gives its gradient
         size: case → how large the terms are that f adds up
     """
 
-    scratch: Callable[[Case, np.ndarray], tuple[Any, Callable[[], np.ndarray]]]
-    torch: Callable[[Case, torch.Tensor], torch.Tensor]
+    scratch: Callable[[Case], Callable[[np.ndarray], tuple[Any, Callable[[], np.ndarray]]]]
+    torch: Callable[[Case], Callable[[torch.Tensor], torch.Tensor]]
     size: Callable[[Case], float]
 
 
-IN, HIDDEN, OUT = 5, 4, 3
+def _layer(
+    forward: Callable[[Case, np.ndarray], tuple],
+    backward: Callable[..., Any],
+    torch: Callable[[Case, torch.Tensor], torch.Tensor],
+    size: Callable[[Case], Any],
+) -> Function:
+    """f = Σ dy·y of one layer y, whose elements round what `size` says; backward gives dx, or dx and more."""
 
+    def build_scratch(case: Case) -> Callable:
+        def f(x: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
+            y, cache, *_ = forward(case, x)
+            return (case["dy"] * y).sum(), lambda: _first(backward(case["dy"], cache))
 
-def _layers(flat: Any) -> tuple[Any, Any, Any, Any]:
-    """The weights and biases of a network of two layers: views of one flat vector."""
-    first, second = HIDDEN * IN, HIDDEN * IN + HIDDEN
-    third = second + OUT * HIDDEN
-    return (
-        flat[:first].reshape(HIDDEN, IN),
-        flat[first:second],
-        flat[second:third].reshape(OUT, HIDDEN),
-        flat[third:],
+        return f
+
+    return Function(
+        build_scratch,
+        lambda case: lambda x: (case["dy"] * torch(case, x)).sum(),
+        lambda case: _root_of_squares(case["dy"] * size(case)),
     )
 
 
-def _network_scratch(case: Case, x: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
-    weight1, bias1, weight2, bias2 = _layers(x)
-    z, linear1 = linear_forward(case["inputs"], weight1, bias1)
-    h, tanh = tanh_forward(z)
-    logits, linear2 = linear_forward(h, weight2, bias2)
-    cost, loss = cross_entropy_forward(logits, case["targets"])
-
-    def gradient() -> np.ndarray:
-        dh: Any
-        dh, dweight2, dbias2 = linear_backward(cross_entropy_backward(1.0, loss), linear2)
-        _, dweight1, dbias1 = linear_backward(tanh_backward(dh, tanh), linear1)
-        return np.concatenate([dweight1.ravel(), dbias1, dweight2.ravel(), dbias2])
-
-    return cost, gradient
+def _first(found: Any) -> np.ndarray:
+    return found[0] if isinstance(found, tuple) else found
 
 
-def _network_torch(case: Case, x: torch.Tensor) -> torch.Tensor:
-    weight1, bias1, weight2, bias2 = _layers(x)
-    h = activations.tanh(linear.linear(case["inputs"], weight1, bias1))
-    return losses.cross_entropy(linear.linear(h, weight2, bias2), case["targets"])
+def _loss(name: str, size: Callable[[Case], float]) -> Function:
+    """f = the mean loss"""
+    forward, backward = (getattr(scratch.losses, f"{name}_{way}") for way in ("forward", "backward"))
+
+    def build_scratch(case: Case) -> Callable:
+        def f(x: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
+            loss, cache = forward(x, case["targets"])
+            return loss, lambda: backward(1.0, cache)
+
+        return f
+
+    return Function(build_scratch, lambda case: lambda x: getattr(losses, name)(x, case["targets"]), size)
+
+
+def _loss_size(prediction: str, magnitude: Callable[[Case], Mapping[str, Any]]) -> Callable[[Case], float]:
+    def size(case: Case) -> float:
+        arrays = {prediction: case["x"], "targets": case["targets"], "dloss": np.float64(1)}
+        return float(magnitude(Case("", arrays, {"reduction": "mean"}))["loss"])
+
+    return size
+
+
+SMOOTH = {"activation": "tanh", "init": "xavier_normal"}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "network": {"widths": (5, 4, 3), **SMOOTH},
+    "network with everything": {
+        "widths": (7, 5, 4, 3),
+        "batch_norm": True,
+        "dropout": 0.3,
+        "l2": 0.5,
+        **SMOOTH,
+    },
+    "network, one logit": {
+        "widths": (3, 2, 1),
+        "loss": "binary_cross_entropy_with_logits",
+        "activation": "sigmoid",
+    },
+    "network, regression": {"widths": (4, 3, 2), "loss": "mse_loss", **SMOOTH},
+    "network, smallest": {"widths": (1, 1), "loss": "mse_loss"},
+    "network, larger": {"widths": (7, 13, 7, 5), "l2": 0.5, **SMOOTH},
+}
+
+
+def _network_scratch(case: Case) -> Callable:
+    """The cost as a function of the one flat vector of parameters; the dropout masks are always the same."""
+    network = scratch.network.Network(
+        generator=case.generator(), dtype=case.dtype, **NETWORKS[case.options["function"]]
+    )
+    dropouts = [layer for layer in network.layers.values() if isinstance(layer, Dropout)]
+
+    def f(parameters: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
+        network.flat_parameters[...] = parameters
+        generator = case.generator()
+        for layer in dropouts:
+            layer.generator = generator
+        cost = network.cost(network.forward(case["inputs"]), case["targets"])
+
+        def gradient() -> np.ndarray:
+            network.backward()
+            return network.flat_gradients.copy()
+
+        return cost, gradient
+
+    return f
+
+
+class _Cost(torch.nn.Module):
+    """Forward pass and cost in one module, so that both see the parameters that `functional_call` gives."""
+
+    def __init__(self, network: networks.Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return self.network.cost(self.network(x), targets)
+
+
+def _network_torch(case: Case) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The same for `torch_ref.network.Network`."""
+    description = NETWORKS[case.options["function"]]
+    module = _Cost(networks.Network(dtype=case.dtype, device=case.device, **description))
+    shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+
+    def f(parameters: torch.Tensor) -> torch.Tensor:
+        parts = parameters.split([shape.numel() for shape in shapes.values()])
+        named = {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        with case.torch_draws():
+            return torch.func.functional_call(module, named, (case["inputs"], case["targets"]))
+
+    return f
 
 
 def _network_size(case: Case) -> float:
-    _, _, weight2, bias2 = _layers(np.abs(case["x"]))
-    return 2 * float((weight2.sum(axis=1) + bias2).max()) + np.log(OUT)  # |tanh| ≤ 1
-
-
-def _batch_norm_scratch(case: Case, x: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
-    y, cache, _ = batch_norm_forward(x, case["gamma"], case["beta"])
-    return (case["dy"] * y).sum(), lambda: batch_norm_backward(case["dy"], cache)[0]
+    description = NETWORKS[case.options["function"]]
+    network = scratch.network.Network(generator=case.generator(), dtype=np.float64, **description)
+    network.flat_parameters[...] = case["x"]
+    analysis = ErrorAnalysis(network, description.get("loss", "cross_entropy"), case.dtype, UNITS)
+    return float(np.sqrt(analysis.cost(*analysis.forward(case["inputs"]), case["targets"])))
 
 
 def _batch_norm_torch(case: Case, x: torch.Tensor) -> torch.Tensor:
     layer = batch_norm.BatchNorm1d(x.shape[1], dtype=x.dtype, device=x.device)
-    y = torch.func.functional_call(layer, {"weight": case["gamma"], "bias": case["beta"]}, (x,))
-    return (case["dy"] * y).sum()
+    return torch.func.functional_call(layer, {"weight": case["gamma"], "bias": case["beta"]}, (x,))
 
 
-def _batch_norm_size(case: Case) -> float:
-    x, gamma, beta = case["x"], case["gamma"], case["beta"]
-    x_hat = np.abs(x - x.mean(axis=0)) / x.std(axis=0)
-    r = np.sqrt((x * x).mean(axis=0)) / x.std(axis=0)  # see the magnitudes of batch norm
-    return _root_of_squares(case["dy"] * (np.abs(gamma) * (x_hat + r) + np.abs(beta)))
+def _batch_norm_size(case: Case) -> Any:
+    gamma, beta = np.abs(case["gamma"]), np.abs(case["beta"])
+    return training_scales(case["x"], 0.0, gamma, beta, 1e-5, float(np.finfo(np.float64).eps))["output"]
 
 
-def _leaky_relu_scratch(case: Case, x: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
-    y, cache = leaky_relu_forward(x, 0.2)
-    return (case["dy"] * y).sum(), lambda: leaky_relu_backward(case["dy"], cache)
+def _evaluation_scratch(case: Case, x: np.ndarray) -> tuple:
+    arrays = (case[name] for name in ("gamma", "beta", "running_mean", "running_var"))
+    return batch_norm_inference_forward(x, *arrays)
+
+
+def _evaluation_torch(case: Case, x: torch.Tensor) -> torch.Tensor:
+    layer = batch_norm.BatchNorm1d(x.shape[1], dtype=x.dtype, device=x.device).eval()
+    arrays = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
+    return torch.func.functional_call(layer, {name: case[of] for name, of in arrays.items()}, (x,))
+
+
+def _evaluation_size(case: Case) -> Any:
+    x_hat = (np.abs(case["x"]) + np.abs(case["running_mean"])) / np.sqrt(case["running_var"] + 1e-5)
+    return np.abs(case["gamma"]) * x_hat + np.abs(case["beta"])
+
+
+def _dropout_torch(case: Case, x: torch.Tensor) -> torch.Tensor:
+    with case.torch_draws():
+        return regularization.dropout(x, DROPOUT)
+
+
+SLOPE, DROPOUT = 0.2, 0.3
+
+
+def _leaky_relu_scratch(case: Case, x: np.ndarray) -> tuple:
+    return leaky_relu_forward(x, SLOPE)
 
 
 def _leaky_relu_torch(case: Case, x: torch.Tensor) -> torch.Tensor:
-    return (case["dy"] * activations.leaky_relu(x, 0.2)).sum()
+    return activations.leaky_relu(x, SLOPE)
 
 
-def _leaky_relu_size(case: Case) -> float:
-    return _root_of_squares(case["dy"] * case["x"])
-
-
-def _wrong_scratch(case: Case, x: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
-    y, gradient = _leaky_relu_scratch(case, x)
-    return y, lambda: gradient() * case.options["factor"]
+def _wrong_scratch(case: Case, x: np.ndarray) -> tuple:
+    y, cache = leaky_relu_forward(x, SLOPE)
+    return y, (cache, case.options["factor"])
 
 
 class _WrongGradient(torch.autograd.Function):
@@ -131,54 +247,148 @@ def _wrong_torch(case: Case, x: torch.Tensor) -> torch.Tensor:
 
 
 def _root_of_squares(terms: np.ndarray) -> float:
-    return float(np.sqrt((terms**2).sum()))
+    return float(np.sqrt((np.where(np.isfinite(terms), terms, 0) ** 2).sum()))
 
 
 FUNCTIONS = {
-    "network": Function(_network_scratch, _network_torch, _network_size),
-    "batch_norm": Function(_batch_norm_scratch, _batch_norm_torch, _batch_norm_size),
-    "leaky_relu": Function(_leaky_relu_scratch, _leaky_relu_torch, _leaky_relu_size),
-    "wrong": Function(_wrong_scratch, _wrong_torch, _leaky_relu_size),
+    "linear": _layer(
+        lambda case, x: linear_forward(x, case["weight"], case["bias"]),
+        linear_backward,
+        lambda case, x: linear.linear(x, case["weight"], case["bias"]),
+        lambda case: np.sqrt(case["x"] ** 2 @ (case["weight"] ** 2).T + case["bias"] ** 2),
+    ),
+    "leaky_relu": _layer(_leaky_relu_scratch, leaky_relu_backward, _leaky_relu_torch, lambda case: case["x"]),
+    "tanh": _layer(
+        lambda case, x: tanh_forward(x), tanh_backward, lambda case, x: activations.tanh(x), lambda case: 1
+    ),
+    "sigmoid": _layer(
+        lambda case, x: sigmoid_forward(x),
+        sigmoid_backward,
+        lambda case, x: activations.sigmoid(x),
+        lambda case: 1,
+    ),
+    "dropout": _layer(
+        lambda case, x: dropout_forward(x, DROPOUT, case.generator()),
+        dropout_backward,
+        _dropout_torch,
+        lambda case: case["x"] / (1 - DROPOUT),
+    ),
+    "batch_norm": _layer(
+        lambda case, x: batch_norm_forward(x, case["gamma"], case["beta"]),
+        batch_norm_backward,
+        _batch_norm_torch,
+        _batch_norm_size,
+    ),
+    "batch_norm, evaluation": _layer(
+        _evaluation_scratch, batch_norm_inference_backward, _evaluation_torch, _evaluation_size
+    ),
+    "wrong": _layer(
+        _wrong_scratch,
+        lambda dy, cache: leaky_relu_backward(dy, cache[0]) * cache[1],
+        _wrong_torch,
+        lambda case: case["x"],
+    ),
+    "binary_cross_entropy_with_logits": _loss(
+        "binary_cross_entropy_with_logits", _loss_size("logits", binary_logits_magnitude)
+    ),
+    "binary_cross_entropy": _loss(
+        "binary_cross_entropy", lambda case: float(-np.log(np.minimum(case["x"], 1 - case["x"])).mean())
+    ),
+    "cross_entropy": _loss("cross_entropy", _loss_size("logits", classes_magnitude)),
+    "mse_loss": _loss("mse_loss", lambda case: float(((case["x"] - case["targets"]) ** 2).mean())),
+    **dict.fromkeys(NETWORKS, Function(_network_scratch, _network_torch, _network_size)),
 }
 
 
 def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """Right gradients of smooth functions and wrong ones; in float32 both sides must refuse."""
+    """Right gradients of smooth functions and wrong ones; in float32 both sides must refuse.
 
-    def case(name: str, function: str, options: Mapping[str, float] | None = None, **arrays: Any) -> Case:
-        return Case(name, arrays, {"function": function, **(options or {})}, dtype=dtype)
+    Where f is steep or x is large, the step is larger too: x ± ε itself is rounded.
+    """
+
+    def case(
+        name: str,
+        function: str,
+        options: Mapping[str, float] | None = None,
+        finite: bool = True,
+        **arrays: Any,
+    ) -> Case:
+        seed = int(rng.integers(2**31))
+        return Case(name, arrays, {"function": function, **(options or {})}, seed, dtype, finite=finite)
 
     def away_from_the_kink(*shape: int) -> np.ndarray:
         x = normal(rng, shape, dtype)
         return x + np.copysign(dtype(0.1), x)
 
+    def layer(name: str, function: str, x: np.ndarray, eps: float = 1e-6, finite: bool = True) -> Case:
+        arrays = {"x": x}
+        features = x.shape[1:]
+        if function == "linear":
+            arrays |= {"weight": normal(rng, (3, *features), dtype), "bias": normal(rng, (3,), dtype)}
+        if function.startswith("batch_norm"):
+            arrays |= {"gamma": normal(rng, features, dtype), "beta": normal(rng, features, dtype)}
+        if function == "batch_norm, evaluation":
+            arrays["running_mean"] = normal(rng, features, dtype)
+            arrays["running_var"] = np.exp(normal(rng, features, dtype))
+        arrays["dy"] = normal(rng, (len(x), 3) if function == "linear" else x.shape, dtype)
+        return case(name, function, {"eps": eps}, finite, **arrays)
+
     if dtype == np.float32:
         x = away_from_the_kink(3, 2)
         yield case("float32 is refused", "leaky_relu", x=x, dy=normal(rng, x.shape, dtype))
         return
-    parameters = HIDDEN * IN + HIDDEN + OUT * HIDDEN + OUT
-    for name, eps in (("network", 1e-6), ("network, larger step", 1e-4)):
-        yield case(
-            name,
-            "network",
-            {"eps": eps},
-            x=normal(rng, (parameters,), dtype),
-            inputs=normal(rng, (6, IN), dtype),
-            targets=rng.integers(0, OUT, 6),
+
+    for name, description in NETWORKS.items():
+        network = scratch.network.Network(
+            generator=NumpyGenerator(int(rng.integers(2**31))), dtype=dtype, **description
         )
-    for name, shape in (
-        ("batch norm", (5, 3)),
-        ("batch norm, odd", (7, 5)),
-        ("batch norm, one feature", (4, 1)),
+        flat = network.flat_parameters
+        width_in, *_, width_out = description["widths"]
+        if "loss" in description:
+            targets = rng.integers(0, 2, (6, width_out)).astype(dtype)
+        else:
+            targets = rng.integers(0, width_out, 6)
+        arrays: dict[str, Any] = {
+            "x": flat + 0.3 * normal(rng, flat.shape, dtype),
+            "inputs": normal(rng, (6, width_in), dtype),
+            "targets": targets,
+        }
+        yield case(name, name, **arrays)
+        if name == "network":
+            yield case(f"{name}, larger step", name, {"eps": 1e-4}, **arrays)
+
+    for function in ("linear", "tanh", "sigmoid", "dropout", "batch_norm", "batch_norm, evaluation"):
+        yield layer(function, function, normal(rng, (5, 3), dtype))
+    for name, shape in (("odd", (7, 13)), ("one feature", (4, 1))):
+        yield layer(f"batch_norm, {name}", "batch_norm", normal(rng, shape, dtype))
+        yield layer(f"linear, {name}", "linear", normal(rng, shape, dtype))
+    yield layer("linear, 129 features", "linear", normal(rng, (2, 129), dtype))
+    yield layer("linear, larger", "linear", normal(rng, (16, 32), dtype))
+    yield layer("linear, fortran order", "linear", fortran(normal(rng, (5, 3), dtype)))
+    yield layer("linear, not contiguous", "linear", strided(normal(rng, (5, 3), dtype)))
+    yield layer("linear, values of 1e3", "linear", 1e3 * normal(rng, (5, 3), dtype), eps=1e-3)
+    yield layer("batch_norm, small spread", "batch_norm", 3 + 0.03 * normal(rng, (5, 3), dtype))
+    saturated = np.array([[1e3, -1e3, 40.0, -40.0], [0.0, -0.0, 1.0, -2.0]])
+    for function in ("tanh", "sigmoid"):
+        yield layer(f"{function}, saturated", function, saturated)
+    for name, value in (("nan", np.nan), ("infinity", np.inf)):
+        x = normal(rng, (2, 3), dtype)
+        x[0, 1] = value
+        yield layer(f"linear, {name}", "linear", x, finite=False)
+
+    x, targets = normal(rng, (5, 4), dtype), rng.random((5, 4))
+    yield case("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits", x=x, targets=targets)
+    yield case(
+        "binary_cross_entropy", "binary_cross_entropy", x=0.1 + 0.8 * rng.random((5, 4)), targets=targets
+    )
+    yield case("cross_entropy", "cross_entropy", x=x, targets=rng.integers(0, 4, 5))
+    yield case("mse_loss", "mse_loss", x=x, targets=targets)
+    for function, targets in (
+        ("binary_cross_entropy_with_logits", np.array([[0.0, 0.0, 1.0, 0.3], [0.0, 1.0, 0.0, 1.0]])),
+        ("cross_entropy", np.array([1, 3])),
     ):
-        yield case(
-            name,
-            "batch_norm",
-            x=normal(rng, shape, dtype),
-            dy=normal(rng, shape, dtype),
-            gamma=normal(rng, shape[1:], dtype),
-            beta=normal(rng, shape[1:], dtype),
-        )
+        yield case(f"{function}, saturated", function, {"eps": 1e-4}, x=saturated, targets=targets)
+
     x = away_from_the_kink(4, 3)
     dy = normal(rng, x.shape, dtype)
     yield case("leaky relu", "leaky_relu", x=x, dy=dy)
@@ -190,14 +400,14 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
 
 def run_scratch(case: Case, f: Any) -> Results:
     """Our forward and backward passes, held against our numerical gradient."""
-    function = FUNCTIONS[case.options["function"]]
+    function = FUNCTIONS[case.options["function"]].scratch(case)
     eps = {name: value for name, value in case.options.items() if name == "eps"}
-    x = case["x"].copy()  # is changed and restored, which `x` in the results shows
+    x = case["x"].copy(order="K")  # is changed and restored, which `x` in the results shows
 
     def value(x: np.ndarray) -> Any:
-        return function.scratch(case, x)[0]
+        return function(x)[0]
 
-    gradient = function.scratch(case, x)[1]()
+    gradient = function(x)[1]()
     if case.dtype == np.float32:
         return {"refused": np.asarray(_refuses(f.gradient_check, value, x, gradient))}
     numerical = f.numerical_gradient(value, x, **eps)
@@ -213,13 +423,9 @@ def run_scratch(case: Case, f: Any) -> Results:
 
 def run_torch(case: Case) -> Results:
     """The same functions in PyTorch; the verdict is that of torch.autograd.gradcheck."""
-    function = FUNCTIONS[case.options["function"]]
-    eps = {name: value for name, value in case.options.items() if name == "eps"}
+    value = FUNCTIONS[case.options["function"]].torch(case)
+    eps = {name: option for name, option in case.options.items() if name == "eps"}
     x = case["x"].requires_grad_()
-
-    def value(x: torch.Tensor) -> torch.Tensor:
-        return function.torch(case, x)
-
     gradient = gradients(value(x), x=x)["grad.x"]
     if case.dtype == torch.float32:
         return {"refused": torch.tensor(_refuses(reference.gradient_check, value, x, gradient))}
@@ -253,10 +459,10 @@ def magnitude(case: Case) -> dict[str, Any]:
     if case.dtype == np.float32:
         return {}
     function = FUNCTIONS[case.options["function"]]
-    noise = function.size(case) / case.options.get("eps", 1e-6)
-    x = case["x"].copy()
-    gradient = function.scratch(case, x)[1]()
-    norm = _root_of_squares(gradient)
+    x = case["x"]
+    with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
+        noise = function.size(case) / case.options.get("eps", 1e-6)
+        norm = _root_of_squares(function.scratch(case)(x)[1]())
     error = np.sqrt(x.size) * noise / norm + 1 if norm else 1
     return {"numerical": noise, "relative_error": error, "check": error, "x": 0}
 
@@ -318,7 +524,7 @@ COMPONENTS = (
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,
-        budget=Budget(8, "a few roundings in each of two values of f, in units of u·F/ε"),
+        budget=Budget(UNITS, "a few roundings in each of two values of f, in units of u·F/ε"),
         mistakes=(
             Mistake(
                 "one-sided",

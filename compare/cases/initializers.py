@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results
-from compare.draws import SharedDraws
 from scratch.initializers import INITIALIZERS, calculate_gain
 from torch_ref import initializers as reference
 
@@ -64,7 +63,7 @@ def _component(
     def run_torch(case: Case) -> Results:
         options = {key: value for key, value in case.options.items() if key != "shape"}
         weight = torch.empty(case.options["shape"], dtype=case.dtype, device=case.device)
-        with SharedDraws(case.generator()):
+        with case.torch_draws():
             return {"weight": getattr(reference, name)(weight, **options)}
 
     return Component(

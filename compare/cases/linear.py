@@ -1,12 +1,14 @@
 """The affine layer."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import fortran, normal, strided
+from compare.inputs import fortran, normal, strided, subnormals
+from compare.rounding import sum_units
 from torch_ref import linear as reference
 
 
@@ -27,12 +29,19 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("smallest", 2, 1, 1)
     yield case("odd", 13, 7, 129)
     yield case("large", 64, 1024, 512)
+    large = case("", 13, 7, 5)
+    yield Case("values of 1e3", {k: 1e3 * v for k, v in large.arrays.items()}, dtype=dtype)
     yield case("no bias", 13, 7, 5, bias=False)
     extreme = case("mixed scales", 32, 20, 10)
     scales = np.logspace(-6, 3, 20).astype(dtype)
     yield Case("mixed scales", {**extreme.arrays, "x": extreme["x"] * scales}, dtype=dtype)
     zeros = case("zeros", 5, 4, 3)
     yield Case("zeros", {**zeros.arrays, "x": np.full_like(zeros["x"], -0.0)}, dtype=dtype)
+    tiny = case("subnormal", 5, 3, 4)
+    # Halfway below the smallest normal number: where all products of a sum underflow, its sign is open.
+    tiny["x"][...] *= subnormals(dtype)[1]
+    tiny["dy"][:3] *= subnormals(dtype)[1]
+    yield tiny
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
         arrays = case(name, 13, 7, 5).arrays
         yield Case(name, {key: layout(value) for key, value in arrays.items()}, dtype=dtype)
@@ -75,6 +84,10 @@ def magnitude(case: Case) -> dict[str, Any]:
     }
 
 
+def _sizes(case: Case) -> tuple[int, int, int]:
+    return (*case["x"].shape, len(case["weight"]))  # batch, fan_in, fan_out
+
+
 def _square(array: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(array), array, 0).astype(np.float64) ** 2
 
@@ -101,8 +114,9 @@ COMPONENTS = (
         run_torch=run_torch,
         magnitude=magnitude,
         budget=Budget(
-            lambda case: max(32, 2 * max(*case["x"].shape, *case["weight"].shape) ** 0.5),
-            "sums of n terms in another order: max(32, 2√n) units of √Σ(terms²), n the longest of the sums",
+            lambda case: sum_units(max(_sizes(case)), math.prod(sorted(_sizes(case))[1:])),
+            "N sums of n terms in another order, the longest and the most of them in the case:"
+            " ¼·√n·ln(10⁶·N) units of √Σ(terms²), at least 32",
         ),
         mistakes=(
             Mistake(

@@ -75,6 +75,7 @@ def classes_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("single sample", normal(rng, (1, 5), dtype))
     yield case("sum", normal(rng, (13, 7), dtype), reduction="sum")
     yield case("equal logits", np.repeat([[0.0], [-0.0], [3.0], [-1e3]], 4, axis=1))
+    yield case("subnormal", np.array([[0.0, -0.0, *subnormals(dtype)]] * 5), np.arange(5))
     yield case("far from zero", 1e3 * np.sign(normal(rng, (6, 1), dtype)) + normal(rng, (6, 4), dtype))
     extreme = np.array([1e3, -1e3, 0.0, 50.0])
     yield case("saturated", np.stack([np.roll(extreme, i) for i in range(4)]), np.zeros(4, np.int64))

@@ -1,14 +1,17 @@
 """The whole network: initialise → forward → cost → backward → update, and a prediction."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import scratch.network
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.draws import SharedDraws
-from compare.inputs import fortran, normal, strided
+from compare.error_analysis import ErrorAnalysis, scales
+from compare.inputs import SPECIAL, fortran, normal, strided, zeros_and_subnormals
+from compare.rounding import sum_units
 from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator
 from torch_ref import network as reference
@@ -36,12 +39,29 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
 
 
 def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """Weights as drawn by the initialiser; biases, γ, β and running statistics away from 0 and 1."""
+    """Weights as drawn by the initialiser; biases, γ, β and running statistics away from 0 and 1
+
+    No two logits are equal: which of them is the largest would hang on a rounding. A network of zeros says
+    the same for every example, so its classes do not come equally often.
+    """
     for name, options in DESCRIPTIONS.items():
-        yield _case(rng, dtype, name, options)
+        case = _case(rng, dtype, name, options)
+        if name == "zeros":
+            case["targets"][...] = np.repeat([0, 1, 2], [2, 4, 7])
+        yield case
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
         case = _case(rng, dtype, name, DESCRIPTIONS["typical"])
         yield Case(name, {**case.arrays, "x": layout(case["x"])}, case.options, case.seed, dtype)
+    for kind in ("typical", "everything"):
+        case = _case(rng, dtype, f"values of 1e3, {kind}", DESCRIPTIONS[kind])
+        case["x"][...] *= 1e3
+        yield case
+        case = _case(rng, dtype, f"zeros and subnormals, {kind}", DESCRIPTIONS[kind])
+        case["x"][::2] = zeros_and_subnormals(case["x"][::2].shape, dtype)
+        yield case
+        case = _case(rng, dtype, f"nan and infinity, {kind}", DESCRIPTIONS[kind])
+        np.fill_diagonal(case["x"][:3], SPECIAL[2:])
+        yield replace(case, finite=False)
 
 
 def _case(rng: np.random.Generator, dtype: Any, name: str, options: dict[str, Any]) -> Case:
@@ -85,7 +105,7 @@ def run_scratch(case: Case, f: Any) -> Results:
 
 def run_torch(case: Case) -> Results:
     """The same with autograd and torch.optim."""
-    with SharedDraws(case.generator()):
+    with case.torch_draws():
         network = reference.Network(dtype=case.dtype, device=case.device, **case.options)
         results = {f"initial.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
         network.load_state_dict(_state(case))
@@ -102,6 +122,38 @@ def run_torch(case: Case) -> Results:
     results["evaluation logits"] = network.eval()(x)
     results["classes"] = network.predict(x)
     return results
+
+
+def budget(case: Case) -> float:
+    """Every layer adds sums over its inputs and, for its weights, over the batch."""
+    widths = case.options["widths"]
+    return sum_units(max(len(case["x"]), *widths), sum(a * b for a, b in pairwise(widths)))
+
+
+def magnitude(case: Case) -> dict[str, Any]:
+    """What was rounded on the way to each result, times the condition number of the rest of the way
+
+    `ErrorAnalysis` derives it layer by layer, forward and backward. From there, one step of gradient descent
+    θ ← θ − lr·g rounds θ and hands on lr times the error of g: V_θ = θ² + lr²·V_g, also for a parameter that
+    its update cancels. With these the evaluation's forward pass is followed like the first.
+    """
+    wide = case.in_higher_precision(np.float64)
+    network = scratch.network.Network(generator=wide.generator(), dtype=np.float64, **wide.options)
+    loss = case.options.get("loss", "cross_entropy")
+    analysis = ErrorAnalysis(network, loss, case.dtype, budget(case))
+    with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
+        network.load_state_dict(_state(wide))
+        logits, variances = analysis.forward(wide["x"])
+        found = {"logits": variances, "cost": analysis.cost(logits, variances, wide["targets"])}
+        found["grad.x"] = analysis.backward()
+        found |= {f"grad.{name}": v for name, v in analysis.gradients.items()}
+        for name, parameter in network.named(network.flat_parameters).items():
+            analysis.state[name] = parameter**2 + LEARNING_RATE**2 * analysis.gradients[name]
+        network.flat_parameters -= LEARNING_RATE * network.flat_gradients
+        found |= {f"updated.{name}": v for name, v in analysis.state.items()}
+        network.eval()
+        found["evaluation logits"] = analysis.forward(wide["x"])[1]
+    return scales(found)
 
 
 class PenaltyOnEverything(scratch.network.Network):
@@ -158,9 +210,11 @@ COMPONENTS = (
         cases=cases,
         run_scratch=run_scratch,
         run_torch=run_torch,
+        magnitude=magnitude,
         budget=Budget(
-            lambda case: max(32, 8 * (len(case.options["widths"]) - 1)),
-            "each layer passes on what it was given and adds a few units of its own: 8 a layer, at least 32",
+            budget,
+            "N sums of n terms in another order: ¼·√n·ln(10⁶·N) units, at least 32, of what every layer"
+            " rounds and inherits",
         ),
         mistakes=(
             Mistake(

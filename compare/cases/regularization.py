@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.draws import SharedDraws
 from compare.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
 from scratch.regularization import dropout_forward, l2_gradient, l2_penalty
 from torch_ref import regularization as reference
@@ -42,6 +41,14 @@ def l2_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("weak", (7, 5, 3), l2=1e-7, m=60000)
     zeros = case("zeros", (4, 3))
     yield Case("zeros", {**zeros.arrays, "weight1": np.full((3, 4), -0.0, dtype)}, zeros.options, dtype=dtype)
+    large = case("values of 1e3", (7, 5, 3))
+    for array in large.arrays.values():
+        array[...] *= 1e3
+    yield large
+    tiny = case("subnormal", (3, 4))
+    for name in ("weight1", "dweight1"):
+        tiny[name][...] = np.array(subnormals(dtype)) * rng.choice([-1, 1], (4, 3))
+    yield tiny
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
         plain = case(name, (7, 13, 5))
         arrays = {key: layout(value) if value.ndim else value for key, value in plain.arrays.items()}
@@ -135,7 +142,7 @@ def run_torch_dropout(case: Case) -> Results:
     """F.dropout and autograd, on the same draws."""
     x, dy, p = case["x"].requires_grad_(), case["dy"], case.options["p"]
     results: Results = {}
-    with SharedDraws(case.generator()):
+    with case.torch_draws():
         for name, training in (("training", True), ("evaluation", False), ("again", True)):
             y = reference.dropout(x, p, training)
             results |= {f"{name}.output": y, f"{name}.grad.x": gradients(y, dy, x=x)["grad.x"]}
@@ -159,7 +166,7 @@ def _dropout(training: Any, evaluation: Any = lambda x, q: x) -> dict[str, Any]:
 
     def forward(x: np.ndarray, p: float, generator: Any, is_training: bool = True) -> tuple:
         if is_training and 0 < p < 1:
-            noise = training(generator.bernoulli(x.shape, 1 - p, x.dtype), 1 - p)
+            noise = training(generator.dropout_mask(x, p), 1 - p)
             return x * noise, noise
         if is_training:
             return dropout_forward(x, p, generator)

@@ -1,6 +1,7 @@
 """Mini-batches, and a short training run with its history."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 import scratch.network
 import scratch.training
 from compare.component import Budget, Case, Component, Mistake, Results
-from compare.draws import SharedDraws
-from compare.inputs import fortran, normal, strided
+from compare.error_analysis import ErrorAnalysis, scales
+from compare.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
+from compare.rounding import sum_units
 from scratch import optimizers, schedules
 from torch_ref import network as torch_network
 from torch_ref import optimizers as torch_optimizers
@@ -18,14 +20,19 @@ from torch_ref import schedules as torch_schedules
 from torch_ref import training as reference
 
 EPOCHS = 3
+LEARNING_RATE = 0.1
+MOMENTUM = 0.9
+BATCH_SIZE = 8
 DECAY_RATE = 0.5
 
 
 def batch_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """Sizes that do and do not divide; every example is recognisable."""
 
-    def case(name: str, examples: int, batch_size: int, layout: Callable = np.asarray) -> Case:
-        arrays = {"x": layout(normal(rng, (examples, 3), dtype)), "targets": np.arange(examples)}
+    def case(
+        name: str, examples: int, batch_size: int, layout: Callable = np.asarray, features: int = 3
+    ) -> Case:
+        arrays = {"x": layout(normal(rng, (examples, features), dtype)), "targets": np.arange(examples)}
         return Case(name, arrays, {"batch_size": batch_size}, int(rng.integers(2**31)), dtype)
 
     yield case("typical: last batch smaller", 300, 64)
@@ -34,7 +41,15 @@ def batch_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("odd", 129, 13)
     yield case("one batch", 7, 7)
     yield case("batch larger than the set", 7, 13)
-    yield case("large", 1024, 100)
+    yield case("large", 512, 100, features=1024)
+    for name, values in (
+        ("values of 1e3", [1e3, -1e3]),
+        ("zeros and subnormals", [0.0, -0.0, *subnormals(dtype)]),
+        ("nan and infinity", SPECIAL),
+    ):
+        special = case(name, 13, 5)
+        special["x"][:, 1:] = np.resize(np.array(values, dtype), (13, 2))
+        yield special
     yield case("fortran order", 13, 7, fortran)
     yield case("not contiguous", 13, 7, strided)
 
@@ -52,7 +67,7 @@ def run_batches_scratch(case: Case, f: Any) -> Results:
 
 def run_batches_torch(case: Case) -> Results:
     """Every batch of several passes over one DataLoader."""
-    with SharedDraws(case.generator()):
+    with case.torch_draws():
         loader = reference.minibatches(case["x"], case["targets"], case.options["batch_size"])
         return _named([batch for _ in range(EPOCHS) for batch in loader])
 
@@ -80,11 +95,11 @@ def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _last_dropped(n: int, size: int, generator: Any) -> Iterator:
-    return ((rows, rows) for rows in _split(generator.randperm(n), size) if len(rows) == size)
+    return ((rows, rows) for rows in _split(generator.epoch_order(n), size) if len(rows) == size)
 
 
 def _targets_left_behind(n: int, size: int, generator: Any) -> Iterator:
-    return zip(_split(generator.randperm(n), size), _split(np.arange(n), size), strict=True)
+    return zip(_split(generator.epoch_order(n), size), _split(np.arange(n), size), strict=True)
 
 
 def _not_shuffled(n: int, size: int, generator: Any) -> Iterator:
@@ -96,34 +111,63 @@ def _with_replacement(n: int, size: int, generator: Any) -> Iterator:
     return ((rows, rows) for rows in _split(order, size))
 
 
+SMOOTH = {"activation": "tanh", "init": "xavier_normal"}
+EVERYTHING = {"batch_norm": True, "dropout": 0.2, "l2": 0.3, **SMOOTH}
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "typical": {"widths": (7, 5, 3), **SMOOTH},
+    "everything": {"widths": (7, 5, 3), **EVERYTHING},
+    "one logit": {"widths": (7, 5, 1), "loss": "binary_cross_entropy_with_logits", **SMOOTH},
+    "regression": {"widths": (7, 5, 1), "loss": "mse_loss", **SMOOTH},
+    "smallest": {"widths": (1, 2)},
+    "odd": {"widths": (7, 129, 13), **SMOOTH},
+    "large": {"widths": (512, 64, 10), **EVERYTHING},
+    "relu": {"widths": (7, 5, 3)},
+}
+EXAMPLES = {"smallest": 2, "odd": 129, "large": 69}  # of the others: 29, whose last batch has 5
+
+
 def training_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """Smooth networks and momentum, so that rounding errors grow slowly over the steps of a run."""
-    smooth = {"activation": "tanh", "init": "xavier_normal"}
-    descriptions: dict[str, dict[str, Any]] = {
-        "typical": {"widths": (7, 5, 3), **smooth},
-        "everything": {"widths": (7, 5, 3), "batch_norm": True, "dropout": 0.2, "l2": 0.3, **smooth},
-        "one logit": {"widths": (7, 5, 1), "loss": "binary_cross_entropy_with_logits", **smooth},
-    }
-    for name, network in descriptions.items():
-        targets = (
-            rng.integers(0, 3, 29) if "loss" not in network else rng.integers(0, 2, (29, 1)).astype(dtype)
-        )
-        arrays = {"x": normal(rng, (29, 7), dtype), "targets": targets}
-        yield Case(name, arrays, network, int(rng.integers(2**31)), dtype)
+    """Mostly smooth networks, and momentum: what a step does wrong grows over those that follow."""
+
+    def case(name: str, kind: str, change: Callable[[np.ndarray], Any] = np.asarray, **kwargs: Any) -> Case:
+        network, examples = DESCRIPTIONS[kind], EXAMPLES.get(name, 29)
+        width_in, *_, width_out = network["widths"]
+        arrays = {"x": change(normal(rng, (examples, width_in), dtype))}
+        if "loss" not in network:
+            arrays["targets"] = rng.integers(0, width_out, examples)
+        else:
+            arrays["targets"] = rng.integers(0, 2, (examples, width_out)).astype(dtype)
+        return Case(name, arrays, network, int(rng.integers(2**31)), dtype, **kwargs)
+
+    def mostly_tiny(x: np.ndarray) -> np.ndarray:
+        x[::2] = zeros_and_subnormals(x[::2].shape, dtype)
+        return x
+
+    def broken(x: np.ndarray) -> np.ndarray:
+        np.fill_diagonal(x[:3], SPECIAL[2:])
+        return x
+
+    for name in DESCRIPTIONS:
+        yield case(name, name)
+    yield case("values of 1e3", "everything", lambda x: 1e3 * x)
+    yield case("zeros and subnormals", "typical", mostly_tiny)
+    yield case("nan and infinity", "typical", broken, finite=False)
+    yield case("fortran order", "everything", fortran)
+    yield case("not contiguous", "everything", strided)
 
 
 def run_training_scratch(case: Case, f: Any) -> Results:
     """Three epochs of four batches."""
     generator = case.generator()
     network = scratch.network.Network(generator=generator, dtype=case.dtype, **case.options)
-    optimizer = optimizers.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    optimizer = optimizers.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     history = f.train(
         network,
         optimizer,
         case["x"],
         case["targets"],
         epochs=EPOCHS,
-        batch_size=8,
+        batch_size=BATCH_SIZE,
         generator=generator,
         schedule=lambda lr, epoch: schedules.inverse_time(lr, epoch, decay_rate=DECAY_RATE),
     )
@@ -137,16 +181,16 @@ def run_training_scratch(case: Case, f: Any) -> Results:
 
 def run_training_torch(case: Case) -> Results:
     """The same with DataLoader, autograd and LambdaLR."""
-    with SharedDraws(case.generator()):
+    with case.torch_draws():
         network = torch_network.Network(dtype=case.dtype, device=case.device, **case.options)
-        optimizer = torch_optimizers.SGD(network.parameters(), lr=0.1, momentum=0.9)
+        optimizer = torch_optimizers.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
         history = reference.train(
             network,
             optimizer,
             case["x"],
             case["targets"],
             epochs=EPOCHS,
-            batch_size=8,
+            batch_size=BATCH_SIZE,
             scheduler=torch_schedules.inverse_time(optimizer, decay_rate=DECAY_RATE),
         )
     results: Results = {
@@ -155,6 +199,64 @@ def run_training_torch(case: Case) -> Results:
         "accuracy": np.array(history.accuracy),
     }
     return results | network.state_dict()
+
+
+def training_budget(case: Case) -> float:
+    """Every step adds sums over the inputs of a layer and over the batch."""
+    widths = case.options["widths"]
+    return sum_units(max(BATCH_SIZE, *widths), sum(a * b for a, b in pairwise(widths)))
+
+
+def training_magnitude(case: Case) -> dict[str, Any]:
+    """What all steps so far have rounded, times the condition number of those that follow
+
+    `ErrorAnalysis` follows every step from the errors of the parameters to those of the gradients. From
+    there the velocity v ← μ·v + g and the parameter θ ← θ − lr·v hand on errors that are of one origin and
+    may be of one sign, so their scales and not the squares of these are added:
+
+        E_v ← μ·E_v + E_g,        E_θ ← E_θ + lr·E_v,        and θ itself is rounded once a step.
+
+    The accuracy is exact, but where the two largest logits are closer than their errors either class is
+    right: k such rows among n, and it may be off by k/n.
+    """
+    wide = case.in_higher_precision(np.float64)
+    generator = wide.generator()
+    network = scratch.network.Network(generator=generator, dtype=np.float64, **wide.options)
+    optimizer = optimizers.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    allowed = training_budget(case)
+    loss = case.options.get("loss", "cross_entropy")
+    analysis = ErrorAnalysis(network, loss, case.dtype, allowed)
+    parameters = network.named(network.flat_parameters)
+    velocity = {name: np.zeros(array.shape) for name, array in parameters.items()}
+    costs, accuracies = [], []
+    with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
+        for epoch in range(EPOCHS):
+            optimizer.lr = schedules.inverse_time(LEARNING_RATE, epoch, decay_rate=DECAY_RATE)
+            for x, targets in scratch.training.minibatches(wide["x"], wide["targets"], BATCH_SIZE, generator):
+                costs.append(analysis.cost(*analysis.forward(x), targets))
+                analysis.backward()
+                optimizer.step(network.gradients())
+                for name, parameter in parameters.items():
+                    velocity[name] = MOMENTUM * velocity[name] + np.sqrt(analysis.gradients[name])
+                    carried = np.sqrt(analysis.state[name]) + optimizer.lr * velocity[name]
+                    analysis.state[name] = carried**2 + parameter**2
+            network.eval()
+            undecided = _undecided(*analysis.forward(wide["x"]), allowed * np.finfo(case.dtype).eps)
+            network.train()
+            accuracies.append((1 + undecided / (allowed * np.finfo(case.dtype).eps)) ** 2)
+    found = {"cost": np.array(costs), "accuracy": np.array(accuracies)}
+    return scales(found | analysis.state) | {"learning_rate": LEARNING_RATE}
+
+
+def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> float:
+    """The share of rows whose class hangs on a rounding."""
+    if logits.shape[1] == 1:
+        lead, variance = np.abs(logits[:, 0]), variances[:, 0]
+    else:
+        two = np.argsort(logits, axis=1)[:, -2:]
+        (second, first), (v2, v1) = (np.take_along_axis(a, two, axis=1).T for a in (logits, variances))
+        lead, variance = first - second, v1 + v2
+    return float(np.mean(lead < tolerance * np.sqrt(variance)))
 
 
 def _one_epoch_ahead(*args: Any, schedule: Any, **kwargs: Any) -> scratch.training.History:
@@ -171,9 +273,9 @@ class _AlwaysTheSame:
     """A generator that is seeded anew for every epoch."""
 
     def __init__(self, generator: Any) -> None:
-        self.order = generator.randperm
+        self.order = generator.epoch_order
 
-    def randperm(self, n: int) -> np.ndarray:
+    def epoch_order(self, n: int) -> np.ndarray:
         if callable(self.order):
             self.order = self.order(n)
         return self.order
@@ -234,8 +336,11 @@ COMPONENTS = (
         cases=training_cases,
         run_scratch=run_training_scratch,
         run_torch=run_training_torch,
+        magnitude=training_magnitude,
         budget=Budget(
-            32 + 4 * EPOCHS * 4, "the 32 of one step, and 4 more for what each of the 12 steps inherits"
+            training_budget,
+            "N sums of n terms in another order: ¼·√n·ln(10⁶·N) units, at least 32, of what every step"
+            " rounds and inherits",
         ),
         mistakes=(
             Mistake(

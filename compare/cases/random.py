@@ -1,0 +1,902 @@
+"""One seed, the same bits: what `TorchGenerator(seed)` draws, and what PyTorch draws of the same seed."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from compare.component import Budget, Case, Component, Mistake, Results
+from compare.draws import why_not_own
+from scratch.box_muller import normal_block
+from scratch.random import TorchGenerator
+from torch_ref import random as reference
+
+SEEDS = {
+    "0": 0,
+    "1": 1,
+    "42": 42,
+    "2³¹": 2**31,
+    "2³²−1": 2**32 - 1,
+    "2³²+5": 2**32 + 5,
+    "2⁶⁴−1": 2**64 - 1,
+    "−1": -1,
+}
+SIZES = (0, 1, 15, 16, 17, 31, 32, 100, 4096)  # normal numbers go in pairs below 16, then in blocks of 16
+VIEWS: dict[str, Callable[[Any], Any]] = {  # for arrays and tensors alike
+    "": lambda base: base,
+    "transposed": lambda base: base.T,
+    "every other column": lambda base: base[:, ::2],
+    "axes swapped": lambda base: base.swapaxes(0, 2),
+}
+LAYOUTS = {  # name of a case → shape of a base, and what is looked at of it
+    "two dimensions": ((13, 7), ""),
+    "transposed": ((13, 7), "transposed"),
+    "transposed, below 16": ((3, 5), "transposed"),
+    "transposed, one row": ((20, 1), "transposed"),
+    "every other column": ((8, 12), "every other column"),
+    "axes swapped": ((2, 5, 3), "axes swapped"),
+}
+FILLS = ("uniform", "normal", "bernoulli")  # methods that can fill an array, whatever its layout
+NORMALS = ("randn", "normal")
+ON_GPU = ("rand", "randn", *FILLS, "dropout_mask")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a generator's method: of either library, since the names are the same."""
+
+    method: str
+    size: int | tuple[int, ...] = ()
+    arguments: tuple[Any, ...] = ()
+    view: str = ""
+    dtype: str = ""  # by default that of the case
+
+    def __str__(self) -> str:
+        given = [f"size={self.size}"] if self.size != () else []
+        return f"{self.method}({', '.join([*given, *map(str, self.arguments), *filter(None, [self.view])])})"
+
+
+def make_case(name: str, calls: Iterable[Call], seed: int, dtype: Any) -> Case:
+    """Calls of one generator, one after the other; on the CPU where a GPU's stream is not known."""
+    calls = tuple(replace(call, dtype=call.dtype or np.dtype(dtype).name) for call in calls)
+    gpu = all(
+        call.method in ON_GPU and not call.view and not (call.method in NORMALS and call.dtype == "float64")
+        for call in calls
+    )
+    return Case(name, options={"calls": calls, "gpu": gpu}, seed=seed, dtype=dtype)
+
+
+def cases_of(
+    call: Callable[[int], Call],
+    others: Mapping[str, Iterable[Call]] | None = None,
+    sizes: Iterable[int] = SIZES,
+) -> Callable[[np.random.Generator, Any], Iterator[Case]]:
+    """For every seed the sizes in turn, from one generator; then the other cases."""
+
+    def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+        for label, seed in {**SEEDS, "of the run": int(rng.integers(2**63))}.items():
+            yield make_case(f"seed {label}", map(call, sizes), seed, dtype)
+        for name, calls in (others or {}).items():
+            yield make_case(name, calls, int(rng.integers(2**63)), dtype)
+
+    return cases
+
+
+def layouts(method: str, *arguments: Any) -> dict[str, list[Call]]:
+    """A case for each layout; twice, since a normal number may be left over."""
+    return {name: [Call(method, size, arguments, view)] * 2 for name, (size, view) in LAYOUTS.items()}
+
+
+def run_scratch(case: Case, f: Any) -> Results:
+    """Every call, and the state after it; half-way the stream may be handed to PyTorch and back."""
+    ours = generator = _scratch_generator(case, f)
+    results: Results = {"0. state": generator.get_state()}
+    for i, call in enumerate(case.options["calls"], start=1):
+        match call.method:
+            case "to PyTorch":
+                generator = torch.Generator()
+                generator.set_state(torch.from_numpy(ours.get_state()))
+            case "to NumPy":
+                ours.set_state(generator.get_state().numpy())
+                generator = ours
+            case "elsewhere":
+                f.TorchGenerator(3).random(5)
+            case _:
+                results[f"{i}. {call}"] = draw(call, generator)
+        results[f"{i}. state"] = generator.get_state()
+    return results
+
+
+def run_torch(case: Case) -> Results:
+    """The same calls of one torch.Generator."""
+    generator = torch.Generator(_device(case)).manual_seed(case.seed)
+    results: Results = {"0. state": generator.get_state()}
+    for i, call in enumerate(case.options["calls"], start=1):
+        if call.method not in ("to PyTorch", "to NumPy", "elsewhere"):
+            results[f"{i}. {call}"] = draw(call, generator)
+        results[f"{i}. state"] = generator.get_state()
+    return results
+
+
+def _device(case: Case) -> str:
+    return case.device if case.options["gpu"] else "cpu"
+
+
+def _scratch_generator(case: Case, f: Any) -> Any:
+    """scratch's generator; on CUDA its stream depends on the size of the card."""
+    device = _device(case)
+    if device == "cpu":
+        return f.TorchGenerator(case.seed)
+    card = torch.cuda.get_device_properties(device)
+    return f.TorchGenerator(
+        case.seed,
+        device="cuda",
+        multiprocessors=card.multi_processor_count,
+        threads_per_multiprocessor=card.max_threads_per_multi_processor,
+    )
+
+
+def draw(call: Call, generator: Any) -> Any:
+    """Make the call, of scratch's generator or of PyTorch's."""
+    if isinstance(generator, torch.Generator):
+        return _draw_torch(call, generator)
+    return _draw_scratch(call, generator)
+
+
+def _draw_scratch(call: Call, generator: Any) -> np.ndarray:
+    method = getattr(generator, call.method)
+    if call.method in FILLS:
+        out = VIEWS[call.view](np.empty(call.size, call.dtype))
+        return method(out.shape, *call.arguments, call.dtype, **({"out": out} if call.view else {}))
+    if call.method == "dropout_mask":
+        return method(VIEWS[call.view](np.ones(call.size, call.dtype)), *call.arguments)
+    return method(call.size, call.dtype) if call.method in ("rand", "randn") else method(*call.arguments)
+
+
+def _draw_torch(call: Call, generator: torch.Generator) -> torch.Tensor:
+    function, dtype = getattr(reference, call.method), getattr(torch, call.dtype)
+    if call.method in (*FILLS, "dropout_mask"):
+        tensor = VIEWS[call.view](torch.ones(call.size, dtype=dtype, device=generator.device))
+        return function(tensor, *call.arguments, generator)
+    if call.method in ("rand", "randn"):
+        return function(call.size, generator, dtype)
+    return function(*call.arguments, generator)
+
+
+def normal_magnitude(case: Case) -> dict[str, Any]:
+    """|mean| + std: sine and cosine err by a share of 1, however small they are themselves."""
+    scales = {}
+    for i, call in enumerate(case.options["calls"], start=1):
+        if call.method in NORMALS:
+            mean, std = call.arguments or (0.0, 1.0)
+            scales[f"{i}. {call}"] = abs(mean) + std
+    return scales
+
+
+INTEGERS = Budget(0, "integers, from the same words of the same engine")
+EXACT = Budget(0, "the same bits of the same words, scaled and rounded once on both sides")
+# √(−2·ln 2⁻³³) ≤ 6.8, times what sine and cosine may be off. On the GPU: 2⁻²¹·² in −π … π by the vendor's
+# table, here allowed twice that for 0 … 2π, and 6.8·2⁻²⁰·² / 2⁻²³ < 64 units. Of another build: 2π rounded,
+# then the product, 2⁻²²·⁶ + 2⁻²² on one side and 2⁻²² on the other; 6.8·2⁻²⁰·⁵ / 2⁻²³ < 64 too.
+NORMAL = Budget(
+    lambda case: 64 if case.dtype == np.float32 and why_not_own("cpu") else 0,
+    "logarithm, sine and cosine of PyTorch's own build, written out to the last bit",
+    cuda_units=64,
+    cuda_reason="the hardware's sine and cosine are off by up to 2⁻²⁰, and the radius is up to 6.8",
+)
+
+
+def _wrong(**methods: Any) -> dict[str, Any]:
+    """TorchGenerator with other methods."""
+    return {"TorchGenerator": type("TorchGenerator", (TorchGenerator,), methods)}
+
+
+def _engine(make: Callable[[int], Any]) -> Callable:
+    def __init__(self: Any, seed: int) -> None:  # noqa: N807
+        TorchGenerator.__init__(self, seed)
+        self._engine = make(self.seed & 0xFFFFFFFF)
+
+    return __init__
+
+
+class DefaultRng(TorchGenerator):
+    """Another engine under the same name."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._pcg64 = np.random.default_rng(self.seed)
+
+    def random(self, n: int) -> np.ndarray:
+        return self._pcg64.integers(0, 1 << 32, n, np.uint32)
+
+
+SHARED = np.random.RandomState(0)
+
+
+def _reseed_shared(seed: int) -> Any:
+    SHARED.seed(seed)
+    return SHARED
+
+
+def low_half_first(self: Any, n: int) -> np.ndarray:
+    """The words of a 64-bit number in the order of a little-endian machine's memory."""
+    return self.random(2 * n).view("<u8")
+
+
+def upper_bits(self: Any, n: int, dtype: Any) -> np.ndarray:
+    """The other end of the word."""
+    if dtype == np.float32:
+        return (self.random(n) >> np.uint32(8)).astype(dtype) * dtype(2**-24)
+    return (self.random64(n) >> np.uint64(11)).astype(dtype) * 2**-53
+
+
+def one_word(self: Any, n: int, dtype: Any) -> np.ndarray:
+    """A word for a number of any dtype."""
+    return self.random(n).astype(dtype) * dtype(2**-32)
+
+
+def in_logical_order(method: str) -> dict[str, Any]:
+    """Draws row by row, whatever the strides."""
+
+    def fill(self: Any, size: Any, *arguments: Any, out: np.ndarray | None = None) -> np.ndarray:
+        return getattr(TorchGenerator, method)(self, size, *arguments)
+
+    return _wrong(**{method: fill})
+
+
+def _block(change: Callable[[np.ndarray], np.ndarray], before: bool = True) -> dict[str, Any]:
+    """The transform of a block with another order of its (blocks, 2, 8) numbers."""
+
+    def _normal_blocks(self: Any, n: int, mean: float, std: float, dtype: Any) -> np.ndarray:
+        def transform(u: np.ndarray) -> np.ndarray:
+            u = change(u.reshape(-1, 2, 8)).reshape(-1) if before else u
+            z = normal_block(u, dtype(mean), dtype(std), self.variant)
+            return z if before else change(z.reshape(-1, 2, 8)).reshape(-1)
+
+        values = self._unit(n, dtype)
+        values[: n - n % 16] = transform(values[: n - n % 16])
+        if n % 16:
+            values[-16:] = transform(self._unit(16, dtype))
+        return values
+
+    return _wrong(_normal_blocks=_normal_blocks)
+
+
+def tail_not_redrawn(self: Any, n: int, mean: float, std: float, dtype: Any) -> np.ndarray:
+    """As many whole blocks as are needed, cut to size."""
+    return normal_block(self._unit(n + -n % 16, dtype), dtype(mean), dtype(std), self.variant)[:n]
+
+
+def without_left_over(self: Any, n: int, mean: float, std: float) -> np.ndarray:
+    """Every call with pairs of its own."""
+    self._cached_normal = None
+    return TorchGenerator._normal_pairs(self, n, mean, std)
+
+
+def _permutation(swaps: Callable[[int, np.ndarray], Iterable[tuple[int, int]]], words: int = 0) -> dict:
+    """A shuffle by other swaps, of n − 1 + `words` words."""
+
+    def randperm(self: Any, n: int) -> np.ndarray:
+        order = np.arange(n)
+        for i, j in swaps(n, self.random(max(n - 1 + words, 0)).astype(np.int64)):
+            order[[i, j]] = order[[j, i]]
+        return order
+
+    return _wrong(randperm=randperm)
+
+
+def _integers(draw: Callable[[Any, int, int], np.ndarray]) -> dict[str, Any]:
+    """Other integers: low + draw(generator, high − low, n)."""
+
+    def randint(self: Any, low: int, high: int, size: int | tuple[int, ...]) -> np.ndarray:
+        words = draw(self, high - low, int(np.prod(size))).astype(np.uint64)
+        return (words + np.uint64(low % 2**64)).view(np.int64).reshape(size)
+
+    return _wrong(randint=randint)
+
+
+def clear_left_over(self: Any, size: Any, dtype: Any = np.float32) -> np.ndarray:
+    """Uniform numbers that reset more than they should."""
+    self._cached_normal = None
+    return TorchGenerator.rand(self, size, dtype)
+
+
+def left_over_scaled(self: Any, n: int, mean: float, std: float) -> np.ndarray:
+    """Keeps the finished number instead of z₂."""
+    values = TorchGenerator._normal_pairs(self, n, mean, std)
+    if self._cached_normal is not None:
+        self._cached_normal = self._cached_normal * std + mean
+    return values
+
+
+def left_over_in_float32(self: Any, n: int, mean: float, std: float) -> np.ndarray:
+    """Keeps z₂ in the dtype of the call that it is left over from."""
+    values = TorchGenerator._normal_pairs(self, n, mean, std)
+    if self._cached_normal is not None:
+        self._cached_normal = float(np.float32(self._cached_normal))
+    return values
+
+
+def state_without_left_over(self: Any) -> np.ndarray:
+    """The engine alone."""
+    copy = TorchGenerator(self.seed)
+    copy.set_state(TorchGenerator.get_state(self))
+    copy._cached_normal = None
+    return TorchGenerator.get_state(copy)
+
+
+def restart(self: Any, state: np.ndarray) -> None:
+    """Takes the seed of the state and nothing else."""
+    self.__init__(int(state[:8].view("<u8")[0]))
+
+
+ENGINES = (
+    Mistake(
+        "default_rng taken for MT19937",
+        "np.random.default_rng is PCG64: another engine, no number in common.",
+        {"TorchGenerator": DefaultRng},
+    ),
+    Mistake(
+        "seeded through SeedSequence",
+        "np.random.MT19937(seed) is the right engine, but hashes the seed before it seeds.",
+        _wrong(__init__=_engine(lambda seed: np.random.RandomState(np.random.MT19937(seed)))),
+    ),
+    Mistake(
+        "seeded by an array",
+        "RandomState([seed]) and Python's random.seed mix the seed in by another rule.",
+        _wrong(__init__=_engine(lambda seed: np.random.RandomState([seed]))),
+    ),
+)
+LOGICAL = "Row by row, whatever the strides: right for contiguous arrays only."
+
+COMPONENTS = (
+    Component(
+        name="rand",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.rand.html",
+        functions=tuple(f"TorchGenerator.{name}" for name in ("rand", "random", "random64", "_unit")),
+        reference=("rand",),
+        cases=cases_of(
+            lambda n: Call("rand", n),
+            {
+                "two dimensions": [Call("rand", (13, 7))] * 2,
+                "three dimensions": [Call("rand", (2, 5, 3))] * 2,
+                "float64, then float32": [
+                    Call("rand", 5, dtype="float64"),
+                    Call("rand", 5, dtype="float32"),
+                ],
+            },
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=EXACT,
+        mistakes=(
+            *ENGINES,
+            Mistake(
+                "low half first",
+                "The first word drawn is the high half of a 64-bit number: float64 only.",
+                _wrong(random64=low_half_first),
+            ),
+            Mistake(
+                "53 bits from the wrong word",
+                "The upper 53 bits, all of the first word and part of the second: PyTorch takes the lower.",
+                _wrong(_unit=upper_bits),
+            ),
+            Mistake(
+                "NumPy's own float64",
+                "RandomState.random takes 27 bits of one word and 26 of the next.",
+                _wrong(_unit=lambda self, n, dtype: self._engine.random_sample(n).astype(dtype)),
+            ),
+            Mistake(
+                "one word for a float64",
+                "32 random bits where 53 belong, and a stream that falls behind.",
+                _wrong(_unit=one_word),
+            ),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="uniform",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.uniform_.html",
+        functions=("TorchGenerator.uniform",),
+        reference=("uniform",),
+        cases=cases_of(
+            lambda n: Call("uniform", n, (-0.0357, 0.0357)),
+            layouts("uniform", -2.0, 3.1)
+            | {
+                f"from {low} to {high}": [Call("uniform", 100, (low, high))]
+                for low, high in (
+                    (0.1, 0.7),
+                    (-5.3, -1.1),
+                    (1e5, 1e5 + 1),
+                    (-1e-30, 3e30),
+                    (0.3, 0.3),
+                    (0, 2),
+                )
+            },
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=Budget(0, "product and sum fused, rounded once, as in the builds of PyTorch"),
+        mistakes=(
+            Mistake(
+                "rounded twice",
+                "u·(high − low), rounded, plus low, rounded again: half the numbers differ in the last bit.",
+                _wrong(
+                    uniform=lambda self, size, low, high, dtype, out=None: (
+                        TorchGenerator.uniform(self, size, 0, 1, dtype) * (high - low) + low
+                    )
+                ),
+            ),
+            Mistake(
+                "scaled by high",
+                "u·high + low: runs to low + high.",
+                _wrong(
+                    uniform=lambda self, size, low, high, dtype, out=None: (
+                        TorchGenerator.uniform(self, size, 0, 1, dtype) * high + low
+                    )
+                ),
+            ),
+            Mistake("logical instead of memory order", LOGICAL, in_logical_order("uniform")),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="randn",
+        topic="random",
+        source="https://doi.org/10.1214/aoms/1177706645",
+        functions=("TorchGenerator._normal_blocks", "TorchGenerator._normal_pairs"),
+        reference=("randn",),
+        cases=cases_of(
+            lambda n: Call("randn", n),
+            {
+                "five, and five again": [Call("randn", 5)] * 3,
+                "two dimensions": [Call("randn", (13, 7))] * 2,
+                "two dimensions, below 16": [Call("randn", (5, 3))] * 2,
+            },
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=NORMAL,
+        magnitude=normal_magnitude,
+        mistakes=(
+            Mistake(
+                "sine and cosine swapped",
+                "The first eight numbers of a block are the cosines.",
+                _block(lambda z: z[:, ::-1], before=False),
+            ),
+            Mistake(
+                "1 − u forgotten",
+                "ln u instead of ln(1 − u): as normal, but other numbers, and infinite where u is 0.",
+                _block(lambda u: np.stack([1 - u[:, 0], u[:, 1]], axis=1)),
+            ),
+            Mistake(
+                "radius and angle swapped",
+                "The first eight uniform numbers of a block make the radius, the last eight the angle.",
+                _block(lambda u: u[:, ::-1]),
+            ),
+            Mistake(
+                "neighbours paired",
+                "u₁ and u₂ stand eight apart, not beside each other.",
+                _block(lambda u: u.reshape(-1, 8, 2).swapaxes(1, 2)),
+            ),
+            Mistake(
+                "tail of n mod 16 not redrawn",
+                "Whole blocks, cut to size: the last 16 numbers come from words that were drawn anew.",
+                _wrong(_normal_blocks=tail_not_redrawn),
+            ),
+            Mistake(
+                "pairs at every size",
+                "From 16 numbers on, PyTorch changes to blocks of 16.",
+                _wrong(_normal_blocks=lambda self, n, mean, std, dtype: self._normal_pairs(n, mean, std)),
+            ),
+            Mistake(
+                "blocks at every size",
+                "Below 16 numbers, PyTorch draws pair by pair, in float64.",
+                _wrong(
+                    _normal_pairs=lambda self, n, mean, std: tail_not_redrawn(self, n, mean, std, np.float64)
+                ),
+            ),
+            Mistake(
+                "cached normal lost",
+                "The second number of a pair opens the next call.",
+                _wrong(_normal_pairs=without_left_over),
+            ),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="normal",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.normal_.html",
+        functions=("TorchGenerator.normal",),
+        reference=("normal",),
+        cases=cases_of(
+            lambda n: Call("normal", n, (0.3, 1.7)),
+            layouts("normal", -0.7, 0.3)
+            | {
+                f"mean {mean}, std {std}": [Call("normal", size, (mean, std)) for size in (7, 100)]
+                for mean, std in (
+                    (0.0, 0.123),
+                    (0.0, math.sqrt(2 / 784)),
+                    (1e5, 1e-3),
+                    (-3.3, 0.0),
+                    (0.0, 0.0),
+                )
+            },
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=NORMAL,
+        magnitude=normal_magnitude,
+        mistakes=(
+            Mistake(
+                "std taken for the variance",
+                "z·√std: normal_ asks for the standard deviation.",
+                _wrong(
+                    normal=lambda self, size, mean, std, dtype, out=None: TorchGenerator.normal(
+                        self, size, mean, math.sqrt(std), dtype, out=out
+                    )
+                ),
+            ),
+            Mistake(
+                "mean added before scaling",
+                "(z + mean)·std.",
+                _wrong(
+                    normal=lambda self, size, mean, std, dtype, out=None: TorchGenerator.normal(
+                        self, size, mean * std, std, dtype, out=out
+                    )
+                ),
+            ),
+            Mistake(
+                "rounded twice",
+                "z·std, rounded, plus mean, rounded again: PyTorch's builds fuse the two.",
+                _wrong(
+                    normal=lambda self, size, mean, std, dtype, out=None: (
+                        TorchGenerator.normal(self, size, 0.0, 1.0, dtype, out=out) * std + mean
+                    )
+                ),
+            ),
+            Mistake("logical instead of memory order", LOGICAL, in_logical_order("normal")),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="bernoulli",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.bernoulli_.html",
+        functions=("TorchGenerator.bernoulli",),
+        reference=("bernoulli",),
+        cases=cases_of(
+            lambda n: Call("bernoulli", n, (0.3,)),
+            layouts("bernoulli", 0.3)
+            | {f"p = {p}": [Call("bernoulli", 100, (p,))] for p in (0, 0.3, 0.5, 0.999, 1)},
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=INTEGERS,
+        mistakes=(
+            Mistake(
+                "one word for an element",
+                "u has 53 bits, of two words, for every dtype.",
+                _wrong(
+                    bernoulli=lambda self, size, p, dtype, out=None: (self.rand(size, np.float32) < p).astype(
+                        dtype
+                    )
+                ),
+            ),
+            Mistake(
+                "compared from the other end",
+                "1 where u ≥ 1 − p: as probable, elsewhere.",
+                _wrong(
+                    bernoulli=lambda self, size, p, dtype, out=None: (
+                        1 - TorchGenerator.bernoulli(self, size, 1 - p, dtype, out=out)
+                    )
+                ),
+            ),
+            Mistake(
+                "nothing drawn for 0 and 1",
+                "F.dropout draws nothing for them; bernoulli_ does, and the stream moves on.",
+                _wrong(
+                    bernoulli=lambda self, size, p, dtype, out=None: (
+                        np.full(size, p, dtype)
+                        if p in (0, 1)
+                        else TorchGenerator.bernoulli(self, size, p, dtype, out=out)
+                    )
+                ),
+            ),
+            Mistake("logical instead of memory order", LOGICAL, in_logical_order("bernoulli")),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="dropout_mask",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html",
+        functions=("TorchGenerator.dropout_mask",),
+        reference=("dropout_mask", "as_default"),
+        cases=cases_of(
+            lambda n: Call("dropout_mask", n, (0.3,)),
+            layouts("dropout_mask", 0.3)
+            | {f"p = {p}": [Call("dropout_mask", (13, 7), (p,))] * 2 for p in (0, 0.3, 0.5, 0.999, 1)},
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=INTEGERS,
+        mistakes=(
+            Mistake(
+                "mask compared with p instead of 1 − p",
+                "1 where u < p: p is the share that is dropped, so this drops what should be kept.",
+                _wrong(dropout_mask=lambda self, x, p: TorchGenerator.dropout_mask(self, x, 1 - p)),
+            ),
+            Mistake(
+                "complement of p",
+                "1 where u ≥ p: right in its share, wrong in its places.",
+                _wrong(dropout_mask=lambda self, x, p: 1 - TorchGenerator.dropout_mask(self, x, 1 - p)),
+            ),
+            Mistake(
+                "one word for a mask element",
+                "u has 53 bits, of two words, for every dtype.",
+                _wrong(
+                    dropout_mask=lambda self, x, p: (self.rand(x.shape, np.float32) < 1 - p).astype(x.dtype)
+                ),
+            ),
+            Mistake(
+                "drawn where nothing depends on chance",
+                "For p = 0 and p = 1, F.dropout leaves the stream where it is.",
+                _wrong(
+                    dropout_mask=lambda self, x, p: self.bernoulli(
+                        x.shape, 1 - p, x.dtype, out=np.empty_like(x)
+                    )
+                ),
+            ),
+            Mistake(
+                "logical instead of memory order",
+                LOGICAL,
+                _wrong(
+                    dropout_mask=lambda self, x, p: TorchGenerator.dropout_mask(
+                        self, np.ascontiguousarray(x), p
+                    )
+                ),
+            ),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="randint",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.randint.html",
+        functions=("TorchGenerator.randint",),
+        reference=("randint",),
+        cases=cases_of(
+            lambda n: Call("randint", arguments=(-5, 1000, n)),
+            {
+                f"{name} numbers": [Call("randint", arguments=(low, high, 50))] * 2
+                for name, low, high in (
+                    ("one", 7, 8),
+                    ("2²⁸ − 1", 0, 2**28 - 1),
+                    ("2²⁸", 0, 2**28),
+                    ("2³⁰", 3, 2**30 + 3),
+                    ("2⁶² and more", -(2**40), 2**62),
+                    ("all but one", -(2**63), 2**63 - 1),
+                )
+            }
+            | {"two dimensions": [Call("randint", arguments=(0, 10, (13, 7)))]},
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=INTEGERS,
+        mistakes=(
+            Mistake(
+                "high included",
+                "As Python's random.randint does; PyTorch's and NumPy's integers end before high.",
+                _integers(lambda g, width, n: TorchGenerator.randint(g, 0, width + 1, n)),
+            ),
+            Mistake(
+                "scaled instead of the remainder",
+                "⌊w·(high − low)·2⁻³²⌋, as in NumPy's Generator.integers.",
+                _integers(lambda g, width, n: g.random(n) * np.uint64(width % 2**32) >> np.uint64(32)),
+            ),
+            Mistake(
+                "always one word",
+                "From 2²⁸ numbers on, PyTorch takes two words.",
+                _integers(lambda g, width, n: g.random(n) % np.uint64(width)),
+            ),
+            Mistake(
+                "always two words",
+                "Below 2²⁸ numbers, PyTorch takes one word.",
+                _integers(lambda g, width, n: g.random64(n) % np.uint64(width)),
+            ),
+            Mistake(
+                "two words from 2³² on",
+                "That was PyTorch 2.6: now it changes over at 2²⁸.",
+                _integers(
+                    lambda g, width, n: (g.random64(n) if width >= 2**32 else g.random(n)) % np.uint64(width)
+                ),
+            ),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="randperm",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.randperm.html",
+        functions=("TorchGenerator.randperm",),
+        reference=("randperm",),
+        cases=cases_of(lambda n: Call("randperm", arguments=(n,)), sizes=(*SIZES[:-1], 2, 3, 1000)),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=INTEGERS,
+        mistakes=(
+            Mistake(
+                "swap with w mod n",
+                "Every element may go anywhere at every step: a biased shuffle, n^(n−1) ways to n! orders.",
+                _permutation(lambda n, w: ((i, int(word) % n) for i, word in enumerate(w))),
+            ),
+            Mistake(
+                "from the end",
+                "i = n−1 … 1, swapped with w mod (i + 1): as fair, another order (Knuth's, NumPy's shuffle).",
+                _permutation(lambda n, w: ((n - 1 - i, int(word) % (n - i)) for i, word in enumerate(w))),
+            ),
+            Mistake(
+                "a word for the last element too",
+                "It has nowhere to go: n − 1 words are drawn, not n.",
+                _permutation(
+                    lambda n, w: ((i, i + int(word) % (n - i)) for i, word in enumerate(w)), words=1
+                ),
+            ),
+            Mistake(
+                "sorted by random keys",
+                "argsort of n random words: fair, another order.",
+                _wrong(randperm=lambda self, n: np.argsort(self.random(n), kind="stable")),
+            ),
+            Mistake(
+                "RandomState.permutation",
+                "NumPy's engine is the same, its shuffle is not.",
+                _wrong(randperm=lambda self, n: self._engine.permutation(n)),
+            ),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="epoch_order",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/data.html",
+        functions=("TorchGenerator.epoch_order",),
+        reference=("epoch_order", "as_default"),
+        cases=cases_of(lambda n: Call("epoch_order", arguments=(n,)), sizes=(1, 2, 16, 100, 100, 1000)),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=INTEGERS,
+        mistakes=(
+            Mistake(
+                "drawn straight from the stream",
+                "randperm of the generator itself: the loader draws two 63-bit numbers and permutes with"
+                " a generator that the second one seeds.",
+                _wrong(epoch_order=lambda self, n: self.randperm(n)),
+            ),
+            Mistake(
+                "number for the workers not drawn",
+                "The loader draws a seed for worker processes even if it has none.",
+                _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random64(1)[0])).randperm(n)),
+            ),
+            Mistake(
+                "permuted with the workers' number",
+                "The first of the two numbers is not the sampler's.",
+                _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random64(2)[0])).randperm(n)),
+            ),
+            Mistake(
+                "seeds of one word",
+                "The two seeds are 64-bit numbers without their sign, of two words each.",
+                _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random(2)[1])).randperm(n)),
+            ),
+            Mistake(
+                "high half of the seed",
+                "The low 32 bits of a seed count: the second word of the number, not the first.",
+                _wrong(
+                    epoch_order=lambda self, n: TorchGenerator(int(self.random64(2)[1] >> 32)).randperm(n)
+                ),
+            ),
+        ),
+        arbiter=False,
+    ),
+    Component(
+        name="generator_state",
+        topic="random",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.Generator.html",
+        functions=("TorchGenerator.get_state", "TorchGenerator.set_state"),
+        reference=("as_default",),
+        cases=cases_of(
+            lambda n: Call("normal", n, (0.3, 1.7)),
+            {
+                "cached normal survives": [
+                    Call("randn", 3),
+                    Call("rand", 4),
+                    Call("bernoulli", 5, (0.3,)),
+                    Call("randn", 20),
+                    Call("randperm", arguments=(10,)),
+                    Call("randn", 2),
+                ],
+                "cached normal of another dtype": [
+                    Call("normal", 3, (0.3, 1.7), dtype="float32"),
+                    Call("randn", 2, dtype="float64"),
+                    Call("randn", 2, dtype="float32"),
+                ],
+                "to PyTorch and back": [
+                    Call("randn", 3),
+                    Call("to PyTorch"),
+                    Call("randn", 3),
+                    Call("rand", 700),
+                    Call("randn", 1),
+                    Call("to NumPy"),
+                    Call("randn", 2),
+                    Call("epoch_order", arguments=(20,)),
+                    Call("to PyTorch"),
+                    Call("dropout_mask", (5, 7), (0.3,), "transposed"),
+                    Call("to NumPy"),
+                    Call("rand", 3),
+                ],
+                "to PyTorch before the first draw": [
+                    Call("to PyTorch"),
+                    Call("rand", 0),
+                    Call("to NumPy"),
+                    Call("rand", 3),
+                ],
+                "at the end of 624 words": [
+                    Call("rand", 624, dtype="float32"),
+                    Call("to PyTorch"),
+                    Call("rand", 1),
+                    Call("rand", 312, dtype="float64"),
+                    Call("to NumPy"),
+                    Call("rand", 1),
+                ],
+                "another generator draws in between": [
+                    Call("rand", 3),
+                    Call("elsewhere"),
+                    Call("rand", 3),
+                ],
+            },
+        ),
+        run_scratch=run_scratch,
+        run_torch=run_torch,
+        budget=NORMAL,
+        magnitude=normal_magnitude,
+        mistakes=(
+            Mistake(
+                "global state used",
+                "np.random.seed seeds one engine for the whole program: whoever else draws disturbs it.",
+                _wrong(__init__=_engine(_reseed_shared)),
+            ),
+            Mistake(
+                "cached normal not in the state",
+                "Who continues from the state draws a pair where one number was left over.",
+                _wrong(get_state=state_without_left_over),
+            ),
+            Mistake(
+                "cached normal cleared by rand",
+                "Only manual_seed clears it: it waits for the next normal number.",
+                _wrong(rand=clear_left_over),
+            ),
+            Mistake(
+                "cached normal scaled",
+                "z₂ is kept, not z₂·std + mean: the next call may ask for another mean and std.",
+                _wrong(_normal_pairs=left_over_scaled),
+            ),
+            Mistake(
+                "cached normal in float32",
+                "z₂ is kept in float64 whatever the dtype of the call.",
+                _wrong(_normal_pairs=left_over_in_float32),
+            ),
+            Mistake(
+                "restored from the seed alone",
+                "A state is 624 words and a position: the seed begins at the beginning.",
+                _wrong(set_state=restart),
+            ),
+        ),
+        arbiter=False,
+    ),
+)

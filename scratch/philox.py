@@ -1,0 +1,236 @@
+"""PyTorch's random stream on a CUDA GPU: Philox4x32-10, a hash of a counter instead of a chain of states.
+
+Thread t of a kernel hashes the counter (number of its call, t): four words of 32 bits, for whoever asks, in
+any order. Which element of a tensor takes which word of which thread depends on how many threads run at once,
+and so on the card: up to `multiprocessors · threads_per_multiprocessor` elements get the same numbers on all.
+
+From PyTorch's and cuRAND's source; not yet run on a GPU (see docs/cuda.md).
+"""
+
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from scratch.box_muller import fma
+from scratch.checks import check_probability
+from scratch.random import check_seed, check_size, check_state, in_memory_order
+
+BLOCK = 256  # threads of a block
+_STATE = struct.Struct("<QQ")  # seed, offset
+
+
+def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.ndarray:
+    """Ten rounds of multiply, swap and add
+
+        hi₀·2³² + lo₀ = 0xD2511F53·c₀,   hi₁·2³² + lo₁ = 0xCD9E8D57·c₂
+        c ← (hi₁ ⊕ c₁ ⊕ k₀, lo₁, hi₀ ⊕ c₃ ⊕ k₁, lo₀),   k ← k + (0x9E3779B9, 0xBB67AE85)
+
+    Args:
+        counter: (4, n), uint32
+        key: (2,), uint32
+        rounds: how many; the key moves on between them
+
+    Returns:
+        (4, n), uint32
+
+    Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
+    """
+    c0, c1, c2, c3 = counter.astype(np.uint64)
+    k0, k1 = key.astype(np.uint64)
+    low = np.uint64(0xFFFFFFFF)
+    for _ in range(rounds):
+        first, second = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (second >> 32) ^ c1 ^ k0, second & low, (first >> 32) ^ c3 ^ k1, first & low
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
+    return np.stack([c0, c1, c2, c3]).astype(np.uint32)
+
+
+class CudaGenerator:
+    """What `torch.manual_seed(seed)` draws on a CUDA GPU
+
+    Uniform numbers and masks to the bit; normal ones to about 1e-6, since the GPU's sine and cosine are
+    approximations in hardware. Here all 64 bits of the seed count. There is no permutation: `DataLoader`
+    draws its orders on the CPU.
+
+    Args:
+        seed: integer from −2⁶³ to 2⁶⁴ − 1
+        multiprocessors: of the card, `torch.cuda.get_device_properties(0).multi_processor_count`
+        threads_per_multiprocessor: `….max_threads_per_multi_processor`
+
+    Raises:
+        TypeError: a seed that is not an integer.
+        ValueError: a seed out of range, or a card without a block of 256 threads.
+
+    https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/DistributionTemplates.h
+    """
+
+    def __init__(self, seed: int, *, multiprocessors: int, threads_per_multiprocessor: int) -> None:
+        self.seed = check_seed(seed)
+        self.offset = 0
+        if multiprocessors < 1:
+            raise ValueError(f"multiprocessors: expected an integer >= 1, got {multiprocessors}")
+        if threads_per_multiprocessor < BLOCK:
+            raise ValueError(
+                f"threads_per_multiprocessor: expected at least {BLOCK}, got {threads_per_multiprocessor}"
+            )
+        self._most_blocks = multiprocessors * (threads_per_multiprocessor // BLOCK)
+
+    def random(self, n: int) -> np.ndarray:
+        """The words (uint32) of a kernel that takes one for each of n elements."""
+        words, (call, slot, thread) = self._draw(n, unroll=4)
+        return words[slot, call, thread]
+
+    def rand(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+        """`torch.rand`: uniform on [0, 1)
+
+        float32: w·2⁻³² + 2⁻³³, rounded once; it may round to 1, which becomes 0.
+        float64: (w₁ ⊕ w₂·2²¹)·2⁻⁵³ + 2⁻⁵⁴ of two words.
+        """
+        return self.uniform(size, 0.0, 1.0, dtype)
+
+    def uniform(
+        self,
+        size: int | tuple[int, ...],
+        low: float = 0.0,
+        high: float = 1.0,
+        dtype: Any = np.float32,
+    ) -> np.ndarray:
+        """`Tensor.uniform_`: u·(high − low) + low, rounded once, u in (0, 1]; `high` itself becomes `low`
+
+        Raises:
+            TypeError: a dtype other than float32 and float64.
+            ValueError: a negative size, or bounds that are not finite or out of order.
+        """
+        array = check_size(size, dtype)
+        dtype = array.dtype.type
+        low, high = dtype(low), dtype(high)
+        if not (low <= high and math.isfinite(high - low)):
+            raise ValueError(f"low, high: expected finite bounds, low <= high, got {low}, {high}")
+        values = fma(self._unit(array.size, dtype), high - low, low)
+        return np.where(values == high, low, values).reshape(array.shape)
+
+    def randn(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+        """`torch.randn` in float32, to about 1e-6; see `normal`"""
+        return self.normal(size, 0.0, 1.0, dtype)
+
+    def normal(
+        self, size: int | tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32
+    ) -> np.ndarray:
+        """`Tensor.normal_` in float32: √(−2·ln u)·(sin v, cos v), of two words: u as in `rand`, v = 2π·u
+
+        Raises:
+            TypeError: a dtype other than float32: cuRAND's double normals were not looked into.
+            ValueError: a negative size or standard deviation.
+        """
+        if np.dtype(dtype) != np.float32:
+            raise TypeError(f"dtype: expected float32, got {np.dtype(dtype)}")
+        array = check_size(size, dtype)
+        if not std >= 0:
+            raise ValueError(f"std: expected a number >= 0, got {std}")
+        words, (call, slot, thread) = self._draw(array.size, unroll=4)
+        u, y = _unit_float32(words[0::2]), words[1::2].astype(np.float32)
+        turn = np.float32(2**-32) * np.float32(2 * math.pi)
+        v = fma(y, turn, turn / 2)
+        radius = np.sqrt(-2 * np.log(u))
+        z = np.stack([radius * np.sin(v), radius * np.cos(v)], axis=1).reshape(words.shape)
+        values = fma(z[slot, call, thread], np.float32(std), np.float32(mean))
+        return values.reshape(array.shape)
+
+    def bernoulli(self, size: int | tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
+        """`Tensor.bernoulli_(p)`: 1 where u < p, else 0, with u and p in `dtype`
+
+        Raises:
+            TypeError: a dtype other than float32 and float64.
+            ValueError: a negative size, or p not a probability.
+        """
+        array = check_size(size, dtype)
+        check_probability("p", p)
+        dtype = array.dtype.type
+        return (self._unit(array.size, dtype) < dtype(p)).astype(dtype).reshape(array.shape)
+
+    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
+        """The mask of `F.dropout(x, p)`, whose fused kernel reads, and so draws, four elements at a time
+
+        Two where x is float64; one where the number of elements does not divide. A float32 u in any case; the
+        kernel then multiplies by float32(1/(1 − p)), where the CPU divides the mask. For p = 0 and p = 1
+        nothing is drawn.
+
+        https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/Dropout.cu
+        """
+        mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
+        if p in (0, 1):
+            mask[...] = 1 - p
+            return mask
+        width = 16 // x.dtype.itemsize
+        while x.size % width:
+            width //= 2
+        words, (call, slot, thread) = self._draw(x.size, unroll=4, width=width)
+        kept = _unit_float32(words[slot, call, thread]) < np.float32(1 - p)
+        return in_memory_order(mask, kept)
+
+    def epoch_order(self, n: int) -> np.ndarray:
+        """Not here: `DataLoader` draws its orders from the CPU's generator."""
+        raise ValueError(
+            "generator: expected one of the CPU, which draws DataLoader's orders, got one of CUDA"
+        )
+
+    def get_state(self) -> np.ndarray:
+        """The state in PyTorch's form, 16 bytes (uint8): the seed, and how far the counter has come."""
+        return np.frombuffer(_STATE.pack(self.seed, self.offset), np.uint8).copy()
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Continue from a state of `get_state`, or from PyTorch's: `torch.cuda.get_rng_state().numpy()`
+
+        Raises:
+            TypeError: not an array of bytes (uint8).
+            ValueError: another length (that of a CPU generator is 5056), or an offset not a multiple of 4.
+        """
+        check_state(state, _STATE.size)
+        seed, offset = _STATE.unpack(state.tobytes())
+        if offset % 4:
+            raise ValueError(f"state: expected an offset that is a multiple of 4, got {offset}")
+        self.seed, self.offset = seed, offset
+
+    def _unit(self, n: int, dtype: Any) -> np.ndarray:
+        if dtype == np.float32:
+            words, (call, slot, thread) = self._draw(n, unroll=4)
+            return _unit_float32(words[slot, call, thread])
+        words, (call, slot, thread) = self._draw(n, unroll=2)
+        first, second = words[2 * slot, call, thread], words[2 * slot + 1, call, thread].astype(np.uint64)
+        return (first ^ (second << np.uint64(21))) * 2**-53 + 2**-54
+
+    def _draw(self, n: int, *, unroll: int, width: int = 1) -> tuple[np.ndarray, tuple]:
+        """All words that a kernel draws for n elements, and where among them the ones of each element are
+
+        T threads go over the tensor in strides: T elements (each thread `width` neighbouring ones), then the
+        next T, and a call of a thread is good for `unroll` of its strides.
+
+        Returns:
+            words (4, calls, T), and for each element: the call, the slot (0 … unroll − 1), the thread
+        """
+        threads = BLOCK * min(self._most_blocks, -(-n // BLOCK)) or BLOCK
+        i = np.arange(n)
+        if width == 1:
+            call, slot, thread = i // (threads * unroll), i % (threads * unroll) // threads, i % threads
+        else:
+            call, slot, thread = i // (threads * width), i % width, i % (threads * width) // width
+        calls = int(call[-1]) + 1 if n else 0
+        counter = np.zeros((4, calls, threads), np.uint32)
+        counter[0:2] = _halves(self.offset // 4 + np.arange(calls, dtype=np.uint64))[:, :, np.newaxis]
+        counter[2] = np.arange(threads, dtype=np.uint32)
+        words = philox4x32(counter.reshape(4, -1), _halves(np.uint64(self.seed)))
+        if n:
+            self.offset += ((n - 1) // (threads * unroll) + 1) * 4
+        return words.reshape(4, calls, threads), (call, slot, thread)
+
+
+def _halves(x: np.ndarray | np.uint64) -> np.ndarray:
+    """Low and high 32 bits."""
+    return np.stack([x & np.uint64(0xFFFFFFFF), x >> np.uint64(32)]).astype(np.uint32)
+
+
+def _unit_float32(words: np.ndarray) -> np.ndarray:
+    """w·2⁻³² + 2⁻³³, in (0, 1]."""
+    return fma(words.astype(np.float32), np.float32(2**-32), np.float32(2**-33))

@@ -1,0 +1,656 @@
+"""PyTorch's random streams: every bit, every state, and what remains true where PyTorch is not at hand."""
+
+import ctypes
+import hashlib
+import math
+import os
+import platform
+import subprocess
+import sys
+import warnings
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import scratch.random
+import torch_ref.random as theirs
+from compare.cases.random import COMPONENTS, SEEDS, SIZES, Call, draw
+from compare.draws import why_not_own
+from compare.parity import cases_of, run_case
+from compare.show import source_of
+from scratch.box_muller import VARIANTS, fma, log_glibc, sincos_glibc
+from scratch.philox import CudaGenerator, philox4x32
+from scratch.random import TorchGenerator, platform_variant
+
+NAMED = tuple(SEEDS.values())
+MORE = (2**63, -12345, 12345678901234, 10**9, 2**40 + 1, *range(2, 42))
+DTYPES = ("float32", "float64")
+LINUX_X86 = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+GLIBC = platform.libc_ver()[0] == "glibc"
+exact = pytest.mark.skipif(bool(why_not_own("cpu")), reason=why_not_own("cpu"))
+fuzz = pytest.mark.skipif(not os.environ.get("FUZZ"), reason="the whole grid takes minutes: make fuzz")
+
+
+def to_bytes(array) -> bytes:
+    return np.asarray(array).tobytes()
+
+
+def assert_same(what, array, tensor, generator, twin) -> None:
+    assert array.shape == tuple(tensor.shape), what
+    assert array.dtype.name == str(tensor.dtype).removeprefix("torch."), what
+    assert to_bytes(array) == to_bytes(tensor), f"{what}: other numbers"
+    assert to_bytes(generator.get_state()) == to_bytes(twin.get_state()), f"{what}: another state"
+
+
+# Every bit
+
+
+def calls(n: int, dtype: str):
+    """Everything that draws, contiguous and transposed."""
+    yield Call("rand", n, dtype=dtype)
+    yield Call("randn", n, dtype=dtype)
+    fills = (
+        ("uniform", (-0.0357, 1.3)),
+        ("normal", (0.3, 1.7)),
+        ("bernoulli", (0.3,)),
+        ("dropout_mask", (0.3,)),
+    )
+    for method, arguments in fills:
+        yield Call(method, n, arguments, dtype=dtype)
+        yield Call(method, (-(-n // 3), 3), arguments, "transposed", dtype)
+    yield Call("randint", arguments=(-5, 1000, n), dtype=dtype)
+    yield Call("randint", arguments=(-5, 2**60, n), dtype=dtype)
+    yield Call("randperm", arguments=(n,), dtype=dtype)
+    if 0 < n <= 4096:
+        yield Call("epoch_order", arguments=(n,), dtype=dtype)
+
+
+def assert_one_stream(seed: int, sizes: tuple[int, ...], dtype: str) -> None:
+    """One generator through all sizes: what a call leaves behind is what the next one meets."""
+    generator, twin = TorchGenerator(seed), torch.Generator().manual_seed(seed)
+    for n in sizes:
+        for call in calls(n, dtype):
+            assert_same(f"seed {seed}, {call}", draw(call, generator), draw(call, twin), generator, twin)
+
+
+@exact
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", NAMED)
+def test_every_bit_of_every_stream(seed, dtype):
+    assert_one_stream(seed, SIZES, dtype)
+
+
+@exact
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", MORE)
+def test_every_bit_of_short_streams(seed, dtype):
+    assert_one_stream(seed, SIZES[:-1], dtype)
+
+
+@exact
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_bit_of_a_long_stream(dtype):
+    assert_one_stream(42, (65_537,), dtype)
+
+
+@exact
+@fuzz
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", NAMED + MORE)
+def test_every_bit_of_the_whole_grid(seed, dtype):
+    assert_one_stream(seed, (*SIZES, 65_537, 1_000_003), dtype)
+
+
+@exact
+@pytest.mark.skipif(not LINUX_X86, reason="PyTorch has one build of its kernels here")
+def test_every_bit_of_a_processor_without_vector_instructions():
+    """The environment variable is read once, when PyTorch starts: hence a process of its own."""
+    chosen = (
+        "test_every_bit_of_every_stream or long_stream or extreme or pytorch_is_as_recorded or this_machine"
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.skipif(not LINUX_X86, reason="PyTorch has one build of its kernels here")
+def test_the_variant_is_that_of_this_machine():
+    assert platform_variant() == (
+        "default" if torch.backends.cpu.get_cpu_capability() == "DEFAULT" else "avx"
+    )
+
+
+LAYOUTS = {
+    "row": lambda a: a.reshape(60, 1).T,
+    "permuted": lambda a: a.reshape(4, 3, 5).permute(2, 0, 1),
+    "strided": lambda a: a.reshape(4, 15)[:, ::2],
+    "strided and permuted": lambda a: a.reshape(2, 6, 5)[:, ::2, ::3].permute(2, 0, 1),
+    "axis of length 1": lambda a: a.reshape(3, 5, 1, 4).permute(3, 2, 1, 0),
+    "broadcast": lambda a: a.reshape(1, 60).expand(3, 60),
+    "broadcast, transposed": lambda a: a.reshape(60, 1).expand(60, 4).T,
+    "broadcast, strided": lambda a: a.reshape(3, 5, 4).expand(2, 3, 5, 4)[..., ::2],
+    "empty": lambda a: a.reshape(6, 10)[:, :0],
+    "no axis": lambda a: a[0],
+}
+
+
+@exact
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_masks_of_every_layout(layout, p):
+    x, generator = LAYOUTS[layout](torch.ones(60)), TorchGenerator(5)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        for _ in range(2):
+            kept = torch.nn.functional.dropout(x, p) != 0
+            np.testing.assert_array_equal(generator.dropout_mask(x.numpy(), p), kept)
+            np.testing.assert_array_equal(generator.get_state(), torch.get_rng_state())
+
+
+@exact
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [15, 100])
+def test_extreme_arguments(dtype, n):
+    """Signs of zero, infinities, and numbers that a careless fused multiply-add makes overflow."""
+    huge = float(np.finfo(dtype).max)
+    bounds = (-huge / 4, huge / 4), (huge * 0.9, huge * 0.99), (0, 1e-30), (0.3, 0.3)
+    moments = (
+        (0, 0),
+        (1, 0),
+        (huge / 1e4, huge / 1e4),
+        (0, huge / 1e4),
+        (math.inf, 1),
+        (math.nan, 1),
+        (0, math.inf),
+    )
+    with np.errstate(all="ignore"):
+        for method, arguments in (("uniform", bounds), ("normal", moments)):
+            for pair in arguments:
+                generator, twin = TorchGenerator(3), torch.Generator().manual_seed(3)
+                call = Call(method, n, pair, dtype=dtype)
+                array, twin_array = draw(call, generator), draw(call, twin).numpy()
+                np.testing.assert_array_equal(array, twin_array, str(call))
+                number = ~np.isnan(array)
+                signs = np.signbit(array[number]), np.signbit(twin_array[number])
+                np.testing.assert_array_equal(*signs, str(call))
+
+
+@exact
+def test_the_twins_are_what_one_writes_after_manual_seed():
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        kept = torch.nn.functional.dropout(torch.ones(5, 3), 0.4) != 0
+        loader = torch.utils.data.DataLoader(range(50), shuffle=True, batch_size=8)
+        epochs = [torch.cat(list(loader)) for _ in range(2)]
+        outer, twin = torch.get_rng_state(), torch.Generator().manual_seed(7)
+        assert torch.equal(theirs.dropout_mask(torch.ones(5, 3), 0.4, twin), kept.float())
+        for order in epochs:
+            assert torch.equal(theirs.epoch_order(50, twin), order)
+        assert torch.equal(torch.get_rng_state(), outer), "the default generator was not put back"
+
+
+def test_a_loader_with_a_generator_uses_it_in_another_way():
+    """As the docstring of `epoch_order` says."""
+    generator, twin = TorchGenerator(7), torch.Generator().manual_seed(7)
+    loader = torch.utils.data.DataLoader(range(20), shuffle=True, generator=twin)
+    for _ in range(3):
+        order = [int(i) for i in loader]
+        generator.random64(1)
+        np.testing.assert_array_equal(generator.randperm(20), order)
+        generator.randperm(20)
+        np.testing.assert_array_equal(generator.get_state(), twin.get_state())
+
+
+# What is on record: the hash of each stream, so that NumPy's side is tested whatever PyTorch does
+
+
+STREAMS = {
+    "rand": lambda n, dtype: Call("rand", n, dtype=dtype),
+    "uniform": lambda n, dtype: Call("uniform", n, (-0.3, 0.8), dtype=dtype),
+    "normal": lambda n, dtype: Call("normal", n, (0.3, 1.7), dtype=dtype),
+    "bernoulli": lambda n, dtype: Call("bernoulli", n, (0.3,), dtype=dtype),
+    "dropout_mask": lambda n, dtype: Call("dropout_mask", (n, 3), (0.3,), "transposed", dtype=dtype),
+    "randint": lambda n, dtype: Call("randint", arguments=(-5, 1000, n), dtype=dtype),
+    "large randint": lambda n, dtype: Call("randint", arguments=(-5, 2**60, n), dtype=dtype),
+    "randperm": lambda n, dtype: Call("randperm", arguments=(n,), dtype=dtype),
+    "epoch_order": lambda n, dtype: Call("epoch_order", arguments=(n,), dtype=dtype),
+}
+
+
+def hash_of(make, stream: str, dtype: str) -> str:
+    """Three seeds, each with the rules of small, whole and broken blocks, and the integers of the state."""
+    sha = hashlib.sha256()
+    for generator in map(make, (0, 42, -1)):
+        for n in (7, 16, 1003):
+            sha.update(to_bytes(draw(STREAMS[stream](n, dtype), generator)))
+            sha.update(to_bytes(generator.get_state())[:5016])
+    return sha.hexdigest()[:16]
+
+
+def toy_card(seed: int) -> CudaGenerator:
+    """So small that 1003 elements and 3·1003 take several rounds."""
+    return TorchGenerator(seed, device="cuda", multiprocessors=1, threads_per_multiprocessor=256)
+
+
+ANY = " ".join(VARIANTS)
+
+
+RECORDED = {  # stream, dtype, variants → hash
+    ("rand", "float32", ANY): "c88d91a64a991c5e",
+    ("rand", "float64", ANY): "b6bf537edc45b5ea",
+    ("uniform", "float32", "avx scalar"): "2c242c283256ea83",
+    ("uniform", "float32", "default"): "8bd0966243d3323d",
+    ("uniform", "float64", "avx scalar"): "2bb86c85715ce3fa",
+    ("uniform", "float64", "default"): "3a085f6d2992e000",
+    ("normal", "float32", "avx"): "47e634406bd18024",
+    ("normal", "float32", "scalar default"): "71c12a9238501f48",
+    ("normal", "float64", "avx scalar"): "551960c85c10feca",
+    ("normal", "float64", "default"): "1e912a918da53af5",
+    ("bernoulli", "float32", ANY): "079099a267bad241",
+    ("bernoulli", "float64", ANY): "a73086f824e7e410",
+    ("dropout_mask", "float32", ANY): "a6a3b0aacf9af680",
+    ("dropout_mask", "float64", ANY): "cca72ff57f31b434",
+    ("randint", "int64", ANY): "c4d49f354baf824d",
+    ("large randint", "int64", ANY): "59d5c41aa2cc4c65",
+    ("randperm", "int64", ANY): "25630b3b7b247c88",
+    ("epoch_order", "int64", ANY): "8d1f6ef5ed81190c",
+    ("rand", "float32", "cuda"): "110e0fc40c717480",
+    ("rand", "float64", "cuda"): "0c884d7af40c9438",
+    ("uniform", "float32", "cuda"): "3b420054abae096f",
+    ("uniform", "float64", "cuda"): "c18a8b2e6714048b",
+    ("bernoulli", "float32", "cuda"): "444e225285b8c7ca",
+    ("bernoulli", "float64", "cuda"): "ae3143fbdef6a6b9",
+    ("dropout_mask", "float32", "cuda"): "7608e947b68c2264",
+    ("dropout_mask", "float64", "cuda"): "c2c80dcfeba965bf",
+}
+
+
+def on_record(for_torch: bool = False) -> list:
+    of_torch = [platform_variant()] if for_torch and not why_not_own("cpu") else []
+    return [
+        pytest.param(variant, stream, dtype, recorded, id=f"{stream}-{dtype}-{variant}")
+        for (stream, dtype, variants), recorded in RECORDED.items()
+        for variant in variants.split()
+        if not for_torch or variant in of_torch
+    ]
+
+
+def numpy_hash(variant: str, stream: str, dtype: str) -> str:
+    if stream == "normal" and dtype == "float64" and not GLIBC:
+        pytest.skip("the float64 logarithm, sine and cosine are those of the C library, recorded with glibc")
+    make = toy_card if variant == "cuda" else lambda seed: TorchGenerator(seed, variant=variant)
+    return hash_of(make, stream, "float64" if dtype == "int64" else dtype)
+
+
+@pytest.mark.parametrize(("variant", "stream", "dtype", "recorded"), on_record())
+def test_numpy_is_as_recorded(variant, stream, dtype, recorded):
+    assert numpy_hash(variant, stream, dtype) == recorded, "NumPy's stream has changed"
+
+
+@exact
+@pytest.mark.parametrize(("variant", "stream", "dtype", "recorded"), on_record(for_torch=True))
+def test_pytorch_is_as_recorded(variant, stream, dtype, recorded):
+    assert numpy_hash(variant, stream, dtype) == recorded, "NumPy's stream has changed"
+    drawn = hash_of(
+        lambda seed: torch.Generator().manual_seed(seed), stream, "float64" if dtype == "int64" else dtype
+    )
+    assert drawn == recorded, (
+        f"NumPy's stream is as recorded, PyTorch's has changed (now {torch.__version__})"
+    )
+
+
+# The arithmetic
+
+
+def rounded(value: Fraction, digits: int) -> float:
+    """The nearest number of so many binary digits, of two the even one."""
+    if not value:
+        return 0.0
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    exponent -= abs(value) < Fraction(2) ** exponent
+    unit = Fraction(2) ** (exponent - digits + 1)
+    return float(round(value / unit) * unit)
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 24), ("float64", 53)])
+def test_fma_is_rounded_once(dtype, digits):
+    """Sums that cancel, sums just beside the middle of two numbers, and sums of very unequal terms."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(40).astype(dtype)
+    x[:3] = 0.5, 1, 1 - np.finfo(dtype).epsneg
+    twice_rounded = 0
+    for i in range(120):
+        y = rng.standard_normal(1).astype(dtype)[0]
+        z = [-x[i % 40] * y, y * np.ldexp(x.dtype.type(1), i - 60), np.ldexp(1 + np.finfo(dtype).eps, i % 60)]
+        for addend in np.array(z, dtype):
+            expected = [
+                rounded(Fraction(float(a)) * Fraction(float(y)) + Fraction(float(addend)), digits) for a in x
+            ]
+            np.testing.assert_array_equal(fma(x, y, addend), np.array(expected, dtype))
+            twice_rounded += int((x * y + addend != np.array(expected, dtype)).sum())
+    assert twice_rounded > 1000, "the examples do not tell one rounding from two"
+
+
+@pytest.mark.skipif(
+    platform.system() != "Linux" or not GLIBC, reason="compares with glibc's logf, sinf and cosf"
+)
+def test_the_c_librarys_functions_to_the_bit():
+    library = ctypes.CDLL("libm.so.6")
+    rng = np.random.default_rng(0)
+    k = np.unique(
+        np.concatenate([rng.integers(1, 2**24, 30_000), 2 ** np.arange(25), 2**24 - 2 ** np.arange(24)])
+    )
+    unit = (k * 2.0**-24).astype(np.float32)  # every argument that occurs is such a number
+    theta = (2 * math.pi * unit.astype(np.float64)).astype(np.float32)
+    for name, argument, found in (
+        ("logf", unit, log_glibc(unit)),
+        ("sinf", theta, sincos_glibc(theta)[0]),
+        ("cosf", theta, sincos_glibc(theta)[1]),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+        np.testing.assert_array_equal(found, np.array([*map(function, argument.tolist())], np.float32), name)
+
+
+# The seed and the state
+
+
+def test_the_low_half_of_a_seed_counts_on_a_cpu_and_all_of_it_on_a_gpu():
+    for seed, same in ((5, 2**32 + 5), (0, 2**32), (-1, 2**64 - 1), (-1, 2**32 - 1), (2**63, 0)):
+        expected = torch.rand(20, generator=torch.Generator().manual_seed(seed))
+        for twin in (seed, same):
+            np.testing.assert_array_equal(TorchGenerator(twin).rand(20), expected)
+    assert TorchGenerator(-1).seed == TorchGenerator(2**64 - 1).seed == 2**64 - 1
+    np.testing.assert_array_equal(toy_card(-1).rand(20), toy_card(2**64 - 1).rand(20))
+    assert not np.array_equal(toy_card(5).rand(20), toy_card(2**32 + 5).rand(20))
+
+
+def test_numpy_continues_a_pytorch_run_and_the_other_way_round():
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        torch.randn(3)  # leaves one number over
+        torch.rand(700)
+        generator = TorchGenerator(0)
+        generator.set_state(torch.get_rng_state().numpy())
+        np.testing.assert_array_equal(generator.randn(2, np.float64), torch.randn(2, dtype=torch.float64))
+        generator.rand(7)
+        torch.set_rng_state(torch.from_numpy(generator.get_state()))
+        np.testing.assert_array_equal(generator.randn(100), torch.randn(100))
+        np.testing.assert_array_equal(generator.get_state(), torch.get_rng_state())
+
+
+def test_a_state_is_a_copy():
+    for generator in (TorchGenerator(3), toy_card(3)):
+        generator.rand(5)
+        state, following = generator.get_state(), generator.rand(5)
+        generator.set_state(state)
+        state[:] = 0
+        np.testing.assert_array_equal(generator.rand(5), following)
+
+
+# Bad input
+
+
+BAD_SEEDS = [
+    (2**64, ValueError, r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got 18446744073709551616"),
+    (
+        -(2**63) - 1,
+        ValueError,
+        r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got -9223372036854775809",
+    ),
+    (1.5, TypeError, "seed: expected an integer, got float"),
+    (True, TypeError, "seed: expected an integer, got bool"),
+    ("1", TypeError, "seed: expected an integer, got str"),
+    (None, TypeError, "seed: expected an integer, got NoneType"),
+]
+
+
+@pytest.mark.parametrize(("seed", "error", "message"), BAD_SEEDS)
+def test_a_bad_seed_is_refused_by_both(seed, error, message):
+    for device in ("cpu", "cuda"):
+        card = {"multiprocessors": 1, "threads_per_multiprocessor": 256} if device == "cuda" else {}
+        with pytest.raises(error, match=message):
+            TorchGenerator(seed, device, **card)
+    with pytest.raises((RuntimeError, ValueError, TypeError)):
+        torch.Generator().manual_seed(seed)
+
+
+BAD_CALLS = [
+    (Call("rand", -1), ValueError, r"size: expected lengths >= 0, got \(-1,\)"),
+    (Call("randn", (2, -1)), ValueError, r"size: expected lengths >= 0, got \(2, -1\)"),
+    (Call("rand", 1.5), TypeError, "size: expected an integer, got float"),
+    (Call("rand", (2, 1.5)), TypeError, "size: expected an integer, got float"),
+    (Call("rand", True), TypeError, "size: expected an integer, got bool"),
+    (Call("rand", None), TypeError, "size: expected an integer, got NoneType"),
+    (Call("rand", 3, dtype="int64"), TypeError, "dtype: expected float32 or float64, got int64"),
+    (Call("randn", 3, dtype="int64"), TypeError, "dtype: expected float32 or float64, got int64"),
+    (Call("uniform", 3, (1, 0)), ValueError, "low, high: expected finite bounds, low <= high, got 1.0, 0.0"),
+    (Call("uniform", 3, (0, math.inf)), ValueError, "low, high: expected finite bounds"),
+    (Call("uniform", 3, (math.nan, 1)), ValueError, "low, high: expected finite bounds"),
+    (Call("uniform", 3, (-3e38, 3e38)), ValueError, "low, high: expected finite bounds"),
+    (Call("normal", 3, (0, -1)), ValueError, "std: expected a number >= 0, got -1"),
+    (Call("normal", 3, (0, math.nan)), ValueError, "std: expected a number >= 0, got nan"),
+    (Call("bernoulli", 3, (-0.1,)), ValueError, "p: expected a probability from 0 to 1, got -0.1"),
+    (Call("bernoulli", 3, (1.1,)), ValueError, "p: expected a probability from 0 to 1, got 1.1"),
+    (Call("bernoulli", 3, (math.nan,)), ValueError, "p: expected a probability from 0 to 1, got nan"),
+    (Call("dropout_mask", 3, (1.1,)), ValueError, "p: expected a probability from 0 to 1, got -0.1"),
+    (
+        Call("randint", arguments=(3, 3, 2)),
+        ValueError,
+        "low, high: expected 64-bit integers, low < high, got 3, 3",
+    ),
+    (Call("randint", arguments=(0, 2**63, 2)), ValueError, "low, high: expected 64-bit integers"),
+    (Call("randint", arguments=(-(2**63) - 1, 0, 2)), ValueError, "low, high: expected 64-bit integers"),
+    (Call("randint", arguments=(0.5, 3, 2)), TypeError, "low: expected an integer, got float"),
+    (Call("randint", arguments=(0, 2.5, 2)), TypeError, "high: expected an integer, got float"),
+    (Call("randint", arguments=(0, 3, -2)), ValueError, "size: expected lengths >= 0"),
+    (Call("randperm", arguments=(-1,)), ValueError, "n: expected an integer from 0 to 214748363, got -1"),
+    (Call("randperm", arguments=(2.5,)), TypeError, "n: expected an integer, got float"),
+    (Call("randperm", arguments=(True,)), TypeError, "n: expected an integer, got bool"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD_CALLS, ids=lambda value: str(value))
+def test_a_bad_argument_is_refused_by_both_and_draws_nothing(call, error, message):
+    generator, twin = TorchGenerator(3), torch.Generator().manual_seed(3)
+    state = generator.get_state()
+    if not call.dtype:
+        call = Call(call.method, call.size, call.arguments, dtype="float32")
+    with pytest.raises(error, match=message), np.errstate(over="ignore"):
+        draw(call, generator)
+    with pytest.raises((RuntimeError, ValueError, TypeError)):
+        draw(call, twin)
+    np.testing.assert_array_equal(generator.get_state(), state)
+
+
+BAD_STATES = [
+    (np.zeros(16, np.uint8), ValueError, r"state: expected 5056 bytes, got shape \(16,\)"),
+    (np.zeros((1, 5056), np.uint8), ValueError, r"state: expected 5056 bytes, got shape \(1, 5056\)"),
+    (np.zeros(5056), TypeError, "state: expected an array of uint8, got float64"),
+    (np.zeros(5056, np.uint8), ValueError, "state: not the state of a Mersenne Twister"),
+    (np.full(5056, 255, np.uint8), ValueError, "state: not the state of a Mersenne Twister"),
+]
+
+
+@pytest.mark.parametrize(("state", "error", "message"), BAD_STATES, ids=lambda value: str(value)[:20])
+def test_a_bad_state_is_refused_by_both(state, error, message):
+    generator = TorchGenerator(3)
+    before = generator.get_state()
+    with pytest.raises(error, match=message):
+        generator.set_state(state)
+    np.testing.assert_array_equal(generator.get_state(), before)
+    if state.ndim == 1:  # PyTorch counts the bytes alone
+        with pytest.raises((RuntimeError, TypeError)):
+            torch.Generator().set_state(torch.from_numpy(state))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "mps"}, "device: expected one of cpu, cuda, got mps"),
+        ({"variant": "neon"}, "variant: expected one of avx, scalar, default, got neon"),
+        (
+            {"device": "cuda", "multiprocessors": 0, "threads_per_multiprocessor": 2048},
+            "multiprocessors: expected an integer >= 1, got 0",
+        ),
+        (
+            {"device": "cuda", "multiprocessors": 1, "threads_per_multiprocessor": 128},
+            "threads_per_multiprocessor: expected at least 256, got 128",
+        ),
+    ],
+)
+def test_a_machine_that_there_is_not(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TorchGenerator(0, **arguments)
+
+
+def test_what_the_gpus_stream_does_not_have_is_said():
+    card = toy_card(0)
+    with pytest.raises(ValueError, match="state: expected 16 bytes"):
+        card.set_state(TorchGenerator(0).get_state())
+    with pytest.raises(ValueError, match="state: expected an offset that is a multiple of 4, got 3"):
+        card.set_state(np.array([0, 3], "<u8").view(np.uint8))
+    with pytest.raises(TypeError, match="dtype: expected float32, got float64"):
+        card.randn(3, np.float64)
+    with pytest.raises(ValueError, match="generator: expected one of the CPU"):
+        card.epoch_order(3)
+
+
+def test_an_array_to_fill_must_fit():
+    for out in (np.empty(4, np.float32), np.empty(3, np.float64)):
+        with pytest.raises(ValueError, match=r"out: expected float32\(3,\), got"):
+            TorchGenerator(0).uniform(3, 0, 1, np.float32, out=out)
+
+
+@pytest.fixture
+def unknown():
+    """The variant as if it had not been asked for yet."""
+    platform_variant.cache_clear()
+    yield
+    platform_variant.cache_clear()
+
+
+def test_an_unverified_platform_is_named_once(unknown, monkeypatch):
+    monkeypatch.setattr(scratch.random.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(scratch.random.platform, "machine", lambda: "arm64")
+    with pytest.warns(UserWarning, match=r"not been verified on Darwin arm64: expect .* up to 2\.3e-6"):
+        assert TorchGenerator(0).variant == "scalar"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert TorchGenerator(0).variant == "scalar"
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "forced", "variant"),
+    [
+        ("x86_64", "fma avx2", "", "avx"),
+        ("AMD64", "fma avx2", "", "avx"),
+        ("x86_64", "fma avx2", "default", "default"),
+        ("x86_64", "sse4_2", "", "default"),
+        ("aarch64", "asimd", "", "scalar"),
+    ],
+)
+def test_the_variant_of_a_platform(unknown, monkeypatch, machine, flags, forced, variant):
+    monkeypatch.setattr(scratch.random.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(scratch.random.platform, "machine", lambda: machine)
+    monkeypatch.setattr(scratch.random.Path, "read_text", lambda *_, **__: f"flags : {flags}\n")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", forced)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert platform_variant() == variant
+
+
+# CUDA
+
+
+KNOWN_ANSWERS = [  # Random123's kat_vectors: rounds, counter, key, answer
+    (10, "00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    (10, "ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    (10, "243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    (7, "00000000 00000000 00000000 00000000", "00000000 00000000", "5f6fb709 0d893f64 4f121f81 4f730a48"),
+    (7, "ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "5207ddc2 45165e59 4d8ee751 8c52f662"),
+    (7, "243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "4dfccaba 190a87f0 c47362ba b6b5242a"),
+]
+
+
+@pytest.mark.parametrize(("rounds", "counter", "key", "answer"), KNOWN_ANSWERS)
+def test_philox_gives_the_known_answers(rounds, counter, key, answer):
+    counter, key, answer = (
+        np.array([int(word, 16) for word in words.split()], np.uint32) for words in (counter, key, answer)
+    )
+    counters = np.stack([counter, np.zeros_like(counter)], axis=1)
+    np.testing.assert_array_equal(philox4x32(counters, key, rounds)[:, 0], answer)
+
+
+def test_normal_numbers_that_were_published():
+    """torch.manual_seed(42); torch.randn(4, device="cuda"), as in https://github.com/pytorch/pytorch/issues/158398"""
+    for multiprocessors in (1, 108):
+        card = CudaGenerator(42, multiprocessors=multiprocessors, threads_per_multiprocessor=2048)
+        np.testing.assert_allclose(card.randn(4), [0.1940, 2.1614, -0.1721, 0.8491], atol=5e-5)
+
+
+def test_small_tensors_are_the_same_on_every_card():
+    small, large = toy_card(3), CudaGenerator(3, multiprocessors=132, threads_per_multiprocessor=2048)
+    np.testing.assert_array_equal(small.rand(256), large.rand(256))
+    assert not np.array_equal(small.rand(257), large.rand(257))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("seed", [0, 42, 2**32 + 5, -1])
+def test_every_bit_of_a_real_gpu(seed, cuda):
+    card = torch.cuda.get_device_properties(cuda)
+    size = card.multi_processor_count, card.max_threads_per_multi_processor
+    generator = CudaGenerator(seed, multiprocessors=size[0], threads_per_multiprocessor=size[1])
+    twin, threads = torch.Generator(cuda).manual_seed(seed), math.prod(size)
+    for n in (
+        0,
+        1,
+        255,
+        257,
+        4096,
+        65_537,
+        threads,
+        threads + 1,
+        4 * threads,
+        4 * threads + 4,
+        10 * threads + 3,
+    ):
+        for dtype in DTYPES:
+            for call in (
+                Call("rand", n, dtype=dtype),
+                Call("uniform", n, (-0.0357, 1.3), dtype=dtype),
+                Call("bernoulli", n, (0.3,), dtype=dtype),
+                Call("dropout_mask", n, (0.3,), dtype=dtype),
+            ):
+                assert_same(
+                    f"seed {seed}, {call}", draw(call, generator), draw(call, twin).cpu(), generator, twin
+                )
+        call = Call("randn", n, dtype="float32")
+        np.testing.assert_allclose(draw(call, generator), draw(call, twin).cpu(), rtol=0, atol=8e-6)
+        np.testing.assert_array_equal(generator.get_state(), twin.get_state())
+
+
+# In the harness
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
+def test_a_mistake_is_told_by_its_numbers_and_not_by_an_exception(component):
+    case = cases_of(component, 0, np.float64)[0]
+    for mistake in component.mistakes:
+        assert run_case(component, case, replaced=mistake.functions).error == "", mistake.name
+
+
+def test_a_method_is_shown_by_the_name_of_its_class():
+    code = source_of(scratch.random, ["TorchGenerator.rand", "check_seed"])
+    assert code.startswith("def rand(self, size")
+    assert "\n\n\ndef check_seed(" in code
+    assert "def uniform" not in code
