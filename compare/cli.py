@@ -121,6 +121,44 @@ def seeds(seed: int) -> int:
 
 
 @cli.command()
+@click.argument("name", required=False)
+@click.option("--side", type=click.Choice(["scratch", "torch", "both"]), default="both", show_default=True)
+@click.option("--quick", is_flag=True, help="A twentieth of the training, for a first look.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FILE.mat",
+    help="Your copy of the course's data, for the regularization experiment.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="report/experiments",
+    show_default=True,
+    help="Folder of the page and the figures.",
+)
+def experiments(name: str | None, side: str, quick: bool, data: Path | None, out: Path) -> int:
+    """Run the study day's experiments, or the one called NAME, and draw their figures."""
+    from compare.experiments import registry as known
+    from compare.experiments.experiment import SIDES, Options
+    from compare.experiments.run import run_experiments
+
+    if name is not None and name not in known.NAMES:
+        close = difflib.get_close_matches(name, known.NAMES)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known.NAMES)}"
+        raise click.ClickException(f"unknown experiment {name!r}: {hint}")
+    options = Options(SIDES if side == "both" else (side,), quick, data)
+    _usable(out, lambda: check_folder(out))
+    environment.prepare("cpu")
+    try:
+        agrees, page = run_experiments([name] if name else list(known.NAMES), options, out, show.Terminal())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    print(f"page: {page}")
+    return 0 if agrees else 1
+
+
+@cli.command()
 def bench() -> None:
     """Time scratch against PyTorch."""
     from compare.bench import run_bench

@@ -1,13 +1,20 @@
-"""The real data: breast cancer and digits of scikit-learn, split once and for all and standardised."""
+"""The data: breast cancer and digits of scikit-learn, split once and for all and standardised; toy sets."""
 
+import hashlib
+import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_digits
+import scipy.io
+from sklearn.datasets import load_breast_cancer, load_digits, make_circles, make_moons
 from sklearn.model_selection import train_test_split
 
 from scratch.standardization import Standardizer
+
+NOISE = 0.1  # the share of wrong labels in `noisy_classes`
+COURSE_DIGEST = "bf37b381f5fa285b2f3d016cca1ae6600f7aee3001d0d977f5d3859a2d781674"  # SHA-256 of the numbers
 
 
 @dataclass(frozen=True)
@@ -38,3 +45,92 @@ def _prepare(x: np.ndarray, targets: np.ndarray, dtype: Any) -> Data:
     )
     standardizer = Standardizer().fit(x_train)
     return Data(standardizer.transform(x_train), targets_train, standardizer.transform(x_test), targets_test)
+
+
+def circles() -> Data:
+    """300 and 100 points on two noisy rings, one inside the other; float64, targets (examples, 1)."""
+    return _two_dimensional(
+        make_circles(300, noise=0.05, random_state=1), make_circles(100, noise=0.05, random_state=2)
+    )
+
+
+def moons() -> Data:
+    """300 points on two noisy half-moons, float64, targets (examples, 1); the test set is empty."""
+    x, y = make_moons(300, noise=0.2, random_state=3)
+    return _two_dimensional((x, y), (x[:0], y[:0]))
+
+
+def noisy_classes() -> Data:
+    """200 and 600 points of two classes, parted by a parabola that the noise of the labels covers up.
+
+    One label in ten is wrong (`NOISE`): on points that it has not seen, nothing can be right about more than
+    nine in ten, and a network that is right about more of its training set has learnt the noise.
+    """
+    rng = np.random.RandomState(0)
+    x = rng.uniform(-1, 1, (800, 2))
+    above = x[:, 1] > parabola(x[:, 0])
+    y = np.where(rng.rand(800) < NOISE, ~above, above).astype(int)
+    return _two_dimensional((x[:200], y[:200]), (x[200:], y[200:]))
+
+
+def parabola(first: np.ndarray) -> np.ndarray:
+    """The second coordinate at which the classes of `noisy_classes` part, x₁² − 0.4"""
+    return first**2 - 0.4
+
+
+def checkerboard(n: int) -> Data:
+    """`n` ≤ 2000 points on a board of 3×3 squares, and 1000 others that are the same for every n.
+
+    One label in twenty is wrong, and no model can know which: 5 % is the error of the best one.
+    """
+    rng = np.random.RandomState(0)
+    x = rng.uniform(-1, 1, (3000, 2))
+    inside = np.cos(1.5 * np.pi * x).prod(axis=1) > 0
+    y = np.where(rng.rand(3000) < 0.05, ~inside, inside).astype(int)
+    train, others = slice(1000, 1000 + n), slice(1000)
+    return _two_dimensional((x[train], y[train]), (x[others], y[others]))
+
+
+def mat_file(path: Path) -> Data:
+    """The reader's own copy of the course's data: X, y (training) and Xval, yval (test) of a MATLAB file.
+
+    Raises:
+        ValueError: no file that can be read, not a MATLAB file, or one without these arrays.
+    """
+    names = ("X", "y", "Xval", "yval")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: can not be read: {error.strerror or error}") from None
+    try:
+        arrays = scipy.io.loadmat(io.BytesIO(content), variable_names=names)
+    except Exception as error:  # whatever it is that SciPy stumbles over in a damaged file
+        raise ValueError(f"{path}: no MATLAB file, or a damaged one: {error}") from None
+    for name in names:
+        if name not in arrays:
+            raise ValueError(f"{path}: expected arrays {', '.join(names)}, found no {name}")
+        array = arrays[name]
+        is_real = isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
+        if not is_real or not np.isfinite(array).all():
+            raise ValueError(f"{path}: expected finite numbers in {name}")
+    x, y, x_test, y_test = (arrays[name].astype(np.float64) for name in names)
+    for name, points, targets in (("X", x, y), ("Xval", x_test, y_test)):
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+            raise ValueError(f"{path}: expected {name} (examples, 2), got {points.shape}")
+        if targets.size != len(points) or not np.isin(targets, (0, 1)).all():
+            raise ValueError(f"{path}: expected a target, 0 or 1, for each row of {name}")
+    return _two_dimensional((x, y.ravel()), (x_test, y_test.ravel()))
+
+
+def check_course_data(path: Path) -> None:
+    """Raise ValueError unless `mat_file(path)` gives the points to which the published figures belong."""
+    data = mat_file(path)
+    arrays = (data.x_train, data.targets_train, data.x_test, data.targets_test)
+    content = b"".join(array.astype("<f8").tobytes() for array in arrays)
+    if hashlib.sha256(content).hexdigest() != COURSE_DIGEST:
+        raise ValueError(f"{path}: not the course's points: the published figures do not belong to these")
+
+
+def _two_dimensional(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> Data:
+    (x, y), (x_test, y_test) = train, test
+    return Data(x, y[:, np.newaxis].astype(np.float64), x_test, y_test[:, np.newaxis].astype(np.float64))

@@ -3,8 +3,10 @@
     python tests/mutants.py [TOPIC …]
 
 For each + and − of the arithmetic (binary, unary, augmented) one copy of the module is made with that
-sign flipped, and the components are compared in float64, those of the same topic first. Prints the first
-component that noticed; exits with 1 if a flip went unnoticed by all of them.
+sign flipped, and the components are compared in both dtypes, those of the same topic first. Prints the first
+component that noticed. A run on one machine does not reach the random streams of another one (a GPU, other
+builds of PyTorch): where no component noticed, the tests of those streams are asked. Exits with 1 if a flip went
+unnoticed by all of them.
 """
 
 import ast
@@ -13,12 +15,16 @@ import os
 import sys
 import types
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing import get_context
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 FLIPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add}
+STREAMS = {"random", "box_muller", "philox"}
 NOT_ARITHMETIC = {"checks", "__init__"}  # error messages: the tests' business
 
 
@@ -72,9 +78,16 @@ def first_to_notice(mutant: tuple[str, int]) -> tuple[str, str | None]:
 
         components = sorted(all_components().values(), key=lambda c: c.topic != name)
         for component in components:
-            for case in cases_of(component, 0, np.float64):
-                if not run_case(component, case, arbiter=False).equal:
-                    return place, component.name
+            for dtype in (np.float64, np.float32):
+                for case in cases_of(component, 0, dtype):
+                    if not run_case(component, case, arbiter=False).equal:
+                        return place, component.name
+        if name in STREAMS:
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+                failed = pytest.main(
+                    ["-x", "-q", "-p", "no:cacheprovider", str(ROOT / "tests/test_random.py")]
+                )
+            return place, "(tests/test_random.py)" if failed else None
     except Exception as error:
         return place, f"(does not even start: {type(error).__name__})"
     return place, None

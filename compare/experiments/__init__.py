@@ -1,0 +1,1 @@
+"""The study day's experiments, on both sides: `python -m compare experiments`."""

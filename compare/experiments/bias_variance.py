@@ -1,0 +1,249 @@
+"""Bias and variance: the basic recipe, followed from a straight line to a model that is as good as any."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from compare.data import Data, checkerboard
+from compare.experiments import figures
+from compare.experiments.diagnosis import Diagnosis, diagnose
+from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
+from compare.experiments.page import Comparison, Figure, Section, Table, lines
+from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
+from compare.experiments.recipe import Published, Recipe
+from compare.experiments.train import Run
+
+BASE_ERROR = 0.05  # of `checkerboard`: the share of its labels that is wrong
+DEV = 1000  # examples of its other set
+_BASE = Recipe(
+    "",
+    (2, 1),
+    "he",
+    lr=0.005,
+    epochs=1000,
+    optimizer="Adam",
+    published=Published(cost_tolerance=1e-9),
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, how many examples it learns from, and what it suffers from."""
+
+    widths: tuple[int, ...]
+    examples: int
+    expected: str
+
+    @property
+    def recipe(self) -> Recipe:
+        """Its training."""
+        widths = "-".join(map(str, self.widths))
+        return replace(_BASE, name=f"{widths}, {self.examples} examples", widths=self.widths)
+
+    @property
+    def data(self) -> partial[Data]:
+        """What makes its data."""
+        return partial(checkerboard, self.examples)
+
+
+MODELS = {
+    "line": Model((2, 1), 200, "high bias"),
+    "small": Model((2, 4, 1), 200, "high bias and high variance"),
+    "large": Model((2, 32, 32, 1), 200, "high variance"),
+    "more_data": Model((2, 32, 32, 1), 2000, "neither"),
+}
+LECTURE = (  # training, development and base error, in percent
+    (1, 11, 0),
+    (15, 16, 0),
+    (15, 30, 0),
+    (0.5, 1, 0),
+    (15, 16, 15),
+)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Shares of wrong answers of a run."""
+
+    train: float
+    dev: float
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What the basic recipe says."""
+        return diagnose(self.train, self.dev, BASE_ERROR)
+
+
+def tasks(options: Options) -> list[Task]:
+    """Each model on each side, on its own number of examples."""
+    return [
+        task for key, model in MODELS.items() for task in tasks_of({key: model.recipe}, model.data, options)
+    ]
+
+
+def report(options: Options, results: Results) -> Section:
+    """The four models, their errors and what follows from them; the lecture's examples beside them."""
+    runs = {key: sides_of(results, key) for key in MODELS}
+    comparisons: list[Comparison] = []
+    for key, sides in runs.items():
+        data = MODELS[key].data()
+        comparisons += compare_costs(sides, shown=[0, next(iter(sides.values())).recipe.epochs - 1])
+        comparisons += compare_accuracies(sides, data)
+        comparisons.append(_compare_diagnoses(key, sides, options))
+    return Section(
+        name="bias_variance",
+        title="Bias and variance",
+        text=(
+            "Three errors say what to do next. The base error is that of the best possible model; training"
+            " error minus base error is the bias, what the model fails to learn even where it may look."
+            " Development error minus training error is the variance, what it learns of these examples that"
+            " is not true of others. The recipe deals with bias first (a bigger network, training for longer,"
+            " another architecture) and then with variance (more data, regularization, another architecture),"
+            " and comes back after every change.",
+            "Here the recipe is followed on a checkerboard of 3×3 squares. One label in twenty is wrong, so"
+            " the base error is 5 %. A straight line cannot follow the squares (high bias). Four hidden units"
+            " follow some of them, and bend to single points besides (both). A large network gets the"
+            " training set almost entirely right, wrong labels included (high variance). The same network on"
+            " ten times as many examples can no longer learn them by heart, and comes close to the base error"
+            " on either set (neither). Each model is the first answer to the diagnosis before it.",
+        ),
+        recipe=lines(
+            (
+                "data",
+                f"200 or 2000 points of a checkerboard, 5 % of the labels wrong; {DEV} others as the"
+                " development set, which stands where other experiments have their test set",
+            ),
+            ("networks", f"{', '.join(_widths(model) for model in MODELS.values())}; ReLU, sigmoid output"),
+            ("weights", "standard normal from seed 3, layer by layer, times √(2/fan_in); biases 0"),
+            (
+                "training",
+                f"Adam on all points, learning rate {_BASE.lr}, {_epochs(runs)} iterations, float64",
+            ),
+            ("margin", "a gap above 5 percentage points is high"),
+        ),
+        comparisons=comparisons,
+        tables=[_models(runs), _lecture()],
+        figures=[_figure(runs)],
+        diagnoses=[
+            line
+            for key, sides in runs.items()
+            for line in diagnoses({key: sides}, MODELS[key].data(), BASE_ERROR)
+        ],
+        notes=(
+            "A training error of 15 % is high bias only if someone, or something, can do better. On blurred"
+            " images that people too get wrong in 15 % of the cases, the same model has no bias to speak of.",
+            "More data does not cure bias, and a bigger network does not cure variance: look before you buy.",
+            "Variance is read off a set from the same distribution as the training set. On other data the gap"
+            " may be due to the difference between the data, and more of the same data will not close it.",
+            "An error is a count. Of 1000 answers about 1 % more or fewer are wrong by chance, of 100 about"
+            " 3 %: a gap of that size is no diagnosis.",
+            "A training error below the base error is no triumph: the large network has learnt the wrong"
+            " labels.",
+        ),
+    )
+
+
+def _widths(model: Model) -> str:
+    return "-".join(map(str, model.widths))
+
+
+def _epochs(runs: Mapping[str, Sides]) -> int:
+    return next(iter(runs["line"].values())).recipe.epochs
+
+
+def _errors(key: str, run: Run) -> Errors:
+    return Errors(1 - run.final[0] / MODELS[key].examples, 1 - run.final[1] / DEV)
+
+
+def _first_step(diagnosis: Diagnosis) -> str:
+    return diagnosis.next_steps[0] if diagnosis.next_steps else "done"
+
+
+def _compare_diagnoses(key: str, sides: Sides, options: Options) -> Comparison:
+    """The answer that the model was chosen for; of a first look only that both sides give the same."""
+    names = {side: _errors(key, run).diagnosis.name for side, run in sides.items()}
+    expected = next(iter(names.values())) if options.quick else MODELS[key].expected
+    agrees = all(name == expected for name in names.values())
+    return Comparison(MODELS[key].recipe.name, "diagnosis", None, names, agrees, f"expected: {expected}")
+
+
+def _models(runs: Mapping[str, Sides]) -> Table:
+    rows = []
+    for key, sides in runs.items():
+        errors = _errors(key, next(iter(sides.values())))
+        rows.append(
+            (
+                MODELS[key].recipe.name,
+                f"{errors.train:.1%}",
+                f"{errors.dev:.1%}",
+                f"{100 * (errors.train - BASE_ERROR):+.1f}",
+                f"{100 * (errors.dev - errors.train):+.1f}",
+                errors.diagnosis.name,
+                _first_step(errors.diagnosis),
+            )
+        )
+    header = ("model", "training", "dev.", "bias", "variance", "diagnosis", "next")
+    return Table("The recipe, followed: errors, and gaps in points (base error 5 %)", header, rows)
+
+
+def _lecture() -> Table:
+    rows = []
+    for train, dev, base in LECTURE:
+        found = diagnose(train / 100, dev / 100, base / 100)
+        rows.append((f"{base:g} %", f"{train:g} %", f"{dev:g} %", found.name, _first_step(found)))
+    header = ("base", "training", "dev.", "diagnosis", "next")
+    return Table("The lecture's examples: cat pictures, and in the last line blurred ones", header, rows)
+
+
+def _figure(runs: Mapping[str, Sides]) -> Figure:
+    with figures.drawing(2, len(runs), sharey="row") as (drawing, axes):
+        for (above, below), (key, sides) in zip(axes.T, runs.items(), strict=True):
+            model = MODELS[key]
+            figures.boundary(above, list(sides.values()), model.data())
+            above.set_title(f"{_widths(model)}, {model.examples} examples")
+            found = _errors(key, next(iter(sides.values()))).diagnosis
+            name = found.name.replace(" and ", "\nand ")
+            below.set_title(f"{name}\n→ {_first_step(found)}")
+            _bars(below, {side: _errors(key, run) for side, run in sides.items()})
+        for row in axes:
+            for one in row[1:]:
+                one.set_ylabel("")
+        axes[1, 0].set_ylim(0, 1.08 * axes[1, 0].get_ylim()[1])
+        (classes, class_names), (bars, bar_names) = (one.get_legend_handles_labels() for one in axes[:, 0])
+        drawing.legend(classes + bars, class_names + bar_names, loc="outside lower center", ncols=4)
+    first = next(iter(runs.values()))
+    caption = (
+        "The basic recipe, from left to right. Above: the training set, and what each model says of the"
+        f" plane. Below: its errors, the diagnosis, and what to try next, which is the next model."
+        f" {figures.boundary_key(list(first.values()))}"
+    )
+    return Figure("bias_variance", drawing, caption)
+
+
+def _bars(axes: Any, errors: Mapping[str, Errors]) -> None:
+    """Base, training and development error; the sides beside each other, the second one hatched."""
+    width = 0.8 / len(errors)
+    for i, (side, found) in enumerate(errors.items()):
+        heights = 100 * np.array([BASE_ERROR, found.train, found.dev])
+        places = np.arange(3) + (i - (len(errors) - 1) / 2) * width
+        axes.bar(
+            places,
+            heights,
+            0.92 * width,
+            color=figures.COLOURS[6] if i else figures.COLOURS[1],
+            hatch="///" if i else None,
+            edgecolor="black",
+            linewidth=0.6,
+            label=side,
+        )
+    for place, height in enumerate(heights):
+        axes.annotate(f"{height:.1f}", (place, height), ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(3), ["base", "training", "dev."])
+    axes.set_ylabel("error (%)")
+    axes.grid(axis="x", visible=False)
+
+
+EXPERIMENT = Experiment("bias_variance", "Bias and variance", tasks, report)

@@ -1,0 +1,123 @@
+"""What an experiment is: trainings that can run side by side, and a section that reports on them."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+from threadpoolctl import threadpool_limits
+
+from compare.data import Data
+from compare.experiments.page import Section
+from compare.experiments.recipe import Recipe
+from compare.experiments.train import SIDES, Run, train
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    sides: tuple[str, ...] = SIDES
+    quick: bool = False
+    data: Path | None = None  # the reader's own file for the regularization experiment
+
+    def shortened(self, recipe: Recipe) -> Recipe:
+        """The recipe, or a twentieth of its epochs for a first look."""
+        return replace(recipe, epochs=recipe.epochs // 20) if self.quick else recipe
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training: of `recipe` on `side`, on what `data()` makes; `options` go to `train`."""
+
+    key: str  # what the experiment finds the result by, beside the side
+    recipe: Recipe
+    side: str
+    data: Callable[[], Data]  # a module-level function, or a partial of one: it travels to another process
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+Results = Mapping[tuple[str, str], Run]  # (key, side) → what the training gave
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of the study day.
+
+    Args:
+        name: on the command line, and of its figures' files
+        title: of its section
+        tasks: options → the trainings that it needs
+        report: (options, their results) → its section
+    """
+
+    name: str
+    title: str
+    tasks: Callable[[Options], Sequence[Task]]
+    report: Callable[[Options, Results], Section]
+
+
+def tasks_of(
+    recipes: Mapping[str, Recipe], data: Callable[[], Data], options: Options, **train: Any
+) -> list[Task]:
+    """A task for each recipe on each side, shortened where that is asked for."""
+    return [
+        Task(key, options.shortened(recipe), side, data, train)
+        for key, recipe in recipes.items()
+        for side in options.sides
+    ]
+
+
+def run_tasks(tasks: Sequence[tuple[str, Task]], progress: Progress) -> dict[str, dict[tuple[str, str], Run]]:
+    """Train everything, a process for each core, one thread in each: tiny networks gain nothing from more.
+
+    Args:
+        tasks: (name of the experiment, task)
+        progress: gets a bar for each experiment
+
+    Returns:
+        experiment → (key, side) → run
+    """
+    names = list(dict.fromkeys(name for name, _ in tasks))
+    totals = [sum(task.recipe.epochs for owner, task in tasks if owner == name) for name in names]
+    bars = [progress.add_task(name, total=total) for name, total in zip(names, totals, strict=True)]
+    context = multiprocessing.get_context("spawn")
+    done: Any = context.Array("q", len(names))  # epochs, of each experiment
+    results: dict[str, dict[tuple[str, str], Run]] = {name: {} for name in names}
+    with ProcessPoolExecutor(os.cpu_count(), context, _prepare_worker, (done,)) as pool:
+        waiting = {pool.submit(_train, names.index(name), task): (name, task) for name, task in tasks}
+        try:
+            while waiting:
+                for future in wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED).done:
+                    name, task = waiting.pop(future)
+                    results[name][task.key, task.side] = future.result()
+                for bar, count in zip(bars, done, strict=True):
+                    progress.update(bar, completed=count)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return results
+
+
+_done: Any = None  # in a worker: the counters of `run_tasks`
+
+
+def _prepare_worker(done: Any) -> None:
+    global _done
+    _done = done
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    threadpool_limits(1)
+
+
+def _train(experiment: int, task: Task) -> Run:
+    def count(epochs: int) -> None:
+        with _done.get_lock():
+            _done[experiment] += epochs
+
+    return train(task.recipe, task.side, task.data(), progress=count, **task.options)

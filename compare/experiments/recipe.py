@@ -1,0 +1,140 @@
+"""What an experiment trains, in full, and what was published of it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SCALES: dict[str, Callable[[int], float]] = {  # what the standard normal weights of a layer are multiplied by
+    "zeros": lambda fan_in: 0.0,
+    "large_random": lambda fan_in: 10.0,
+    "he": lambda fan_in: math.sqrt(2 / fan_in),
+    "inverse_sqrt": lambda fan_in: 1 / math.sqrt(fan_in),
+}
+
+_ORDERS = np.random.RandomState()  # to seed it anew takes a hundredth of the time of making another
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures that others printed of a run, digit for digit.
+
+    Args:
+        costs: epoch → cost, the mean over the examples of the epoch
+        last_costs: epoch → cost of the last mini-batch of the epoch
+        cost_tolerance: the distance up to which a cost counts as reproduced
+        correct: epochs trained → correct answers of the training and of the test set (None: not printed)
+    """
+
+    costs: Mapping[int, str] = field(default_factory=dict)
+    last_costs: Mapping[int, str] = field(default_factory=dict)
+    cost_tolerance: float = 0.0
+    correct: Mapping[int, tuple[int, int | None]] = field(default_factory=dict)
+
+
+def every(epochs: int, figures: str) -> dict[int, str]:
+    """Epoch → figure, of a list of figures that begins at epoch 0."""
+    return {i * epochs: figure for i, figure in enumerate(figures.split())}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run of a network with one sigmoid output on binary data, in float64.
+
+    Every draw is made by NumPy's legacy generator from the seeds given here, and reaches both sides.
+
+    Args:
+        name: what tables and figures call it
+        widths: of the layers, input to output; ReLU in between
+        scale: a name of `SCALES`; the weights are standard normal numbers times that, biases are 0
+        lr: learning rate, of the first epoch if there is a schedule
+        epochs: passes over the data
+        optimizer: name of a class in `scratch.optimizers` and `torch_ref.optimizers`, with its
+            `hyperparameters`
+        batch_size: None for all examples at once, in their own order
+        schedule: name of a function in `scratch.schedules` and `torch_ref.schedules`, with its
+            `schedule_options`
+        late_schedule: the rate of an epoch is computed after it, for the next one: epochs 0 and 1 both run
+            at the first rate, and epoch e at that of e − 1. Otherwise epoch e runs at its own
+        l2: λ
+        dropout: the probability of being zeroed; `fresh_masks` says whether each step draws its own or all
+            steps share those of the first
+        batch_norm: in front of each ReLU
+        weight_seed: of the weights
+        order_seed: epoch e shuffles with order_seed + 1 + e
+        mask_seed: of the dropout masks
+    """
+
+    name: str
+    widths: tuple[int, ...]
+    scale: str
+    lr: float
+    epochs: int
+    optimizer: str = "SGD"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int | None = None
+    schedule: str | None = None
+    schedule_options: Mapping[str, Any] = field(default_factory=dict)
+    late_schedule: bool = True
+    l2: float = 0.0
+    dropout: float = 0.0
+    fresh_masks: bool = True
+    batch_norm: bool = False
+    weight_seed: int = 3
+    order_seed: int = 10
+    mask_seed: int = 1
+    published: Published = Published()
+
+    def network_options(self) -> dict[str, Any]:
+        """The description of the network that both sides build."""
+        return {
+            "widths": self.widths,
+            "activation": "relu",
+            "batch_norm": self.batch_norm,
+            "dropout": self.dropout,
+            "init": "zeros",
+            "loss": "binary_cross_entropy_with_logits",
+            "l2": self.l2,
+        }
+
+    def weights(self) -> list[np.ndarray]:
+        """The initial weights (fan_out, fan_in), layer by layer from one stream."""
+        generator = np.random.RandomState(self.weight_seed)
+        return [
+            generator.randn(fan_out, fan_in) * SCALES[self.scale](fan_in)
+            for fan_in, fan_out in zip(self.widths[:-1], self.widths[1:], strict=True)
+        ]
+
+    def order(self, epoch: int, n: int) -> np.ndarray:
+        """The order of the examples in an epoch."""
+        _ORDERS.seed(self.order_seed + 1 + epoch)
+        return _ORDERS.permutation(n)
+
+
+class RecipeMasks:
+    """The dropout masks of a recipe, for either side: uniform numbers of the legacy generator, below 1 − p
+
+    They are drawn for a layout with one example a column, and so come transposed. With `fresh` False the
+    generator is seeded anew for every forward pass: every step then drops the same units of the same
+    examples, and what is trained is another, fixed network for each example.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._layers = len(recipe.widths) - 2
+        self._frozen: list[np.ndarray] = []
+        self._drawn = 0
+        self._generator = np.random.RandomState(recipe.mask_seed)
+
+    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
+        """0 with probability p, else 1."""
+        if not self._recipe.fresh_masks and len(self._frozen) == self._layers:
+            mask = self._frozen[self._drawn % self._layers]
+        else:
+            mask = (self._generator.rand(*x.shape[::-1]) < 1 - p).T.astype(x.dtype)
+            if not self._recipe.fresh_masks:
+                self._frozen.append(mask)
+        self._drawn += 1
+        return mask.copy()

@@ -1,0 +1,185 @@
+"""From scratch, bias and variance, input normalization: what their pages claim."""
+
+import inspect
+import re
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+from compare.data import checkerboard, circles
+from compare.experiments import bias_variance, from_scratch, input_normalization
+from compare.experiments.diagnosis import BIAS, VARIANCE, diagnose
+from compare.experiments.experiment import Options
+from compare.experiments.train import SIDES, train
+from compare.experiments.two_weights import PATHS, TwoWeights
+from scratch.standardization import Standardizer
+
+EXPERIMENTS = [from_scratch.EXPERIMENT, bias_variance.EXPERIMENT, input_normalization.EXPERIMENT]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """As in the workers of an experiment."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("train_error", "dev_error", "base_error", "name"),
+    [
+        (0.01, 0.11, 0, "high variance"),
+        (0.15, 0.16, 0, "high bias"),
+        (0.15, 0.30, 0, "high bias and high variance"),
+        (0.005, 0.01, 0, "neither"),
+        (0.15, 0.16, 0.15, "neither"),
+        (0.15, 0.20, 0.10, "neither"),  # a gap of the margin is not yet high, though 0.2 − 0.15 rounds up
+    ],
+)
+def test_the_lectures_examples_are_diagnosed_as_in_the_lecture(train_error, dev_error, base_error, name):
+    assert diagnose(train_error, dev_error, base_error).name == name
+
+
+def test_bias_is_dealt_with_first_and_nothing_is_tried_twice():
+    both = diagnose(0.15, 0.30)
+    assert both.next_steps == (*BIAS, *VARIANCE[:2])
+    assert str(both).startswith("high bias and high variance: try a bigger network, then training for longer")
+    assert diagnose(0.01, 0.11).next_steps == VARIANCE
+    assert str(diagnose(0.0, 0.01)) == "neither: done"
+
+
+@pytest.mark.parametrize("errors", [(-0.1, 0), (0, 1.1), (0, 0, 15), (float("nan"), 0), (0, 0, 0, -1)])
+def test_an_error_in_percent_or_below_zero_is_refused(errors):
+    with pytest.raises(ValueError, match="expected a share from 0 to 1"):
+        diagnose(*errors)
+
+
+def test_the_checkerboard_has_its_base_error_and_one_development_set():
+    small, large = checkerboard(200), checkerboard(2000)
+    np.testing.assert_array_equal(small.x_test, large.x_test)
+    np.testing.assert_array_equal(small.x_train, large.x_train[:200])
+    board = np.cos(1.5 * np.pi * large.x_train).prod(axis=1) > 0
+    wrong = np.mean(board != (large.targets_train[:, 0] == 1))
+    assert abs(wrong - bias_variance.BASE_ERROR) < 0.01
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
+@pytest.mark.parametrize("sides", [SIDES, ("scratch",), ("torch",)], ids="-".join)
+def test_a_first_look_agrees_on_whatever_sides_there_are(experiment, sides, runs):
+    options = Options(sides, quick=True)
+    section = experiment.report(
+        options, {(task.key, task.side): runs(task) for task in experiment.tasks(options)}
+    )
+    assert section.name == experiment.name
+    assert section.agrees
+    assert all(tuple(comparison.values) == sides for comparison in section.comparisons)
+    assert section.diagnoses
+
+
+@pytest.fixture(scope="module")
+def runs():
+    kept = {}
+
+    def run(task):
+        key = task.key, task.side, task.recipe.name
+        if key not in kept:
+            kept[key] = train(task.recipe, task.side, task.data(), **task.options)
+        return kept[key]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "step", [from_scratch.step_on_scratch, from_scratch.step_on_torch], ids=lambda step: step.__name__
+)
+def test_the_shapes_beside_the_five_steps_are_those_of_the_arrays(step):
+    data, tensors = circles(), step is from_scratch.step_on_torch
+    arrays = [torch.from_numpy(a) if tensors else a for a in (data.x_train, data.targets_train)]
+    found = {}
+
+    def look(frame, event, argument):
+        if event == "return" and frame.f_code is step.__code__:
+            found.update(frame.f_locals)
+
+    sys.setprofile(look)
+    try:
+        step(*arrays)
+    finally:
+        sys.setprofile(None)
+    said = re.findall(r"^    ([\w, ]+) = .*  # (\(.*\))$", inspect.getsource(step), flags=re.MULTILINE)
+    assert len(said) >= 7
+    for names, shapes in said:
+        kept = [name for name in names.split(", ") if name != "_"]
+        for name, shape in zip(
+            kept, re.findall(r"\([\d, ]+\)", shapes), strict=False
+        ):  # a cache has no shape
+            assert str(tuple(found[name].shape)) == shape, name
+
+
+def test_every_step_is_shown_on_both_sides():
+    for step in (from_scratch.step_on_scratch, from_scratch.step_on_torch):
+        codes = from_scratch.steps_of(step)
+        assert list(codes) == list(from_scratch.WHAT_FOR)
+        assert all(codes.values())
+        assert not any("return" in code or "ignore" in code for code in codes.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "epochs"), [("line", 1000), ("small", 1000), ("large", 1000), ("more_data", 300)]
+)
+def test_all_four_answers_come_out(key, epochs):
+    model = bias_variance.MODELS[key]
+    run = train(replace(model.recipe, epochs=epochs), "scratch", model.data())
+    assert bias_variance._errors(key, run).diagnosis.name == model.expected
+
+
+def test_standardised_by_either_side_the_test_set_keeps_the_training_sets_statistics():
+    raw = input_normalization.stretched_moons()
+    standardizer = Standardizer().fit(raw.x_train)
+    for side in SIDES:
+        data = input_normalization.stretched_moons("standardised", side)
+        np.testing.assert_allclose(data.x_train.std(axis=0), 1, rtol=1e-12)
+        np.testing.assert_allclose(data.x_test, standardizer.transform(raw.x_test), rtol=1e-12, atol=1e-12)
+        assert np.abs(data.x_test.mean(axis=0)).max() > 0.01
+
+
+@pytest.fixture(scope="module")
+def valley():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50, 2)) * [3, 1]
+    return TwoWeights(x, x @ [[1.0], [-2.0]] + rng.standard_normal((50, 1)))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_best_rate_shrinks_the_distance_as_the_condition_number_says(side, valley):
+    path = PATHS[side](valley, valley.best_rate, 60)
+    assert path.shape == (61, 2)
+    np.testing.assert_allclose(path[-1], valley.minimum, atol=1e-3)
+    distance = np.linalg.norm(path - valley.minimum, axis=1)
+    shrinks = (valley.condition - 1) / (valley.condition + 1)
+    np.testing.assert_allclose(distance[1:] / distance[:-1], shrinks, rtol=1e-6)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_descent_diverges_beyond_the_largest_rate_only(side, valley):
+    for factor, grows in ((0.99, False), (1.01, True)):
+        path = PATHS[side](valley, factor * valley.largest_rate, 300)
+        assert (valley.excess(path[-1]) > 1) is np.bool_(grows)
+
+
+def test_both_sides_take_the_same_path(valley):
+    scratch, torch_ = (path(valley, valley.best_rate, 60) for path in PATHS.values())
+    np.testing.assert_allclose(scratch, torch_, rtol=0, atol=1e-13)
+
+
+def test_dividing_by_the_variance_swaps_the_scales_and_helps_nothing():
+    raw = input_normalization.stretched_moons()
+    x = raw.x_train - raw.x_train.mean(axis=0)
+    condition = {
+        power: TwoWeights(x / x.std(axis=0) ** power, raw.targets_train).condition for power in (0, 1, 2)
+    }
+    assert condition[1] < 3
+    assert condition[2] == pytest.approx(condition[0], rel=1e-9)
