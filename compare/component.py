@@ -92,11 +92,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong version that people really write: some of a component's functions, replaced."""
+    """A wrong version that people really write: some of a component's functions, replaced.
+
+    Where it is no mistake, but what others mean by the same word, `convention` says in a few words who.
+    """
 
     name: str
     explanation: str
     functions: Mapping[str, Callable]
+    convention: str = ""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,15 @@ def sigmoid_magnitude(case: Case) -> dict[str, Any]:
     return {"grad.x": np.abs(case["dy"]) * np.exp(np.minimum(x, 0))}
 
 
+def _relu_of_the_input(backward: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, Callable]:
+    """The backward pass by the input: by the output, 0 and everything below it are one."""
+    return {"relu_forward": lambda x: (np.maximum(x, 0), x), "relu_backward": backward}
+
+
+def _logistic(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -80, 80)))
+
+
 EXACT = Budget(0, "a choice between two numbers: nothing is rounded")
 ONE_PRODUCT = Budget(0, "one product by the same number, rounded once on both sides")
 ELEMENTWISE = Budget(4, "element by element: an exponential of about one unit and two or three roundings")
@@ -89,14 +98,23 @@ COMPONENTS = (
         EXACT,
         (
             Mistake(
-                "gradient 1 at zero",
-                "The slope at x = 0 is taken from the right side; PyTorch takes 0.",
-                {"relu_backward": lambda dy, y: np.where(y < 0, dy.dtype.type(0), dy)},
-            ),
-            Mistake(
                 "gradient not masked",
                 "The upstream gradient is passed on where the unit was off.",
                 {"relu_backward": lambda dy, y: dy.copy()},
+            ),
+            Mistake(
+                "gradient 1 at zero",
+                "The slope at x = 0 is taken from the right side; PyTorch takes 0.",
+                _relu_of_the_input(lambda dy, x: np.where(x < 0, dy.dtype.type(0), dy)),
+                convention="torch.clamp(x, min=0)",
+            ),
+            Mistake(
+                "gradient ½ at zero",
+                "At x = 0 both arguments of max(x, 0) are the larger one, and the gradient is shared.",
+                _relu_of_the_input(
+                    lambda dy, x: np.where(x < 0, dy.dtype.type(0), np.where(x == 0, dy / 2, dy))
+                ),
+                convention="torch.maximum(x, 0) and JAX's jnp.maximum(x, 0)",
             ),
             Mistake(
                 "multiplied by the output",
@@ -145,8 +163,28 @@ COMPONENTS = (
             ),
             Mistake(
                 "1 − y",
-                "The square is forgotten in 1 − y².",
+                "The square of 1 − y² is forgotten: units at −1 get the steepest slope instead of none.",
                 {"tanh_backward": lambda dy, y: dy * (1 - y)},
+            ),
+            Mistake(
+                "tanh taken twice",
+                "1 − tanh² y, where y is tanh x already: a formula for the input is given the output.",
+                {"tanh_backward": lambda dy, y: dy * (1 - np.tanh(y) ** 2)},
+            ),
+            Mistake(
+                "derivative of the sigmoid",
+                "y·(1 − y) is another function's derivative: 0 at x = 0, where that of tanh is largest.",
+                {"tanh_backward": lambda dy, y: dy * y * (1 - y)},
+            ),
+            Mistake(
+                "derivative forgotten",
+                "The upstream gradient is passed on as it is: saturated units learn as fast as others.",
+                {"tanh_backward": lambda dy, y: dy.copy()},
+            ),
+            Mistake(
+                "exponentials overflow",
+                "(eˣ − e⁻ˣ)/(eˣ + e⁻ˣ) cancels near 0, and is ∞/∞ from x = 710 on.",
+                {"tanh_forward": lambda x: ((np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)),) * 2},
             ),
         ),
         magnitude=tanh_magnitude,
@@ -163,11 +201,21 @@ COMPONENTS = (
             Mistake(
                 "derivative of the input",
                 "x·(1 − x) instead of y·(1 − y): the derivative is taken of the input, not of the result.",
-                {"sigmoid_forward": lambda x: (1 / (1 + np.exp(-np.clip(x, -80, 80))), x)},
+                {"sigmoid_forward": lambda x: (_logistic(x), x)},
+            ),
+            Mistake(
+                "sigmoid taken twice",
+                "σ(y)·(1 − σ(y)), where y is σ(x) already: between 0.2 and 0.25 wherever x is.",
+                {"sigmoid_backward": lambda dy, y: dy * _logistic(y) * (1 - _logistic(y))},
+            ),
+            Mistake(
+                "derivative of tanh",
+                "1 − y² is another function's derivative: it is 1, not 0, where the unit is off.",
+                {"sigmoid_backward": lambda dy, y: dy * (1 - y * y)},
             ),
             Mistake(
                 "derivative forgotten",
-                "The upstream gradient is passed on as it is.",
+                "The upstream gradient is passed on as it is: saturated units learn as fast as others.",
                 {"sigmoid_backward": lambda dy, y: dy.copy()},
             ),
         ),

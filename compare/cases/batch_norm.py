@@ -246,6 +246,27 @@ def _update(change: Any) -> dict[str, Any]:
     return {"update_running_statistics": update_running_statistics}
 
 
+def _never_updated(
+    running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray, *_: Any, **__: Any
+) -> None:
+    num_batches_tracked += 1
+
+
+def _parameters_left_out(
+    x: np.ndarray, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5
+) -> tuple:
+    return batch_norm_inference_forward(x, None, None, mean, var, eps)
+
+
+def _parameter_gradients(reduce: Any) -> dict[str, Any]:
+    """A backward pass in which `reduce` makes dβ of dy, and dγ of dy·x̂."""
+
+    def wrong(dy: np.ndarray, cache: tuple) -> tuple:
+        return batch_norm_backward(dy, cache)[0], reduce(dy * cache[0]), reduce(dy)
+
+    return {"batch_norm_backward": wrong}
+
+
 def _unbiased(variance: np.ndarray, m: int) -> np.ndarray:
     return variance * m / (m - 1)
 
@@ -274,15 +295,16 @@ def _gamma_gradient_with_x(dy: np.ndarray, cache: tuple) -> tuple:
 MISTAKES = (
     Mistake(
         "biased running variance",
-        "The running variance takes σ², divided by m, as in Keras, d2l.ai and CS231n; PyTorch's divides by "
-        "m − 1.",
+        "The running variance takes σ², divided by m; PyTorch's divides by m − 1.",
         _update(lambda old, variance, m: (old, variance)),
+        convention="Keras, flax, d2l.ai, CS231n and numpy-ml",
     ),
     Mistake(
         "momentum the other way round",
-        "running ← momentum·running + (1 − momentum)·batch, as the paper, Keras and d2l.ai have it: "
-        "PyTorch's momentum is the weight of the new value.",
+        "running ← momentum·running + (1 − momentum)·batch: PyTorch's momentum is the weight of the new "
+        "value.",
         _update(lambda old, variance, m: (1 - old, _unbiased(variance, m))),
+        convention="Keras, flax, CS231n, and d2l.ai until 2022: their 0.9 is PyTorch's 0.1",
     ),
     Mistake(
         "running statistics replaced",
@@ -290,9 +312,20 @@ MISTAKES = (
         _update(lambda old, variance, m: (0, _unbiased(variance, m))),
     ),
     Mistake(
+        "running statistics never updated",
+        "running_mean = … binds the name to a new array: the buffer, which evaluation uses, stays as it was.",
+        {"update_running_statistics": _never_updated},
+    ),
+    Mistake(
+        "running standard deviation",
+        "The running variance is fed with σ, of which evaluation takes the root once more.",
+        _update(lambda old, variance, m: (old, _unbiased(variance, m) ** 0.5)),
+    ),
+    Mistake(
         "unbiased variance in the normalisation",
         "The batch is normalised with the variance divided by m − 1, not by m.",
         _forward(lambda x: x.mean(axis=0), lambda x, eps: (_unbiased(x.var(axis=0), len(x)) + eps) ** 0.5),
+        convention="Karpathy's makemore lectures",
     ),
     Mistake(
         "ε outside the root",
@@ -304,12 +337,18 @@ MISTAKES = (
         "mean(x²) − μ² is σ² on paper; where the mean is far larger than the spread, no digit of it is left.",
         _forward(
             lambda x: x.mean(axis=0),
-            lambda x, eps: (np.abs((x * x).mean(axis=0) - x.mean(axis=0) ** 2) + eps) ** 0.5,
+            lambda x, eps: (np.maximum((x * x).mean(axis=0) - x.mean(axis=0) ** 2, 0) + eps) ** 0.5,
         ),
+        convention="flax, unless use_fast_variance=False",
+    ),
+    Mistake(
+        "ε forgotten",
+        "x̂ = (x − μ)/σ: a constant feature is 0/0.",
+        _forward(lambda x: x.mean(axis=0), lambda x, eps: x.std(axis=0)),
     ),
     Mistake(
         "divided by the variance",
-        "(x − μ)/(σ² + ε): the root is forgotten.",
+        "(x − μ)/(σ² + ε): the root is forgotten, and small spreads become large ones.",
         _forward(lambda x: x.mean(axis=0), lambda x, eps: x.var(axis=0) + eps),
     ),
     Mistake(
@@ -336,23 +375,28 @@ MISTAKES = (
         {"batch_norm_inference_forward": _evaluation_that_updates},
     ),
     Mistake(
+        "γ and β forgotten in evaluation",
+        "The prediction is x̂, not what was trained on it.",
+        {"batch_norm_inference_forward": _parameters_left_out},
+    ),
+    Mistake(
         "training gradient in evaluation",
         "In evaluation mean and variance are constants; the terms that pass through them do not exist.",
         {"batch_norm_inference_backward": batch_norm_backward},
     ),
     Mistake(
         "statistics taken as constants",
-        "dx = dy·γ/s, as if μ and σ² did not depend on x.",
+        "dx = dy·γ/s, as if μ and σ² did not depend on x: it pushes where normalisation lets nothing move.",
         _backward(lambda dy, x_hat, s, gamma: dy * (gamma / s)),
     ),
     Mistake(
         "gradient through the mean forgotten",
-        "The term −mean(dy) of dx is missing.",
+        "The term −mean(dy) of dx is missing: a shift of all x, which changes nothing, gets a gradient.",
         _backward(lambda dy, x_hat, s, gamma: (dy - x_hat * (dy * x_hat).mean(axis=0)) * (gamma / s)),
     ),
     Mistake(
         "gradient through the variance forgotten",
-        "The term −x̂·mean(dy·x̂) of dx is missing.",
+        "The term −x̂·mean(dy·x̂) of dx is missing: a stretch of x, which changes nothing, gets a gradient.",
         _backward(lambda dy, x_hat, s, gamma: (dy - dy.mean(axis=0)) * (gamma / s)),
     ),
     Mistake(
@@ -364,6 +408,16 @@ MISTAKES = (
         "γ's gradient with x",
         "dγ = Σ dy·(x − μ) instead of Σ dy·x̂: unseen as long as the spread is 1.",
         {"batch_norm_backward": _gamma_gradient_with_x},
+    ),
+    Mistake(
+        "γ's and β's gradients over the wrong axis",
+        "Summed over the features instead of over the batch: as many numbers as there are examples.",
+        _parameter_gradients(lambda terms: terms.sum(axis=1)),
+    ),
+    Mistake(
+        "γ's and β's gradients averaged",
+        "The mean over the batch where the sum belongs: the 1/m of the cost is already in dy.",
+        _parameter_gradients(lambda terms: terms.mean(axis=0)),
     ),
 )
 

@@ -141,6 +141,7 @@ def _transposed(name: str) -> Mistake:
         "Drawn in the layout of a textbook and transposed: right in distribution, but equal seeds no longer "
         "give equal weights.",
         {name: wrong},
+        convention="Keras and flax, whose weights are (fan_in, fan_out)",
     )
 
 
@@ -154,6 +155,18 @@ def _range(name: str, low: float, high: float) -> dict[str, Callable]:
         return INITIALIZERS[name](shape, moved, **options)
 
     return {name: wrong}
+
+
+def _uniform_numbers(name: str) -> Mistake:
+    def wrong(shape: tuple[int, ...], generator: Any, **options: Any) -> np.ndarray:
+        moved = SimpleNamespace(normal=lambda size, _, std, dtype: generator.uniform(size, 0.0, std, dtype))
+        return INITIALIZERS[name](shape, moved, **options)
+
+    return Mistake(
+        "uniform numbers",
+        "`rand` for `randn`: std times numbers from [0, 1), all positive, so that units look alike.",
+        {name: wrong},
+    )
 
 
 def _kaiming_mistakes(name: str) -> tuple[Mistake, ...]:
@@ -170,8 +183,9 @@ def _kaiming_mistakes(name: str) -> tuple[Mistake, ...]:
         ),
         Mistake(
             "√(1/fan)",
-            "The gain is left out, as if no ReLU threw half of the variance away (LeCun's initialiser).",
+            "The gain is left out, as if no ReLU threw half of the variance away.",
             _kaiming(name, lambda gain, fan: 1 / math.sqrt(fan)),
+            convention="LeCun's initialiser, for tanh and SELU",
         ),
         Mistake(
             "variance as standard deviation",
@@ -180,7 +194,7 @@ def _kaiming_mistakes(name: str) -> tuple[Mistake, ...]:
         ),
         Mistake(
             "gain always √2",
-            "√(2/fan) whatever follows the layer.",
+            "√(2/fan) whatever follows: between linear layers, signals grow by √2 a layer.",
             _kaiming(name, lambda gain, fan: math.sqrt(2) / math.sqrt(fan)),
         ),
         _transposed(name),
@@ -193,6 +207,7 @@ def _xavier_mistakes(name: str) -> tuple[Mistake, ...]:
             "fan_in only",
             "√(1/fan_in) instead of √(2/(fan_in + fan_out)): half of the idea.",
             _xavier(name, lambda gain, fan_in, fan_out: gain * math.sqrt(1 / fan_in)),
+            convention="Caffe's XavierFiller, and the course, which calls it Xavier's",
         ),
         Mistake(
             "2 forgotten",
@@ -229,6 +244,17 @@ def _uniform_mistakes(name: str) -> tuple[Mistake, ...]:
     )
 
 
+def _normal_mistakes(name: str, std: dict[str, Callable]) -> tuple[Mistake, ...]:
+    return (
+        Mistake(
+            "uniform bound for a normal",
+            "√3 times too large: √(6/…) is the bound of the uniform version, not a standard deviation.",
+            std,
+        ),
+        _uniform_numbers(name),
+    )
+
+
 HE = "https://arxiv.org/abs/1502.01852"
 GLOROT = "https://proceedings.mlr.press/v9/glorot10a.html"
 INIT = "https://docs.pytorch.org/docs/stable/nn.init.html"
@@ -257,8 +283,18 @@ COMPONENTS = (
         [],
         (
             Mistake(
+                "×10 forgotten",
+                "Standard normal numbers: large all the same, but not so large that everything saturates.",
+                {"large_random": lambda shape, generator, dtype: generator.normal(shape, 0.0, 1.0, dtype)},
+            ),
+            Mistake(
+                "×0.01 for ×10",
+                "The small start of shallow networks: in a deep one, signals die instead of exploding.",
+                {"large_random": lambda shape, generator, dtype: generator.normal(shape, 0.0, 0.01, dtype)},
+            ),
+            Mistake(
                 "10 as the variance",
-                "A variance of 10 is a standard deviation of √10.",
+                "A variance of 10 is a standard deviation of √10: a third of the size that was asked for.",
                 {
                     "large_random": lambda shape, generator, dtype: generator.normal(
                         shape, 0.0, 10**0.5, dtype
@@ -273,14 +309,37 @@ COMPONENTS = (
             _transposed("large_random"),
         ),
     ),
-    _component("kaiming_normal", HE, KAIMING_OPTIONS, _kaiming_mistakes("kaiming_normal")),
+    _component(
+        "kaiming_normal",
+        HE,
+        KAIMING_OPTIONS,
+        (
+            *_kaiming_mistakes("kaiming_normal"),
+            *_normal_mistakes(
+                "kaiming_normal", _kaiming("kaiming_normal", lambda gain, fan: gain * math.sqrt(3 / fan))
+            ),
+        ),
+    ),
     _component(
         "kaiming_uniform",
         HE,
         KAIMING_OPTIONS,
         (*_kaiming_mistakes("kaiming_uniform"), *_uniform_mistakes("kaiming_uniform")),
     ),
-    _component("xavier_normal", GLOROT, XAVIER_OPTIONS, _xavier_mistakes("xavier_normal")),
+    _component(
+        "xavier_normal",
+        GLOROT,
+        XAVIER_OPTIONS,
+        (
+            *_xavier_mistakes("xavier_normal"),
+            *_normal_mistakes(
+                "xavier_normal",
+                _xavier(
+                    "xavier_normal", lambda gain, fan_in, fan_out: gain * math.sqrt(6 / (fan_in + fan_out))
+                ),
+            ),
+        ),
+    ),
     _component(
         "xavier_uniform",
         GLOROT,

@@ -131,12 +131,23 @@ COMPONENTS = (
             ),
             Mistake(
                 "bias gradient over the wrong axis",
-                "Summed over the units instead of over the batch.",
-                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, np.resize(dy.sum(1), db.shape))),
+                "Summed over the units instead of over the batch: as many numbers as there are examples.",
+                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, dy.sum(1))),
+            ),
+            Mistake(
+                "bias gradient with a row too many",
+                "keepdims=True leaves (1, units), and bias − lr·dbias is then no vector any more.",
+                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, db[None])),
+            ),
+            Mistake(
+                "weight gradient transposed",
+                "xᵀ dy belongs to a weight (fan_in, fan_out): in a square layer not even the shape tells.",
+                _backward(lambda x, w, dy, dx, dw, db: (dx, dw.T, db)),
+                convention="Keras and CS231n, whose weights are (fan_in, fan_out)",
             ),
             Mistake(
                 "bias forgotten",
-                "y = x Wᵀ: unseen as long as the bias is zero.",
+                "y = x Wᵀ: unseen as long as the bias is zero, and then it is learned for nothing.",
                 {"linear_forward": lambda x, weight, bias: (x @ weight.T, (x, weight))},
             ),
         ),

@@ -288,7 +288,23 @@ def _wrong_sign(name: str) -> Mistake:
     )
 
 
-def _averaged_over(name: str, title: str, explanation: str, count: Callable[[np.ndarray], int]) -> Mistake:
+def _minus_forgotten(name: str) -> Mistake:
+    forward = getattr(scratch, f"{name}_forward")
+
+    def wrong(*args: Any) -> tuple:
+        loss, cache = forward(*args)
+        return -loss, cache
+
+    return Mistake(
+        "minus forgotten",
+        "The logarithm of a probability is negative, and so is this loss: the better, the larger.",
+        {f"{name}_forward": wrong},
+    )
+
+
+def _averaged_over(
+    name: str, title: str, explanation: str, count: Callable[[np.ndarray], int], convention: str = ""
+) -> Mistake:
     """A mean over something else, in the loss and in the gradient alike."""
     forward = getattr(scratch, f"{name}_forward")
 
@@ -297,7 +313,16 @@ def _averaged_over(name: str, title: str, explanation: str, count: Callable[[np.
         n = count(prediction) if reduction == "mean" else 1
         return total / n, (*cache[:-1], n)
 
-    return Mistake(title, explanation, {f"{name}_forward": wrong})
+    return Mistake(title, explanation, {f"{name}_forward": wrong}, convention)
+
+
+def _summed(name: str) -> Mistake:
+    return _averaged_over(
+        name,
+        "summed, not averaged",
+        "The sum where the mean was asked for: the steps grow with the batch.",
+        lambda prediction: 1,
+    )
 
 
 def _batch_only(name: str) -> Mistake:
@@ -306,10 +331,13 @@ def _batch_only(name: str) -> Mistake:
         "averaged over the batch only",
         "Divided by m where PyTorch divides by all m·outputs elements: seen with several outputs only.",
         len,
+        "the course and most textbooks, whose cost has 1/m",
     )
 
 
-def _other_loss(name: str, title: str, explanation: str, elementwise: Callable[..., np.ndarray]) -> Mistake:
+def _other_loss(
+    name: str, title: str, explanation: str, elementwise: Callable[..., np.ndarray], convention: str = ""
+) -> Mistake:
     """Other losses of the elements; the backward pass stays right."""
     forward = getattr(scratch, f"{name}_forward")
 
@@ -317,7 +345,25 @@ def _other_loss(name: str, title: str, explanation: str, elementwise: Callable[.
         cache = forward(prediction, targets, reduction)[1]
         return elementwise(prediction, targets).sum() / cache[-1], cache
 
-    return Mistake(title, explanation, {f"{name}_forward": wrong})
+    return Mistake(title, explanation, {f"{name}_forward": wrong}, convention)
+
+
+def _applied_before(
+    name: str, function: Callable, derivative: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> dict[str, Callable]:
+    """The loss of function(logits) in place of that of the logits, and the gradient of just this."""
+    forward, backward = (getattr(scratch, f"{name}_{way}") for way in ("forward", "backward"))
+
+    def wrong_forward(logits: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
+        p = function(logits)
+        loss, cache = forward(p, targets, reduction)
+        return loss, (cache, p)
+
+    def wrong_backward(dloss: Any, cache: tuple) -> np.ndarray:
+        inner, p = cache
+        return derivative(backward(dloss, inner), p)
+
+    return {f"{name}_forward": wrong_forward, f"{name}_backward": wrong_backward}
 
 
 def _entropy(p: np.ndarray, y: np.ndarray, eps: float = 0.0) -> np.ndarray:
@@ -334,7 +380,15 @@ def _softmax(x: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=1, keepdims=True)
 
 
-def _sigmoid_twice(dloss: Any, cache: tuple) -> np.ndarray:
+def _sigmoid_gradient(dp: np.ndarray, p: np.ndarray) -> np.ndarray:
+    return dp * p * (1 - p)
+
+
+def _softmax_gradient(dp: np.ndarray, p: np.ndarray) -> np.ndarray:
+    return p * (dp - (dp * p).sum(axis=1, keepdims=True))
+
+
+def _derivative_twice(dloss: Any, cache: tuple) -> np.ndarray:
     sigmoid = _sigmoid(cache[0])
     return scratch.binary_cross_entropy_with_logits_backward(dloss, cache) * sigmoid * (1 - sigmoid)
 
@@ -363,6 +417,20 @@ def _max_of_the_batch(x: np.ndarray, targets: np.ndarray, reduction: str = "mean
     shifted = x - x.max(initial=-np.inf)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(x)), targets]
     return losses.sum() / cache[-1], cache
+
+
+def _over_the_batch(x: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
+    _, rows, _, m = scratch.cross_entropy_forward(x, targets, reduction)[1]
+    shifted = x - x.max(axis=0, initial=-np.inf)
+    e = np.exp(shifted)
+    total = e.sum(axis=0)
+    losses = np.log(total)[targets] - shifted[rows, targets]
+    return losses.sum() / m, (e / total, rows, targets, m)
+
+
+def _root_of_the_mean(x: np.ndarray, t: np.ndarray, reduction: str = "mean") -> tuple:
+    loss, cache = scratch.mse_loss_forward(x, t, reduction)
+    return loss**0.5, cache
 
 
 def _of_the_target(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
@@ -397,8 +465,21 @@ COMPONENTS = (
         (
             _mean_gradient_forgotten(LOGITS),
             _batch_only(LOGITS),
+            _summed(LOGITS),
             _upstream_ignored(LOGITS),
             _wrong_sign(LOGITS),
+            _minus_forgotten(LOGITS),
+            Mistake(
+                "sigmoid twice",
+                "The loss applies its own sigmoid: σ(σ(x)) is 0.5 to 0.73, and no example is ever learned.",
+                _applied_before(LOGITS, _sigmoid, _sigmoid_gradient),
+            ),
+            _other_loss(
+                LOGITS,
+                "sigmoid twice in the loss",
+                "The gradient is right, but the loss is that of σ(σ(x)), and never falls below 0.31.",
+                lambda x, y: (1 - y) * _sigmoid(x) - np.log(_sigmoid(_sigmoid(x))),
+            ),
             _other_loss(
                 LOGITS,
                 "logarithm of the sigmoid",
@@ -428,7 +509,7 @@ COMPONENTS = (
             Mistake(
                 "sigmoid differentiated twice",
                 "Multiplied by σ(1 − σ), which is in σ − y already: a wrong certainty stops learning.",
-                {f"{LOGITS}_backward": _sigmoid_twice},
+                {f"{LOGITS}_backward": _derivative_twice},
             ),
         ),
     ),
@@ -440,8 +521,10 @@ COMPONENTS = (
         (
             _mean_gradient_forgotten(PROBABILITIES),
             _batch_only(PROBABILITIES),
+            _summed(PROBABILITIES),
             _upstream_ignored(PROBABILITIES),
             _wrong_sign(PROBABILITIES),
+            _minus_forgotten(PROBABILITIES),
             _other_loss(
                 PROBABILITIES,
                 "logarithm not bounded",
@@ -465,8 +548,9 @@ COMPONENTS = (
             ),
             Mistake(
                 "probabilities clipped",
-                "p is moved into [10⁻⁷, 1 − 10⁻⁷], as Keras does: at most 16 where PyTorch goes up to 100.",
+                "p is moved into [10⁻⁷, 1 − 10⁻⁷]: at most 16 where PyTorch goes up to 100.",
                 {f"{PROBABILITIES}_forward": _clipped},
+                convention="Keras",
             ),
             Mistake(
                 "gradient of the logits",
@@ -504,11 +588,29 @@ COMPONENTS = (
                 "Divided by the number of classes where the batch size belongs.",
                 lambda x: x.shape[1],
             ),
+            _summed(CLASSES),
             _upstream_ignored(CLASSES),
             _wrong_sign(CLASSES),
+            _minus_forgotten(CLASSES),
+            Mistake(
+                "softmax over the wrong axis",
+                "Normalised over the batch: the probabilities of an example do not add up to 1.",
+                {f"{CLASSES}_forward": _over_the_batch},
+            ),
+            Mistake(
+                "softmax twice",
+                "The loss applies its own softmax, which makes probabilities nearly equal: learning crawls.",
+                _applied_before(CLASSES, _softmax, _softmax_gradient),
+            ),
+            _other_loss(
+                CLASSES,
+                "softmax twice in the loss",
+                "The gradient is right, but the loss is that of the softmax of the softmax.",
+                _of_the_target(lambda p: np.log(_softmax(p))),
+            ),
             Mistake(
                 "largest logit not subtracted",
-                "log Σ eˣ as it stands: e¹⁰⁰⁰ overflows.",
+                "log Σ eˣ as it stands: e¹⁰⁰⁰ overflows, and the loss is infinite or NaN.",
                 {f"{CLASSES}_forward": _max_not_subtracted},
             ),
             Mistake(
@@ -553,18 +655,25 @@ COMPONENTS = (
         (
             _mean_gradient_forgotten(SQUARES),
             _batch_only(SQUARES),
+            _summed(SQUARES),
             _upstream_ignored(SQUARES),
             _wrong_sign(SQUARES),
             Mistake(
                 "2 forgotten",
-                "The gradient of ½(x − t)² beside the loss (x − t)².",
+                "The gradient of ½(x − t)² beside the loss (x − t)²: steps of half the length.",
                 {f"{SQUARES}_backward": lambda dloss, cache: scratch.mse_loss_backward(dloss / 2, cache)},
             ),
             _other_loss(
                 SQUARES,
                 "half of the square",
-                "½(x − t)²: the convention of many textbooks; PyTorch has no ½.",
+                "½(x − t)², whose gradient is x − t: PyTorch has no ½.",
                 lambda x, t: (x - t) ** 2 / 2,
+                "many textbooks, d2l.ai and optax.l2_loss",
+            ),
+            Mistake(
+                "root of the mean",
+                "√(1/n Σ(x − t)²) is another function, whose gradient is divided by the loss.",
+                {f"{SQUARES}_forward": _root_of_the_mean},
             ),
             _other_loss(
                 SQUARES,

@@ -200,6 +200,26 @@ class ActivatedOutput(scratch.network.Network):
         return np.tanh(super().forward(x))
 
 
+class NormalisedAfterwards(scratch.network.Network):
+    """Batch normalisation behind the activation instead of in front of it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = list(self.layers)
+        for i, name in enumerate(names):
+            if name.startswith("batch_norm"):
+                names[i : i + 2] = reversed(names[i : i + 2])
+        self.layers = {name: self.layers[name] for name in names}
+
+
+class LogitAgainstAHalf(scratch.network.Network):
+    """A threshold for probabilities, applied to a logit."""
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        logits = self.eval().forward(x)
+        return (logits[:, 0] > 0.5).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
+
+
 COMPONENTS = (
     Component(
         name="network",
@@ -221,6 +241,7 @@ COMPONENTS = (
                 "penalty on everything",
                 "L2 is for the weights of the linear layers; here biases, γ and β decay as well.",
                 {"Network": PenaltyOnEverything},
+                convention="torch.optim, given all parameters and one weight_decay",
             ),
             Mistake(
                 "penalty without its gradient",
@@ -241,6 +262,16 @@ COMPONENTS = (
                 "activated output",
                 "An activation after the last layer: the loss wants logits and applies its own sigmoid.",
                 {"Network": ActivatedOutput},
+            ),
+            Mistake(
+                "normalised after the activation",
+                "Linear → activation → batch norm trains too, but is another network than the paper's.",
+                {"Network": NormalisedAfterwards},
+            ),
+            Mistake(
+                "logit compared with ½",
+                "σ(x) > ½ is x > 0: examples with a logit between 0 and ½ get the wrong class.",
+                {"Network": LogitAgainstAHalf},
             ),
         ),
     ),

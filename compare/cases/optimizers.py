@@ -265,6 +265,48 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
 # --- classic mistakes: each builder writes one rule with one of its lines replaced -------------------------
 
 
+def _lost(rule: str, state: str = "") -> tuple[Mistake, ...]:
+    """What is lost where a rule does not write into the arrays that it was handed; `state` is their name."""
+    right = getattr(scratch, rule)
+    whose = "PyTorch's " if rule == "sgd_momentum_step" else ""
+
+    def on_a_copy(param: Any, grad: Any, **options: Any) -> None:
+        right(param.copy(), grad, **options)
+
+    def on_copies_of_the_state(param: Any, grad: Any, **options: Any) -> None:
+        right(param, grad, **{name: np.array(o) if _is_state(o) else o for name, o in options.items()})
+
+    def from_zero(param: Any, grad: Any, **options: Any) -> None:
+        for array in filter(_is_state, options.values()):
+            array[...] = 0
+        right(param, grad, **options)
+
+    step_lost = Mistake(
+        f"{whose}step lost in a new array",
+        "param = param − … binds the name to a new array: the parameter that was handed in never changes.",
+        {rule: on_a_copy},
+    )
+    if not state:
+        return (step_lost,)
+    return (
+        step_lost,
+        Mistake(
+            f"{whose}{state} lost in new arrays",
+            "A new array under the old name: what was handed in stays 0, and every step is a first one.",
+            {rule: on_copies_of_the_state},
+        ),
+        Mistake(
+            f"{whose}{state} not kept between steps",
+            "Set to 0 at the beginning of every step: nothing is averaged.",
+            {rule: from_zero},
+        ),
+    )
+
+
+def _is_state(option: Any) -> bool:
+    return isinstance(option, np.ndarray)
+
+
 def _decayed(g: Any, p: Any, decay: Any) -> Any:
     return g + decay * p if decay != 0 else g
 
@@ -286,24 +328,32 @@ SGD_MISTAKES = (
     ),
     Mistake(
         "weight decay forgotten",
-        "θ − lr·g, whatever λ.",
+        "θ − lr·g, whatever λ: nothing is regularised.",
         _sgd(lambda p, g, lr, decay: lr * g),
     ),
     Mistake(
         "weight decay without the learning rate",
         "θ − lr·g − λ·θ: the decay is part of the gradient, lr multiplies it too.",
         _sgd(lambda p, g, lr, decay: lr * g + decay * p),
+        convention="SGDW (Loshchilov and Hutter 2019)",
     ),
     Mistake(
         "weight decay doubled",
         "The gradient of λ‖θ‖² is 2λθ; the penalty that PyTorch means is (λ/2)‖θ‖².",
         _sgd(lambda p, g, lr, decay: lr * _decayed(g, p, 2 * decay)),
+        convention="Keras: regularizers.L2, whose penalty is λ‖θ‖²",
     ),
     Mistake(
         "decay after the step",
         "First θ ← θ − lr·g, then the decay of the new θ instead of the old one.",
         _sgd(lambda p, g, lr, decay: lr * g + lr * decay * (p - lr * g)),
     ),
+    Mistake(
+        "learning rate forgotten",
+        "θ − g: the step is as long as the gradient.",
+        _sgd(lambda p, g, lr, decay: _decayed(g, p, decay)),
+    ),
+    *_lost("sgd_step"),
 )
 
 
@@ -369,8 +419,9 @@ def _lr_inside_momentum(
 MOMENTUM_MISTAKES = (
     Mistake(
         "sum instead of average",
-        "v ← β·v + g: PyTorch's form at the textbook's learning rate, 1/(1−β) times too fast.",
+        "v ← β·v + g: at the textbook's learning rate 1/(1−β) times too fast.",
         _momentum(lambda v, g, beta, lr: beta * v + g),
+        convention="PyTorch and d2l.ai",
     ),
     Mistake(
         "weights swapped",
@@ -379,14 +430,14 @@ MOMENTUM_MISTAKES = (
     ),
     Mistake(
         "learning rate inside the velocity",
-        "v ← β·v + (1−β)·lr·g, θ ← θ − v: the same until the rate changes, which then acts with delay. "
-        "A convention elsewhere: Sutskever's paper and Keras write it so.",
+        "v ← β·v + (1−β)·lr·g, θ ← θ − v: the same until the rate changes, which then acts with delay.",
         _momentum(lambda v, g, beta, lr: beta * v + (1 - beta) * lr * g, lambda new, old, g, lr: new),
     ),
     Mistake(
         "first gradient undampened",
-        "v = g at the first step: what dampening=β gives in PyTorch.",
+        "v = g at the first step, 1/(1−β) times what it should be, and remembered for long.",
         _momentum(lambda v, g, beta, lr: beta * v + (1 - beta) * g if v.any() else g),
+        convention="torch.optim.SGD with dampening=β",
     ),
     Mistake(
         "step with the old velocity",
@@ -398,6 +449,7 @@ MOMENTUM_MISTAKES = (
         "The velocity is kept but not used: θ ← θ − lr·g.",
         _momentum(update=lambda new, old, g, lr: lr * g),
     ),
+    *_lost("momentum_step", "velocity"),
     Mistake(
         "first step dampened",
         "b = (1−d)·g at the first step: PyTorch copies the first gradient as it is.",
@@ -405,7 +457,7 @@ MOMENTUM_MISTAKES = (
     ),
     Mistake(
         "dampening forgotten",
-        "b ← μ·b + g, whatever d.",
+        "b ← μ·b + g, whatever d: the steps are up to 1/(1−d) times too long.",
         _sgd_momentum(later=lambda b, g, momentum, dampening, lr: momentum * b + g),
     ),
     Mistake(
@@ -415,15 +467,29 @@ MOMENTUM_MISTAKES = (
     ),
     Mistake(
         "learning rate inside PyTorch's buffer",
-        "b ← μ·b + lr·g, θ ← θ − b: the same until the rate changes. A convention elsewhere: Sutskever's "
-        "paper and Keras write it so.",
+        "b ← μ·b + lr·g, θ ← θ − b: the same until the rate changes.",
         {"sgd_momentum_step": _lr_inside_momentum},
+        convention="Sutskever et al. 2013, Keras and Lasagne",
+    ),
+    Mistake(
+        "average instead of sum",
+        "b ← μ·b + (1−μ)·g from the first step on: at PyTorch's learning rate 1/(1−μ) times too slow.",
+        _sgd_momentum(
+            lambda g, dampening: g, lambda b, g, momentum, dampening, lr: momentum * b + (1 - momentum) * g
+        ),
+        convention="the course and most textbooks",
     ),
     Mistake(
         "weight decay outside the buffer",
         "θ ← θ − lr·(b + λθ): decoupled, as in SGDW; PyTorch's decay gathers in the buffer.",
         _sgd_momentum(gradient=lambda g, p, decay: g, update=lambda b, p, decay, lr: lr * (b + decay * p)),
     ),
+    Mistake(
+        "weight decay forgotten",
+        "The gradient is used without λθ: nothing is regularised.",
+        _sgd_momentum(gradient=lambda g, p, decay: g),
+    ),
+    *_lost("sgd_momentum_step", "buffer"),
 )
 
 
@@ -482,7 +548,7 @@ NESTEROV_MISTAKES = (
     ),
     Mistake(
         "momentum forgotten in the look-ahead",
-        "g + b instead of g + μ·b.",
+        "g + b instead of g + μ·b: it looks further ahead than momentum will carry it.",
         _nesterov(lambda b, g, momentum: g + b),
     ),
     Mistake(
@@ -492,15 +558,16 @@ NESTEROV_MISTAKES = (
     ),
     Mistake(
         "weight decay forgotten",
-        "The gradient is used without λθ.",
+        "The gradient is used without λθ: nothing is regularised.",
         _nesterov(gradient=lambda g, p, decay: g),
     ),
     Mistake(
         "learning rate inside the buffer",
-        "b ← μ·b + lr·g, θ ← θ − (lr·g + μ·b): the same until the rate changes. A convention elsewhere: "
-        "Keras writes it so.",
+        "b ← μ·b + lr·g, θ ← θ − (lr·g + μ·b): the same until the rate changes.",
         {"nesterov_step": _lr_inside_nesterov},
+        convention="Keras and Lasagne",
     ),
+    *_lost("nesterov_step", "buffer"),
 )
 
 
@@ -546,9 +613,14 @@ def _rmsprop(
 RMSPROP_MISTAKES = (
     Mistake(
         "ε inside the root",
-        "g/√(s + ε): with ε = 1e-8 the floor of the denominator is 1e-4. A convention elsewhere: Keras and "
-        "TensorFlow write it so.",
+        "g/√(s + ε): with ε = 1e-8 the floor of the denominator is 1e-4.",
         _rmsprop(root=lambda w, eps: np.sqrt(w + eps)),
+        convention="TensorFlow, Keras, Lasagne, and optax with eps_in_sqrt=True, its default",
+    ),
+    Mistake(
+        "ε forgotten",
+        "g/√s: 0/0 where no gradient has come yet.",
+        _rmsprop(root=lambda w, eps: np.sqrt(w)),
     ),
     Mistake(
         "ε as a lower bound",
@@ -562,7 +634,7 @@ RMSPROP_MISTAKES = (
     ),
     Mistake(
         "gradient not squared",
-        "s averages |g|, of which a root is then taken.",
+        "s averages |g|: the step grows with √|g|, and its size no longer depends on lr alone.",
         _rmsprop(lambda s, g, alpha: alpha * s + (1 - alpha) * np.abs(g)),
     ),
     Mistake(
@@ -572,7 +644,7 @@ RMSPROP_MISTAKES = (
     ),
     Mistake(
         "no root",
-        "g/(s + ε): the unit of the gradient does not cancel.",
+        "g/(s + ε): the smaller the gradient, the longer the step.",
         _rmsprop(root=lambda w, eps: w + eps),
     ),
     Mistake(
@@ -597,24 +669,31 @@ RMSPROP_MISTAKES = (
     ),
     Mistake(
         "learning rate inside the buffer",
-        "b ← μ·b + lr·g/(√s + ε): the same until the rate changes. A convention elsewhere: TensorFlow "
-        "writes it so.",
+        "b ← μ·b + lr·g/(√s + ε): the same until the rate changes.",
         _rmsprop(
             buffer=lambda b, q, momentum, lr: momentum * b + lr * q,
             update=lambda b, q, lr: lr * q if b is None else b,
         ),
+        convention="TensorFlow and Keras",
     ),
     Mistake(
         "weight decay decoupled",
         "θ ← (1 − lr·λ)·θ apart from the gradient, as in AdamW.",
         _rmsprop(gradient=lambda g, p, decay: g, shrink=lambda lr, decay: lr * decay),
     ),
+    Mistake(
+        "weight decay forgotten",
+        "The gradient is used without λθ: nothing is regularised.",
+        _rmsprop(gradient=lambda g, p, decay: g),
+    ),
+    *_lost("rmsprop_step", "averages"),
 )
 
 
 def _adam(
     first: Callable = lambda m, g, beta1, lr: beta1 * m + (1 - beta1) * g,
     second: Callable = lambda v, g, beta2, m: beta2 * v + (1 - beta2) * g * g,
+    kept: Callable = lambda m, v, c1, c2: (m, v),
     largest: Callable = lambda largest, v, c2: np.maximum(largest, v),
     used: Callable = lambda largest, v, c2: largest,
     update: Callable = lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2**0.5 + eps),
@@ -646,6 +725,7 @@ def _adam(
         grad = gradient(grad, param, weight_decay)
         exp_avg[...] = first(exp_avg, grad, beta1, lr)
         exp_avg_sq[...] = second(exp_avg_sq, grad, beta2, exp_avg)
+        exp_avg[...], exp_avg_sq[...] = kept(exp_avg, exp_avg_sq, c1, c2)
         v = exp_avg_sq
         if max_exp_avg_sq is not None:
             max_exp_avg_sq[...] = largest(max_exp_avg_sq, v, c2)
@@ -667,6 +747,7 @@ def _adam_mistakes(**decoupled: Any) -> tuple[Mistake, ...]:
             "no bias correction",
             "m/(√v + ε): at the first step (1−β₁)/√(1−β₂) ≈ 3.2 times too far.",
             adam(update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) + eps)),
+            convention="BERT's own optimizer, and MLX by default",
         ),
         Mistake(
             "second moment not corrected",
@@ -677,22 +758,47 @@ def _adam_mistakes(**decoupled: Any) -> tuple[Mistake, ...]:
             "first moment not corrected",
             "m/(√v̂ + ε): the first steps are 1/(1−β₁) = 10 times too short.",
             adam(update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) / c2**0.5 + eps)),
+            convention="AdamD (St John 2021)",
+        ),
+        Mistake(
+            "multiplied by the correction",
+            "m·(1−β₁ᵗ) and v·(1−β₂ᵗ): the first steps are made shorter still, where they should grow.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr * c1 * m / (np.sqrt(v) * c2**0.5 + eps)),
+        ),
+        Mistake(
+            "corrected moments kept",
+            "m ← m/(1−β₁ᵗ) overwrites the moment: the next step corrects what has been corrected already.",
+            adam(
+                kept=lambda m, v, c1, c2: (m / c1, v / c2),
+                update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) + eps),
+            ),
+        ),
+        Mistake(
+            "t forgotten in the correction",
+            "1−β instead of 1−βᵗ: right in the first step, and far too large a step ever after.",
+            adam(count=lambda step: 1),
         ),
         Mistake(
             "root of the correction forgotten",
-            "√v/(1−β₂ᵗ): the correction belongs under the root.",
+            "√v/(1−β₂ᵗ): outside of the root, it makes the first step 1/√(1−β₂) ≈ 32 times too short.",
             adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2 + eps)),
         ),
         Mistake(
             "ε inside the root",
             "m̂/√(v̂ + ε): the floor of the denominator is 1e-4 instead of 1e-8.",
             adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / np.sqrt(v / c2 + eps)),
+            convention="optax, whose eps_root stands there",
+        ),
+        Mistake(
+            "ε forgotten",
+            "m̂/√v̂: 0/0 where no gradient has come yet.",
+            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2**0.5)),
         ),
         Mistake(
             "ε before the bias correction",
-            "lr·√c₂/c₁ · m/(√v + ε): seen in small gradients and in the first steps only. A convention "
-            "elsewhere: the end of section 2 of the paper (ε̂), TensorFlow and Keras.",
+            "lr·√c₂/c₁ · m/(√v + ε): seen in small gradients and in the first steps only.",
             adam(update=lambda m, v, c1, c2, eps, lr: lr * c2**0.5 / c1 * m / (np.sqrt(v) + eps)),
+            convention="the end of the paper's section 2 (ε̂), TensorFlow, Keras, and PyTorch until 2019",
         ),
         Mistake(
             "t one too small",
@@ -701,17 +807,17 @@ def _adam_mistakes(**decoupled: Any) -> tuple[Mistake, ...]:
         ),
         Mistake(
             "t one too large",
-            "The count starts at 2.",
+            "The count starts at 2: the first steps are corrected too little.",
             adam(count=lambda step: step + 1),
         ),
         Mistake(
             "betas swapped",
-            "β₂ for the first moment and β₁ for the second.",
+            "β₂ for the first moment and β₁ for the second: m lags far behind, v hardly averages.",
             adam(swap=lambda betas: betas[::-1]),
         ),
         Mistake(
             "sum instead of average",
-            "m ← β₁·m + g, as in PyTorch's momentum.",
+            "m ← β₁·m + g, as in PyTorch's momentum: the steps are 1/(1−β₁) = 10 times too long.",
             adam(lambda m, g, beta1, lr: beta1 * m + g),
         ),
         Mistake(
@@ -724,33 +830,34 @@ def _adam_mistakes(**decoupled: Any) -> tuple[Mistake, ...]:
         ),
         Mistake(
             "gradient not squared",
-            "v averages |g|, of which a root is then taken.",
+            "v averages |g|: the step grows with √|g|, and its size no longer depends on lr alone.",
             adam(second=lambda v, g, beta2, m: beta2 * v + (1 - beta2) * np.abs(g)),
         ),
         Mistake(
             "first moment squared",
-            "v averages m² instead of g².",
+            "v averages m² instead of g²: where gradients change sign, the step is too long.",
             adam(second=lambda v, g, beta2, m: beta2 * v + (1 - beta2) * m * m),
         ),
         Mistake(
             "no root",
-            "m̂/(v̂ + ε).",
+            "m̂/(v̂ + ε): the smaller the gradient, the longer the step.",
             adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (v / c2 + eps)),
         ),
         Mistake(
             "AMSGrad of the corrected moment",
-            "The largest v/(1−β₂ᵗ). A convention elsewhere: optax keeps this one; PyTorch keeps the largest "
-            "v and corrects it afterwards.",
+            "The largest v/(1−β₂ᵗ), which is that of the first steps: PyTorch corrects the largest v.",
             adam(
                 largest=lambda largest, v, c2: np.maximum(largest, v / c2),
                 used=lambda largest, v, c2: largest * c2,
             ),
+            convention="optax.amsgrad",
         ),
         Mistake(
             "AMSGrad forgotten",
-            "The largest v is kept, but the last one is used.",
+            "The largest v is kept, but the last one is used: plain Adam.",
             adam(used=lambda largest, v, c2: v),
         ),
+        *_lost(decoupled.get("name", "adam_step"), "moments"),
     )
 
 
@@ -769,7 +876,7 @@ ADAM_MISTAKES = (
     ),
     Mistake(
         "weight decay forgotten",
-        "The gradient is used without λθ.",
+        "The gradient is used without λθ: nothing is regularised.",
         _adam(gradient=lambda g, p, decay: g),
     ),
 )
@@ -778,8 +885,9 @@ ADAMW_MISTAKES = (
     *_adam_mistakes(**DECOUPLED),
     Mistake(
         "weight decay in the gradient",
-        "g + λθ, which √v then divides: that is Adam with an L2 penalty.",
+        "g + λθ, which √v then divides: where gradients are large, weights hardly decay.",
         _adam(name="adamw_step"),
+        convention="weight_decay of torch.optim.Adam",
     ),
     Mistake(
         "decay after the step",
@@ -794,8 +902,9 @@ ADAMW_MISTAKES = (
     ),
     Mistake(
         "decay without the learning rate",
-        "θ ← (1 − λ)·θ. A convention elsewhere: the paper multiplies λ by the schedule, but not by lr.",
+        "θ ← (1 − λ)·θ: with PyTorch's λ, 1/lr times too strong.",
         _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: decay}),
+        convention="the paper, which multiplies λ by the schedule only, and TensorFlow Addons",
     ),
     Mistake(
         "decay with the corrected rate",
@@ -804,7 +913,7 @@ ADAMW_MISTAKES = (
     ),
     Mistake(
         "weight decay forgotten",
-        "Adam without any.",
+        "Adam without any: nothing is regularised.",
         _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: 0}),
     ),
 )

@@ -387,8 +387,9 @@ COMPONENTS = (
             ),
             Mistake(
                 "NumPy's own float64",
-                "RandomState.random takes 27 bits of one word and 26 of the next.",
+                "27 bits of one word and 26 of the next.",
                 _wrong(_unit=lambda self, n, dtype: self._engine.random_sample(n).astype(dtype)),
+                convention="NumPy's RandomState.random",
             ),
             Mistake(
                 "one word for a float64",
@@ -693,13 +694,15 @@ COMPONENTS = (
         mistakes=(
             Mistake(
                 "high included",
-                "As Python's random.randint does; PyTorch's and NumPy's integers end before high.",
+                "PyTorch's and NumPy's integers end before high.",
                 _integers(lambda g, width, n: TorchGenerator.randint(g, 0, width + 1, n)),
+                convention="Python's random.randint",
             ),
             Mistake(
                 "scaled instead of the remainder",
-                "⌊w·(high − low)·2⁻³²⌋, as in NumPy's Generator.integers.",
+                "⌊w·(high − low)·2⁻³²⌋: as fair, other numbers.",
                 _integers(lambda g, width, n: g.random(n) * np.uint64(width % 2**32) >> np.uint64(32)),
+                convention="NumPy's Generator.integers",
             ),
             Mistake(
                 "always one word",
@@ -713,10 +716,11 @@ COMPONENTS = (
             ),
             Mistake(
                 "two words from 2³² on",
-                "That was PyTorch 2.6: now it changes over at 2²⁸.",
+                "PyTorch changes over at 2²⁸.",
                 _integers(
                     lambda g, width, n: (g.random64(n) if width >= 2**32 else g.random(n)) % np.uint64(width)
                 ),
+                convention="PyTorch 2.6",
             ),
         ),
         arbiter=False,
@@ -739,8 +743,9 @@ COMPONENTS = (
             ),
             Mistake(
                 "from the end",
-                "i = n−1 … 1, swapped with w mod (i + 1): as fair, another order (Knuth's, NumPy's shuffle).",
+                "i = n−1 … 1, swapped with w mod (i + 1): as fair, another order.",
                 _permutation(lambda n, w: ((n - 1 - i, int(word) % (n - i)) for i, word in enumerate(w))),
+                convention="Knuth, and NumPy's shuffle",
             ),
             Mistake(
                 "a word for the last element too",
@@ -781,18 +786,14 @@ COMPONENTS = (
             ),
             Mistake(
                 "number for the workers not drawn",
-                "The loader draws a seed for worker processes even if it has none.",
+                "The loader draws a seed for worker processes even if it has none. Two seeds of one word "
+                "each come to the same, since the low half of a 64-bit number is its second word.",
                 _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random64(1)[0])).randperm(n)),
             ),
             Mistake(
                 "permuted with the workers' number",
                 "The first of the two numbers is not the sampler's.",
                 _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random64(2)[0])).randperm(n)),
-            ),
-            Mistake(
-                "seeds of one word",
-                "The two seeds are 64-bit numbers without their sign, of two words each.",
-                _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random(2)[1])).randperm(n)),
             ),
             Mistake(
                 "high half of the seed",

@@ -175,6 +175,25 @@ def _dropout(training: Any, evaluation: Any = lambda x, q: x) -> dict[str, Any]:
     return {"dropout_forward": forward}
 
 
+def _fresh_mask(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
+    return dropout_forward(x, p, generator, training)[0], (p, generator, training)
+
+
+def _one_mask(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
+    _, noise = dropout_forward(x[:1], p, generator, training)
+    return (x, None) if noise is None else (x * noise, np.broadcast_to(noise, x.shape))
+
+
+def _selected(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
+    y, noise = dropout_forward(x, p, generator, training)
+    return (y, None) if noise is None else (np.where(noise > 0, y, x.dtype.type(0)), noise)
+
+
+def _zero_by_zero(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
+    noise = generator.dropout_mask(x, p) / (1 - p) if training else np.ones_like(x)
+    return x * noise, noise
+
+
 COMPONENTS = (
     Component(
         name="l2_penalty",
@@ -191,15 +210,17 @@ COMPONENTS = (
                 "½ forgotten",
                 "(λ/m)·Σ‖W‖²: twice the penalty; its gradient no longer is (λ/m)·W.",
                 {"l2_penalty": lambda weights, l2, m: 2 * l2_penalty(weights, l2, m)},
+                convention="Keras: regularizers.L2 has neither the ½ nor the 1/m",
             ),
             Mistake(
                 "penalty not divided by m",
                 "(λ/2)·Σ‖W‖²: the penalty counts m times as much against the averaged cost.",
                 {"l2_penalty": lambda weights, l2, m: l2_penalty(weights, l2, 1)},
+                convention="CS231n and d2l.ai: (λ/2)·Σ‖W‖² beside a mean over the batch",
             ),
             Mistake(
                 "sum of magnitudes",
-                "Σ|W| instead of ΣW²: that is the L1 penalty.",
+                "Σ|W| instead of ΣW²: the L1 penalty, to which the gradient (λ/m)·W does not belong.",
                 {"l2_penalty": lambda weights, l2, m: sum(np.abs(w).sum() for w in weights) * l2 / (2 * m)},
             ),
             Mistake(
@@ -216,11 +237,23 @@ COMPONENTS = (
                 "gradient with the 2",
                 "(2λ/m)·W: the ½ of the penalty cancels the 2 of the square.",
                 {"l2_gradient": lambda weight, l2, m: 2 * l2_gradient(weight, l2, m)},
+                convention="Keras: regularizers.L2 has neither the ½ nor the 1/m",
             ),
             Mistake(
                 "gradient not divided by m",
                 "λ·W: right for the penalty (λ/2)·Σ‖W‖² only.",
                 {"l2_gradient": lambda weight, l2, m: l2_gradient(weight, l2, 1)},
+                convention="CS231n, d2l.ai, and weight_decay of torch.optim",
+            ),
+            Mistake(
+                "gradient with the sum of the weights",
+                "(λ/m)·ΣW, one number for all: every weight is pushed the same way instead of towards 0.",
+                {"l2_gradient": lambda weight, l2, m: weight.sum() * (l2 / m)},
+            ),
+            Mistake(
+                "penalty without its gradient",
+                "The cost contains the penalty, the gradient does not: nothing is regularised.",
+                {"l2_gradient": lambda weight, l2, m: np.zeros_like(weight)},
             ),
         ),
     ),
@@ -238,13 +271,15 @@ COMPONENTS = (
         mistakes=(
             Mistake(
                 "L2 on biases",
-                "Every parameter decays, as with weight_decay given to the whole optimizer.",
+                "Every parameter decays: biases are too few to overfit with, and are pulled off their place.",
                 _step(lambda name, parameter, l2, m: l2_gradient(parameter, l2, m)),
+                convention="torch.optim, given all parameters and one weight_decay",
             ),
             Mistake(
                 "weight_decay = λ",
-                "λ·W instead of (λ/m)·W: the batch size is left out.",
+                "λ·W instead of (λ/m)·W: m times too strong, and the weights shrink to nothing.",
                 _step(lambda name, w, l2, m: l2_gradient(w, l2, 1) if w.ndim == 2 else 0),
+                convention="CS231n and d2l.ai, whose penalty is (λ/2)·Σ‖W‖²",
             ),
             Mistake(
                 "weight_decay = 2λ/m",
@@ -255,6 +290,11 @@ COMPONENTS = (
                 "wrong sign",
                 "The weights grow: the term is subtracted from the gradient.",
                 _step(lambda name, w, l2, m: -l2_gradient(w, l2, m) if w.ndim == 2 else 0),
+            ),
+            Mistake(
+                "sum of the weights",
+                "(λ/m)·ΣW, one number for all: every weight is pushed the same way instead of towards 0.",
+                _step(lambda name, w, l2, m: w.sum() * (l2 / m) if w.ndim == 2 else 0),
             ),
             Mistake(
                 "no decay",
@@ -286,8 +326,14 @@ COMPONENTS = (
             ),
             Mistake(
                 "rescaled in evaluation instead",
-                "y = x·(1 − p) in evaluation: dropout as first published, not the inverted one.",
+                "y = x·(1 − p) in evaluation, and no division in training: not the inverted dropout.",
                 _dropout(lambda mask, q: mask, lambda x, q: x * q),
+                convention="dropout as first published (Srivastava et al. 2014)",
+            ),
+            Mistake(
+                "rescaled twice",
+                "Divided by 1 − p with the mask and once more after it: the next layer gets too much.",
+                _dropout(lambda mask, q: mask / q / q),
             ),
             Mistake(
                 "rescaled in evaluation too",
@@ -296,13 +342,14 @@ COMPONENTS = (
             ),
             Mistake(
                 "divided by p",
-                "mask/p instead of mask/(1 − p): unseen at p = ½.",
+                "mask/p instead of mask/(1 − p): unseen at p = ½, and activations explode at a small p.",
                 _dropout(lambda mask, q: mask / (1 - q)),
             ),
             Mistake(
                 "p taken as the keep probability",
                 "Keeps a share p and drops 1 − p: PyTorch's p is the share that is dropped.",
                 {"dropout_forward": lambda x, p, g, training=True: dropout_forward(x, 1 - p, g, training)},
+                convention="TensorFlow 1, MindSpore before 2.0, and the course: their keep_prob",
             ),
             Mistake(
                 "active in evaluation",
@@ -310,19 +357,38 @@ COMPONENTS = (
                 {"dropout_forward": lambda x, p, g, training=True: dropout_forward(x, p, g)},
             ),
             Mistake(
-                "another mask in the backward pass",
+                "fresh mask in the backward pass",
                 "The gradient flows through units that were off, and not through units that were on.",
-                {"dropout_backward": lambda dy, c: dy if c is None else dy * np.roll(c, 1)},
+                {
+                    "dropout_forward": _fresh_mask,
+                    "dropout_backward": lambda dy, cache: dropout_forward(dy, *cache)[0],
+                },
+            ),
+            Mistake(
+                "one mask for the whole batch",
+                "Every example loses the same units: the batch trains one thinned network and not many.",
+                {"dropout_forward": _one_mask},
             ),
             Mistake(
                 "mask forgotten in the backward pass",
-                "The gradient flows as if nothing had been dropped.",
+                "The gradient flows as if nothing had been dropped: units learn what they had no part in.",
                 {"dropout_backward": lambda dy, cache: dy},
             ),
             Mistake(
                 "rescaling forgotten in the backward pass",
-                "dy·mask without 1/(1 − p).",
+                "dy·mask without 1/(1 − p): all layers below learn 1/(1 − p) times too slowly.",
                 {"dropout_backward": lambda dy, c: dy if c is None else dy * (c > 0)},
+            ),
+            Mistake(
+                "NaN swallowed",
+                "A choice instead of a product turns a dropped NaN into 0, and a broken run looks healthy.",
+                {"dropout_forward": _selected},
+                convention="flax",
+            ),
+            Mistake(
+                "0/0 at p = 1",
+                "mask/(1 − p) as it stands: where everything is dropped, everything becomes NaN.",
+                {"dropout_forward": _zero_by_zero},
             ),
         ),
         arbiter=False,

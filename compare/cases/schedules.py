@@ -182,12 +182,13 @@ RECURSIVE_COSINE = Budget(
 )
 
 
-def _epoch_from_1(name: str) -> Mistake:
+def _epoch_from_1(name: str, convention: str = "") -> Mistake:
     schedule = getattr(scratch, name)
     return Mistake(
         "epochs counted from 1",
         "Every rate comes one epoch early: the initial one is never used.",
         {name: lambda lr, epoch, **options: schedule(lr, epoch + 1, **options)},
+        convention,
     )
 
 
@@ -197,6 +198,7 @@ def _every_batch(name: str) -> Mistake:
         "stepped after every mini-batch",
         f"Each of the {BATCHES} mini-batches of an epoch counts as an epoch.",
         {name: lambda lr, epoch, **options: schedule(lr, epoch * BATCHES, **options)},
+        convention="Keras and optax, whose schedules count steps",
     )
 
 
@@ -243,7 +245,7 @@ COMPONENTS = (
         inverse_time_cases,
         SAME_EXPRESSION,
         (
-            _epoch_from_1("inverse_time"),
+            _epoch_from_1("inverse_time", "the course's lecture, whose first epoch is number 1"),
             _every_batch("inverse_time"),
             _compounded("inverse_time"),
             Mistake(
@@ -270,10 +272,11 @@ COMPONENTS = (
                         lr * (1 / (1 + decay_rate * (epoch / interval)))
                     )
                 },
+                convention="Keras: InverseTimeDecay, unless staircase=True",
             ),
             Mistake(
                 "decay every epoch",
-                "The interval is ignored.",
+                "The interval is ignored: the rate falls interval times too fast.",
                 {
                     "fixed_interval": lambda lr, epoch, decay_rate, interval: (
                         lr * (1 / (1 + decay_rate * epoch))
@@ -314,6 +317,7 @@ COMPONENTS = (
                 "e to the −γ",
                 "e^(−γ·epoch): another parametrisation, whose γ is −log of this one.",
                 {"exponential": lambda lr, epoch, gamma: lr * math.exp(-gamma * epoch)},
+                convention="CS231n",
             ),
         ),
         magnitude=decayed_magnitude,
@@ -342,7 +346,7 @@ COMPONENTS = (
             ),
             Mistake(
                 "root forgotten",
-                "k/t, which falls far faster.",
+                "k/t, which falls far faster: training stops before it has arrived.",
                 {"inverse_sqrt": lambda lr, epoch, k: lr * (k / (epoch + 1))},
             ),
             _every_batch("inverse_sqrt"),
@@ -362,10 +366,11 @@ COMPONENTS = (
                 "integer division forgotten",
                 "γ^(epoch/step_size): a smooth curve through the corners of the stairs.",
                 {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma ** (epoch / step_size)},
+                convention="Keras: ExponentialDecay, unless staircase=True",
             ),
             Mistake(
                 "decay every epoch",
-                "The step size is ignored.",
+                "The step size is ignored: the rate falls step_size times too fast.",
                 {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma**epoch},
             ),
             Mistake(
@@ -436,6 +441,7 @@ COMPONENTS = (
                 "warm-up from zero",
                 "epoch/w: the first epoch runs at rate 0 and learns nothing.",
                 _cosine_with(first=0),
+                convention="Hugging Face: get_cosine_schedule_with_warmup, which counts steps",
             ),
             Mistake(
                 "half forgotten",
@@ -459,7 +465,7 @@ COMPONENTS = (
             ),
             Mistake(
                 "smallest rate in the last epoch",
-                "Divided by T − w − 1: lr_min in epoch T − 1, not in T. A convention, but not PyTorch's.",
+                "Divided by T − w − 1: lr_min in epoch T − 1, where PyTorch reaches it in T.",
                 _cosine_with(progress=lambda epoch, w, total: (epoch - w) / max(total - w - 1, 1)),
             ),
             _epoch_from_1("cosine_with_warmup"),

@@ -128,6 +128,11 @@ def _own_statistics(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndar
     return (x - np.where(constant, mean, x.mean(axis=0))) / np.where(constant, std, x.std(axis=0))
 
 
+def _range(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lowest, width = x.min(axis=0), np.ptp(x, axis=0)
+    return lowest, np.where(width == 0, x.dtype.type(1), width)
+
+
 COMPONENTS = (
     Component(
         name="standardization",
@@ -151,18 +156,34 @@ COMPONENTS = (
             ),
             Mistake(
                 "unbiased standard deviation",
-                "Divided by m − 1: the default of torch.std and pandas, not of NumPy or scikit-learn.",
+                "Divided by m − 1 instead of m: seen with few examples only.",
                 _fit(lambda x: x.std(axis=0, ddof=1) if len(x) > 1 else np.ones_like(x[0])),
+                convention="torch.std, pandas and R; not NumPy, not scikit-learn",
             ),
             Mistake(
                 "divided by the variance",
-                "The root is forgotten: x / σ² where x / σ belongs, a slip of many lecture notes.",
+                "(x − μ)/σ², a slip of many lecture notes: small scales become large ones.",
+                {"standardize": lambda x, mean, std: (x - mean) / std / std},
+            ),
+            Mistake(
+                "variance for the spread",
+                "The root of σ² is forgotten when the statistics are taken.",
                 _fit(lambda x: x.var(axis=0)),
             ),
             Mistake(
                 "mean not subtracted",
-                "x/σ: spread 1, and the mean where it was.",
+                "x/σ: spread 1, and the mean where it was, which every first unit must unlearn.",
                 {"standardize": lambda x, mean, std: x / std},
+            ),
+            Mistake(
+                "spread not divided out",
+                "x − μ: mean 0, and scales as different as before.",
+                {"standardize": lambda x, mean, std: x - mean},
+            ),
+            Mistake(
+                "scaled to [0, 1]",
+                "(x − min)/(max − min) is another method: two outliers decide it, and the mean is not 0.",
+                {"standardize_fit": _range},
             ),
             Mistake(
                 "spread about zero",
@@ -181,7 +202,7 @@ COMPONENTS = (
             ),
             Mistake(
                 "constant features divided by zero",
-                "Their σ is 0, or what rounding left of it.",
+                "Their σ is 0, or what rounding left of it: NaN or huge numbers go into the network.",
                 {"standardize_fit": _plain},
             ),
             Mistake(

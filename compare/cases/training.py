@@ -102,6 +102,14 @@ def _targets_left_behind(n: int, size: int, generator: Any) -> Iterator:
     return zip(_split(generator.epoch_order(n), size), _split(np.arange(n), size), strict=True)
 
 
+def _shuffled_apart(n: int, size: int, generator: Any) -> Iterator:
+    return zip(*(_split(generator.epoch_order(n), size) for _ in range(2)), strict=True)
+
+
+def _last_of_each_skipped(n: int, size: int, generator: Any) -> Iterator:
+    return ((rows[: size - 1], rows[: size - 1]) for rows in _split(generator.epoch_order(n), size))
+
+
 def _not_shuffled(n: int, size: int, generator: Any) -> Iterator:
     return ((rows, rows) for rows in _split(np.arange(n), size))
 
@@ -292,6 +300,38 @@ def _left_in_evaluation(network: Any, *args: Any, **kwargs: Any) -> scratch.trai
     return scratch.training.train(network, *args, **kwargs)
 
 
+def _never_in_evaluation(network: Any, *args: Any, **kwargs: Any) -> scratch.training.History:
+    network.eval = lambda: network
+    return scratch.training.train(network, *args, **kwargs)
+
+
+def _never_cleared(network: Any, *args: Any, **kwargs: Any) -> scratch.training.History:
+    total, gradients = np.zeros_like(network.flat_gradients), network.gradients
+
+    def piled_up() -> list[np.ndarray]:
+        total[...] += gradients()[0]
+        return [total]
+
+    network.gradients = piled_up
+    return scratch.training.train(network, *args, **kwargs)
+
+
+def _optimizer_anew(network: Any, optimizer: Any, *args: Any, schedule: Any, **kwargs: Any) -> Any:
+    def forgetting(lr: float, epoch: int) -> float:
+        optimizer.steps = 0
+        optimizer.state["momentum_buffer"][0][...] = 0
+        return schedule(lr, epoch)
+
+    return scratch.training.train(network, optimizer, *args, schedule=forgetting, **kwargs)
+
+
+def _last_cost(*args: Any, epochs: int, **kwargs: Any) -> scratch.training.History:
+    history = scratch.training.train(*args, epochs=epochs, **kwargs)
+    steps = len(history.cost) // epochs
+    history.cost = history.cost[steps - 1 :: steps]
+    return history
+
+
 COMPONENTS = (
     Component(
         name="minibatches",
@@ -308,11 +348,22 @@ COMPONENTS = (
                 "last batch dropped",
                 "The remainder that does not fill a batch is never trained on.",
                 _wrong_batches(_last_dropped),
+                convention="PyTorch's DataLoader with drop_last=True",
+            ),
+            Mistake(
+                "last of each batch skipped",
+                "order[start : start + size − 1]: a slice ends before its end already.",
+                _wrong_batches(_last_of_each_skipped),
             ),
             Mistake(
                 "targets left behind",
-                "The examples are shuffled, their targets are not.",
+                "The examples are shuffled, their targets are not: there is nothing left to learn.",
                 _wrong_batches(_targets_left_behind),
+            ),
+            Mistake(
+                "shuffled apart",
+                "Examples and targets are shuffled in two different orders: there is nothing left to learn.",
+                _wrong_batches(_shuffled_apart),
             ),
             Mistake(
                 "not shuffled",
@@ -362,6 +413,27 @@ COMPONENTS = (
                 "left in evaluation mode",
                 "After a prediction the network never goes back to training: no dropout, frozen statistics.",
                 {"train": _left_in_evaluation},
+            ),
+            Mistake(
+                "never in evaluation mode",
+                "The accuracy is taken without eval(): with dropout, and it moves the running statistics.",
+                {"train": _never_in_evaluation},
+            ),
+            Mistake(
+                "gradients never cleared",
+                "Every step is taken with the sum of all gradients so far, as without zero_grad().",
+                {"train": _never_cleared},
+            ),
+            Mistake(
+                "optimizer made anew every epoch",
+                "Built inside the loop, it forgets its velocity whenever an epoch begins.",
+                {"train": _optimizer_anew},
+            ),
+            Mistake(
+                "cost of the last batch",
+                "One cost an epoch, that of its last and smallest batch: the curve jumps without a reason.",
+                {"train": _last_cost},
+                convention="the course's notebooks of 2017",
             ),
         ),
         arbiter=False,
