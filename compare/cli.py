@@ -1,6 +1,8 @@
 """The command line: python -m compare."""
 
+import dataclasses
 import difflib
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +18,8 @@ from compare.component import Component
 from compare.draws import why_not_own
 from compare.lockstep import TrainingResult
 from compare.parity import DTYPES, CaseResult, cases_of, run_component
-from compare.report import Report, check_folder, write
+from compare.report import Report
+from compare.site import check_folder, write, write_site
 
 
 class DefaultGroup(click.Group):
@@ -106,6 +109,34 @@ def show_(name: str) -> None:
 
 
 @cli.command()
+@click.option(
+    "--measure/--no-measure", default=True, help="Compare both sides first, or write the page alone."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="report/site",
+    show_default=True,
+    help="Folder of the page.",
+)
+def site(measure: bool, out: Path) -> int:
+    """Write the page to read: formulas, both sources, mistakes and conventions of every component.
+
+    It is the page of `run`, without the training runs.
+    """
+    components = list(registry.all_components().values())
+    environment.prepare("cpu")
+    draws = _draws(None, "cpu")
+    _usable(out, lambda: check_folder(out))
+    dtypes = list(DTYPES)
+    results, _ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws)
+    options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
+    report = Report(environment.describe("cpu"), options, components, results, [])
+    print(f"{report.verdict}\npage: {_usable(out, lambda: write_site(report, out))}")
+    return 0 if report.equal else 1
+
+
+@cli.command()
 @click.argument("seed", type=int, default=42)
 def seeds(seed: int) -> int:
     """Show that NumPy draws what `torch.manual_seed(SEED)` draws, bit by bit."""
@@ -147,6 +178,8 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
         close = difflib.get_close_matches(name, known.NAMES)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known.NAMES)}"
         raise click.ClickException(f"unknown experiment {name!r}: {hint}")
+    if data is not None and name not in (None, "regularization"):
+        raise click.ClickException(f"--data {data}: the {name} experiment reads no file, regularization does")
     options = Options(SIDES if side == "both" else (side,), quick, data)
     _usable(out, lambda: check_folder(out))
     environment.prepare("cpu")
@@ -156,6 +189,55 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
         raise click.ClickException(str(error)) from None
     print(f"page: {page}")
     return 0 if agrees else 1
+
+
+@cli.command("exercise")
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write.  [default: NAME.py]")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def exercise_(name: str, out: Path | None, force: bool) -> int:
+    """Write a file to fill in: the functions of a component (or topic, or `all`), without their bodies."""
+    from compare.exercise import exercise
+
+    components = _exercised(name)
+    path = out or Path(f"{name}.py")
+    if path.exists() and not force:
+        raise click.ClickException(f"--out {path}: is there already; --force overwrites it")
+    text = exercise(components, str(path))
+    _usable(path, lambda: _write_whole(path, text))
+    print(f"{path}: fill it in, then `python -m compare check {path}`")
+    return 0
+
+
+@cli.command("check")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds that one component may take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+def check_(file: Path, timeout: float, as_json: bool) -> int:
+    """Hold the functions of FILE against ours, and say which mistake yours is."""
+    from compare.sandbox import FileError, check_file
+
+    verdicts = []
+    console = show.Terminal(highlight=False)
+    try:
+        with Console(stderr=True).status("loading the file") as status:  # shown in a terminal only
+            for verdict in check_file(file, timeout, status.update):
+                verdicts.append(verdict)
+                if not as_json:
+                    show.print_verdict(console, verdict)
+    except FileError as error:
+        raise click.ClickException(f"{file}: {error}") from None
+    if as_json:
+        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2, ensure_ascii=False))
+    else:
+        show.print_check(console, verdicts)
+    return 0 if all(verdict.equal for verdict in verdicts) else 1
 
 
 @cli.command()
@@ -212,6 +294,26 @@ def _draws(asked: str | None, device: str) -> str:
     if asked == "own" and reason:
         raise click.ClickException(f"--draws own: {reason}; --draws shared compares all the same")
     return asked or ("shared" if reason else "own")
+
+
+def _exercised(name: str) -> list[Component]:
+    components = registry.all_components()
+    if name == "all":
+        return list(components.values())
+    try:
+        return registry.select(name)
+    except ValueError:
+        hint = _suggestion(name, [*components, *registry.TOPICS])
+        raise click.ClickException(f"unknown component {name!r}: {hint}") from None
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _suggestion(name: str, names: Any) -> str:

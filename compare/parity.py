@@ -96,9 +96,14 @@ def run_case(
 
 def run_scratch(component: Component, case: Case, implementation: Any) -> Results:
     """The scratch side alone; a warning of NumPy counts as an error wherever all is meant to be finite."""
-    state: Any = "raise" if case.finite else "ignore"
-    with np.errstate(over=state, invalid=state, divide=state, under="ignore"):
+    with warnings_of(case):
         return component.run_scratch(case.for_scratch(), implementation)
+
+
+def warnings_of(case: Case) -> np.errstate:
+    """A context in which NumPy's warnings are errors, unless overflow and NaN are the point of the case."""
+    state: Any = "raise" if case.finite else "ignore"
+    return np.errstate(over=state, invalid=state, divide=state, under="ignore")
 
 
 def run_component(

@@ -1,12 +1,8 @@
 """What the terminal shows: the tables of a run, the list, and two versions side by side."""
 
-import ast
 import importlib
-import inspect
-import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from types import ModuleType
 
 import numpy as np
 from rich import box
@@ -17,10 +13,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from compare.component import Component
+from compare.check import Verdict, explain
+from compare.component import Component, Mistake
+from compare.conventions import Convention, number_texts, numbers, of_component
 from compare.lockstep import RUNS, TrainingResult, steps
 from compare.parity import cases_of
 from compare.report import Report, Summary, last_loss, ulp_text, units_text
+from compare.sources import source_of
 
 SIDE_BY_SIDE = 120  # columns that two versions need beside each other
 
@@ -174,6 +173,41 @@ def print_component(console: Console, component: Component) -> None:
     console.print(_notes(component))
 
 
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """One component of somebody's file: equal, or what differs and why."""
+    mark, style = ("✓", "green") if verdict.equal else ("✗", "bold red")
+    if verdict.status == "unwritten":
+        mark, style = "–", ""
+    units = f"  {units_text(verdict.units)} of {units_text(verdict.budget)} units" if verdict.equal else ""
+    cases = f"  {verdict.cases} cases" if verdict.cases else ""
+    status = STATUS[verdict.status]
+    console.print(
+        Text.assemble((f"{mark} ", style), (verdict.component, "bold"), f"  {status}{units}{cases}")
+    )
+    for line in explain(verdict):
+        console.print(Text(f"    {line}"), soft_wrap=True)
+
+
+STATUS = {
+    "equal": "equal",
+    "different": "differs",
+    "raises": "raises an exception",
+    "unwritten": "not written yet",
+    "timeout": "takes too long",
+    "crash": "crashes",
+}
+
+
+def print_check(console: Console, verdicts: Sequence[Verdict]) -> None:
+    """The verdict on a file in one line."""
+    wrong = [v.component for v in verdicts if not v.equal and v.status != "unwritten"]
+    unwritten = sum(v.status == "unwritten" for v in verdicts)
+    equal = sum(v.equal for v in verdicts)
+    parts = [f"{equal} equal", *([f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else [])]
+    parts += [f"{unwritten} not written yet"] if unwritten else []
+    console.print(Text("; ".join(parts), "bold red" if wrong else "bold green"), soft_wrap=True)
+
+
 def _highlighted(console: Console, code: str, width: int) -> Text:
     """The code in colours; what does not fit goes on below, further to the right."""
     lines = []
@@ -196,24 +230,23 @@ def _notes(component: Component) -> Group:
         lines.insert(1, Text.assemble(("on CUDA   ", "bold"), f"{budget.cuda_units:g}: {budget.cuda_reason}"))
     if component.mistakes:
         lines.append(Text("\nclassic mistakes", "bold"))
-    mistakes = [Text.assemble((f"• {m.name}: ", "italic"), m.explanation) for m in component.mistakes]
-    return Group(*lines, *(Padding(mistake, (0, 0, 0, 2)) for mistake in mistakes))
+    items = [Text.assemble((f"• {m.name}: ", "italic"), _explained(m)) for m in component.mistakes]
+    blocks: list[Text | Padding] = [*lines, *(Padding(item, (0, 0, 0, 2)) for item in items)]
+    differing = of_component(component.name)
+    if differing:
+        blocks.append(Text("\nwhere the conventions differ", "bold"))
+    return Group(*blocks, *(Padding(_convention(convention), (0, 0, 0, 2)) for convention in differing))
 
 
-def source_of(module: ModuleType, names: Iterable[str]) -> str:
-    """The definitions called `names`, as they stand in the file; a method is called Class.method."""
-    source = inspect.getsource(module)
-    found: dict[str, str] = {}
-    nodes = [("", node) for node in ast.parse(source).body]
-    nodes += [(f"{c.name}.", node) for _, c in nodes if isinstance(c, ast.ClassDef) for node in c.body]
-    for prefix, node in nodes:
-        if isinstance(node, ast.Assign):
-            defined = [target.id for target in node.targets if isinstance(target, ast.Name)]
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            defined = [alias.asname or alias.name for alias in node.names]
-        else:
-            defined = [getattr(node, "name", "")]
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
-        found |= dict.fromkeys((prefix + name for name in defined), textwrap.dedent(text))
-    return "\n\n\n".join(dict.fromkeys(found.get(name, f"{name}: see {module.__name__}") for name in names))
+def _explained(mistake: Mistake) -> str:
+    elsewhere = f" Right elsewhere: {mistake.convention}." if mistake.convention else ""
+    return mistake.explanation + elsewhere
+
+
+def _convention(convention: Convention) -> Text:
+    textbook, pytorch = number_texts(numbers(convention))
+    return Text.assemble(
+        (f"• {convention.word}: ", "italic"),
+        f"{convention.quantity}\n  {convention.who}: {convention.textbook} gives {textbook}"
+        f"\n  PyTorch: {convention.pytorch} gives {pytorch}\n  To map: {convention.mapping}",
+    )

@@ -5,8 +5,8 @@
 For each + and − of the arithmetic (binary, unary, augmented) one copy of the module is made with that
 sign flipped, and the components are compared in both dtypes, those of the same topic first. Prints the first
 component that noticed. A run on one machine does not reach the random streams of another one (a GPU, other
-builds of PyTorch): where no component noticed, the tests of those streams are asked. Exits with 1 if a flip went
-unnoticed by all of them.
+builds of PyTorch): where no component noticed, the tests of those streams are asked. Exits with 1 if a flip
+went unnoticed by all of them.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""The report: strict JSON that lacks nothing, a page that loads nothing, and never half a file."""
+"""The report: strict JSON that lacks nothing, a page that says first what differs, and never half a file."""
 
 import json
 import math
@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from compare import report as reporting
+from compare import site
 from compare.cases.activations import COMPONENTS
 from compare.lockstep import Breach, TrainingResult
 from compare.measure import Difference
 from compare.parity import CaseResult, run_component
-from compare.report import Report, as_html, as_json, share, units_text, value_text, worst_of_cases, write
+from compare.report import Report, as_json, share, units_text, value_text, worst_of_cases
+from compare.site import as_html, write
 
-VOID = {"meta", "br", "link", "img", "hr", "input", "path", "use", "rect"}
+VOID = {"wbr", "meta", "br", "link", "img", "hr", "input", "path", "use", "rect"}
 
 
 def training(dtype: str = "float64", **changes) -> TrainingResult:
@@ -199,7 +200,7 @@ def test_a_failure_leaves_the_old_report_whole(step: str, tmp_path, monkeypatch)
     def fail(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr(os if step == "replace" else reporting, step, fail)
+    monkeypatch.setattr(os if step == "replace" else site, step, fail)
     with pytest.raises(OSError, match="disk full"):
         write(make(DIFFERENT), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,0 +1,250 @@
+"""The page: every component with its formula, both sources, what was measured, and what goes wrong with it.
+
+One file that needs a browser and nothing else: no script, no request to any host.
+"""
+
+import importlib
+import inspect
+import os
+import re
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+from pygments.lexers import PythonLexer
+from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
+
+from compare import conventions
+from compare.component import Component
+from compare.lockstep import TrainingResult
+from compare.mathml import math, typeset
+from compare.plots import figures
+from compare.report import Report, as_json, last_loss, share, ulp_text, units_text, worst_of_cases
+from compare.sources import Definition, with_what_they_call, wrong_versions
+
+
+def as_html(report: Report) -> str:
+    """The page of a report; of one without results, the page that says so."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("compare"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "units": units_text,
+        "ulp": ulp_text,
+        "share": share,
+        "title": lambda name: name[:1].upper() + name[1:].replace("_", " "),
+        "sentence": lambda text: text[:1].upper() + text[1:],
+        "breakable": lambda name: escape(name).replace("_", Markup("_<wbr>")),
+        "typeset": typeset,
+        "code": lambda text: Markup("\n").join(highlighted(text)),
+        "anchor": anchor,
+    }
+    runs: dict[tuple[str, int], list[TrainingResult]] = {}
+    for run in report.training:
+        runs.setdefault((run.name, run.seed), []).append(run)
+    return templates.get_template("site.html").render(
+        report=report,
+        topics=[(t, list(group)) for t, group in groupby(report.components, key=lambda c: c.topic)],
+        runs=runs,
+        introduction=introduction,
+        formula=formula,
+        formulas=formulas,
+        sides=sides,
+        listing=listing,
+        wrong_versions=wrong_versions,
+        worst_of_cases=worst_of_cases,
+        conventions=conventions.CONVENTIONS if report.components else (),
+        conventions_of=conventions.of_component,
+        number_texts=conventions.number_texts,
+        numbers=conventions.numbers,
+        getsource=inspect.getsource,
+        figures=figures,
+        last_loss=last_loss,
+    )
+
+
+# What docstrings say
+
+
+def introduction(topic: str, package: str) -> Markup:
+    """What the file of a topic says of itself."""
+    return prose(inspect.getdoc(importlib.import_module(f"{package}.{topic}")) or "")
+
+
+def formulas(component: Component) -> list[tuple[str, Markup]]:
+    """The functions that stand in `scratch/`, each with the formulas of its docstring."""
+    module = importlib.import_module(f"scratch.{component.topic}")
+    docstrings = [(name, inspect.getdoc(attrgetter(name)(module)) or "") for name in component.functions]
+    return [(name, formula(docstring)) for name, docstring in docstrings if docstring]
+
+
+def formula(docstring: str) -> Markup:
+    """What a docstring begins with, a formula a line, and the blocks of formulas that it derives it by."""
+    first, *others = _paragraphs(docstring)
+    lines = (typeset(line, display=True) for line in re.split(r",  +", first))
+    shown = [Markup('<p class="formula">{}</p>').format(line) for line in lines]
+    before = ""
+    for paragraph in others:
+        if paragraph.startswith("    "):
+            shown += [Markup("<p>{}</p>").format(typeset(before))] if before.endswith(":") else []
+            shown.append(_derivation(paragraph))
+        before = paragraph
+    return Markup("\n").join(shown)
+
+
+def prose(docstring: str) -> Markup:
+    """A docstring's paragraphs, with the formulas in them."""
+    return Markup("\n").join(
+        _derivation(paragraph)
+        if paragraph.startswith("    ")
+        else Markup("<p>{}</p>").format(typeset(" ".join(paragraph.split())))
+        for paragraph in _paragraphs(docstring)
+    )
+
+
+def _paragraphs(docstring: str) -> list[str]:
+    """Up to the arguments, which only a programmer needs."""
+    text = re.split(r"\n\n(?:Args|Returns|Raises):\n|\n\n>>> ", docstring)[0]
+    return [paragraph for paragraph in text.split("\n\n") if paragraph]
+
+
+def _derivation(block: str) -> Markup:
+    """Indented lines as a table: what is to the left of the first relation, the rest, and a remark."""
+    rows = []
+    for line in block.splitlines():
+        main, *remarks = re.split(r" {2,}", re.sub(r"(?<=\S) +(?==|←)", " ", line.strip()))
+        relation = re.search("[=←]|$", main)
+        assert relation is not None
+        left, right = main[: relation.start()].strip(), main[relation.start() :]
+        cells = [left, right] if right else ["", left]
+        formulas = [math(cell, display=True) if cell else "" for cell in cells]
+        rows.append(Markup("<td>{}</td>" * 3).format(*formulas, typeset("  ".join(remarks), display=True)))
+    body = Markup("").join(Markup("<tr>{}</tr>\n").format(row) for row in rows)
+    return Markup(
+        '<div class="scroll"><table class="derivation" role="presentation">{}</table></div>'
+    ).format(body)
+
+
+# Source code
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two versions of a component."""
+
+    package: str
+    path: str
+    definitions: list[Definition]
+
+    @property
+    def first_lines(self) -> dict[str, int]:
+        """Where each definition begins in its file."""
+        return {definition.name: definition.first for definition in self.definitions}
+
+
+def sides(component: Component) -> list[Side]:
+    """Both versions: what is compared, and what it calls."""
+    names = {"scratch": component.functions, "torch_ref": component.reference}
+    return [
+        Side(
+            package,
+            f"{package}/{component.topic}.py",
+            with_what_they_call(importlib.import_module(f"{package}.{component.topic}"), names[package]),
+        )
+        for package in names
+    ]
+
+
+def listing(definition: Definition, prefix: str) -> Markup:
+    """The lines of a definition, numbered as in its file; each can be linked to."""
+    line = Markup(
+        '<span class="line" id="{prefix}{number}" style="--indent:{indent}">'
+        '<a href="#{prefix}{number}" tabindex="-1" data-line="{number}"></a>{code}\n</span>'
+    )
+    return Markup("").join(
+        line.format(prefix=prefix, number=number, indent=len(plain) - len(plain.lstrip()), code=code)
+        for number, (plain, code) in enumerate(
+            zip(definition.code.split("\n"), highlighted(definition.code), strict=True), definition.first
+        )
+    )
+
+
+_LEXER = PythonLexer(stripnl=False, ensurenl=False)
+_CLASSES: tuple[tuple[_TokenType, str], ...] = (
+    (Keyword, "k"),
+    (String.Doc, "d"),
+    (String, "s"),
+    (Number, "m"),
+    (Comment, "c"),
+    (Name.Function, "f"),
+    (Name.Class, "f"),
+    (Name.Builtin, "b"),
+    (Name.Decorator, "b"),
+)
+
+
+def highlighted(code: str) -> list[Markup]:
+    """The lines of Python code, with <span>s for the kinds of word that have a colour."""
+    lines = [Markup("")]
+    for token, text in _LEXER.get_tokens(code):
+        kind = next((kind for type_, kind in _CLASSES if token in type_), "")
+        for i, piece in enumerate(text.split("\n")):
+            if i:
+                lines.append(Markup(""))
+            if piece:
+                shown = escape(piece).replace("/", Markup("/<wbr>")) if "://" in piece else piece
+                lines[-1] += Markup('<span class="{}">{}</span>').format(kind, shown) if kind else shown
+    return lines
+
+
+def anchor(word: str) -> str:
+    """The id of a convention."""
+    return "convention-" + re.sub(r"\W+", "-", word.lower())
+
+
+# Writing
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder of the report, and raise OSError unless files can be written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = _temporary(folder / "probe")
+    probe.touch()
+    probe.unlink()
+
+
+def write(report: Report, folder: Path) -> Path:
+    """Write report.json and index.html; return the path of the page."""
+    _write_whole({"report.json": as_json(report), "index.html": as_html(report)}, folder)
+    return folder / "index.html"
+
+
+def write_site(report: Report, folder: Path) -> Path:
+    """Write the page alone, and return its path."""
+    _write_whole({"index.html": as_html(report)}, folder)
+    return folder / "index.html"
+
+
+def _write_whole(texts: dict[str, str], folder: Path) -> None:
+    """Each file appears under its name only when all of them are on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = {name: _temporary(folder / name) for name in texts}
+    try:
+        for name, text in texts.items():
+            unfinished[name].write_text(text, encoding="utf-8")
+        for name in texts:
+            os.replace(unfinished[name], folder / name)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

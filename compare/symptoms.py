@@ -1,0 +1,152 @@
+"""What the cases that went wrong have in common, where no classic mistake explains them."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compare.measure import compare_arrays
+
+if TYPE_CHECKING:
+    from compare.check import Trial
+
+CLOSE = 1e-5  # relative spread up to which ratios count as one factor
+
+
+def of(trials: "Sequence[Trial]") -> list[str]:
+    """Sentences, the most telling first; only what holds in every case that went wrong."""
+    bad = [trial for trial in trials if not trial.equal]
+    good = [trial for trial in trials if trial.equal]
+    return [*_kind(bad), *_factor(bad), *_where(bad), *_when(bad, good), *_changed(trials)]
+
+
+def in_words(problem: str) -> str:
+    """A problem of the harness, said to somebody whose version stands in scratch's place."""
+    return problem.replace("scratch", "yours").replace("torch", "the right one")
+
+
+def _kind(bad: "Sequence[Trial]") -> Iterator[str]:
+    """Wrong dtype, wrong shape, transposed, missing."""
+    pairs = list(_pairs(bad))
+    if any(a.dtype == np.float64 and b.dtype == np.float32 for _, a, b in pairs):
+        yield "float64 although the input was float32"
+    if pairs and all(a.shape == b.shape[::-1] != b.shape for _, a, b in pairs if a.shape != b.shape):
+        shapes = [(name, a, b) for name, a, b in pairs if a.shape != b.shape]
+        if shapes and all(np.allclose(a.T, b, equal_nan=True) for _, a, b in shapes):
+            yield "transposed"
+    for name, a, b in pairs:
+        if a.shape != b.shape and a.size == b.size and a.ndim != b.ndim:
+            yield f"{name} has the shape {a.shape} where {b.shape} is meant"
+            break
+
+
+def _factor(bad: "Sequence[Trial]") -> Iterator[str]:
+    """One factor between what is and what should be."""
+    factors: dict[str, list[float]] = {}
+    for trial in bad:
+        for difference in trial.wrong:
+            a, b = trial.outcome.results.get(difference.array), trial.expected.get(difference.array)
+            if a is None or b is None or a.shape != b.shape or b.dtype.kind != "f" or not trial.case.finite:
+                continue
+            largest = np.unravel_index(np.argmax(np.abs(b)), b.shape) if b.size else None
+            factor = float(a[largest] / b[largest]) if largest is not None and b[largest] != 0 else 1.0
+            scaled = (factor * b).astype(b.dtype)
+            scale = trial.scales.get(difference.array)
+            units = compare_arrays(difference.array, a, scaled, scale).units if a.dtype == b.dtype else np.inf
+            if abs(factor - 1) < CLOSE or units > 2 * max(trial.budget, 1) * max(abs(factor), 1):
+                return
+            factors.setdefault(difference.array, []).append(factor)
+    for array, found in factors.items():
+        if np.ptp(found) <= CLOSE * max(map(abs, found)):
+            factor = float(np.median(found))
+            if abs(factor + 1) < CLOSE:
+                yield f"{array} has the wrong sign"
+            else:
+                yield f"{array} is off by the constant factor {factor:.6g}"
+        else:
+            between = f"from {min(found):.4g} to {max(found):.4g}"
+            yield f"{array} is off by a factor that changes with the case, {between}"
+
+
+def _where(bad: "Sequence[Trial]") -> Iterator[str]:
+    """Only one of the arrays, or only from some step on."""
+    wrong = {d.array for trial in bad for d in trial.wrong}
+    every = {d.array for trial in bad for d in trial.differences}
+    if len(wrong) == 1 and len(every) > 1:
+        yield f"only {wrong.pop()} is wrong"
+        return
+    steps = [_step(array) for array in wrong]
+    if steps and None not in steps:
+        first = min(step for step in steps if step is not None)
+        if first > 1:
+            yield f"only from step {first} on"
+    kinds = {array.partition(".")[0] for array in wrong}
+    if kinds == {"grad"} and any(not array.startswith("grad") for array in every):
+        yield "only the gradients are wrong: the forward pass is right"
+
+
+def _step(array: str) -> int | None:
+    head = array.partition(".")[0]
+    return int(head.removeprefix("step")) if head.startswith("step") and head[4:].isdigit() else None
+
+
+def _when(bad: "Sequence[Trial]", good: "Sequence[Trial]") -> Iterator[str]:
+    """An option, a dtype or a kind of input that all bad cases have and no good one has."""
+    if not bad or not good:
+        return
+    dtypes = {np.dtype(trial.case.dtype).name for trial in bad}
+    if len(dtypes) == 1 and any(np.dtype(trial.case.dtype).name not in dtypes for trial in good):
+        name = next(iter(dtypes))
+        same = {t.case.name for t in bad} & {t.case.name for t in good}
+        if same:
+            yield f"only in {name}"
+    options = sorted({key for trial in bad for key in trial.case.options})
+    for key in options:
+        values = [trial.case.options.get(key) for trial in bad]
+        others = [trial.case.options.get(key) for trial in good]
+        if all(map(_truth, values)) and not any(map(_truth, others)):
+            yield f"only with {key} other than {_shown(others)}"
+        elif not {repr(value) for value in values} & {repr(value) for value in others}:
+            yield f"only with {key} = {_shown(values)}"
+    for name, test in KINDS.items():
+        if all(test(trial.case) for trial in bad) and not any(test(trial.case) for trial in good):
+            yield f"only with {name}"
+    names = list(dict.fromkeys(trial.case.name for trial in bad))
+    if len(names) <= 3 and not {t.case.name for t in good} & set(names):
+        yield f"only in the {'case' if len(names) == 1 else 'cases'} {', '.join(f'“{n}”' for n in names)}"
+
+
+def _truth(value: Any) -> bool:
+    return bool(np.any(value)) if isinstance(value, np.ndarray) else bool(value)
+
+
+def _shown(values: Sequence[Any]) -> str:
+    return " or ".join(sorted({str(value) for value in values}))
+
+
+def _arrays(case: Any) -> list[np.ndarray]:
+    return [array for array in case.arrays.values() if np.ndim(array) > 0]
+
+
+KINDS: dict[str, Any] = {
+    "NaN or infinity among the inputs": lambda case: any(
+        not np.isfinite(a).all() for a in _arrays(case) if a.dtype.kind == "f"
+    ),
+    "inputs that are not contiguous": lambda case: any(not a.flags.c_contiguous for a in _arrays(case)),
+    "a batch of two or fewer": lambda case: any(len(a) <= 2 for a in _arrays(case) if a.ndim == 2),
+}
+
+
+def _changed(trials: "Sequence[Trial]") -> Iterator[str]:
+    """Inputs that were not left as they were."""
+    changed = list(dict.fromkeys(name for trial in trials for name in trial.outcome.changed))
+    if changed:
+        yield f"the input {' and '.join(changed)} was modified in place"
+
+
+def _pairs(bad: "Sequence[Trial]") -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    for trial in bad:
+        for difference in trial.wrong:
+            a, b = trial.outcome.results.get(difference.array), trial.expected.get(difference.array)
+            if a is not None and b is not None:
+                yield difference.array, np.asarray(a), np.asarray(b)

@@ -1,0 +1,365 @@
+"""Somebody's own version: equal, or the mistake named; and never a mistake that it is not."""
+
+import json
+import textwrap
+
+import numpy as np
+import pytest
+
+import scratch.activations
+from compare import assert_matches
+from compare.check import Verdict, check, explain, find
+from compare.cli import main
+from compare.exercise import exercise
+from compare.registry import all_components
+from compare.sandbox import FileError, _load, check_file
+
+HEADER = "import numpy as np\n"
+
+
+def verdict_on(source: str, tmp_path, component: str | None = None) -> Verdict:
+    file = tmp_path / "mine.py"
+    file.write_text(HEADER + textwrap.dedent(source), encoding="utf-8")
+    attempts = [a for a in find(vars(_load(str(file)))) if component in (None, a.component.name)]
+    (attempt,) = attempts
+    return check(attempt, seconds=2)
+
+
+RIGHT = {
+    "relu, in another style": """
+        def relu_forward(a):
+            out = a.copy()
+            out[a < 0] = 0
+            return out, a
+        def relu_backward(d, a):
+            return np.where(np.isnan(a) | (a > 0), d, 0).astype(d.dtype)
+    """,
+    "linear, in loops": """
+        def linear_forward(x, weight, bias):
+            out = np.empty((x.shape[0], weight.shape[0]), x.dtype)
+            for n, row in enumerate(x):
+                for o, w in enumerate(weight):
+                    out[n, o] = np.dot(row, w) + (0 if bias is None else bias[o])
+            return out, (x, weight)
+    """,
+    "inverse_time, in PyTorch": """
+        import torch
+        def tanh(x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(x)
+    """,
+}
+
+
+@pytest.mark.parametrize("source", RIGHT.values(), ids=RIGHT)
+def test_a_right_version_is_equal_whatever_its_style(source, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "equal", explain(verdict)
+    assert 0 <= verdict.units <= verdict.budget
+
+
+ADAM = """
+    def adam_step(p, g, m, v, vmax=None, *, step, lr, betas, eps, weight_decay=0):
+        g = g + weight_decay * p
+        m *= betas[0]; m += (1 - betas[0]) * g
+        v *= betas[1]; v += (1 - betas[1]) * g ** 2
+        if vmax is not None:
+            np.maximum(vmax, v, out=vmax)
+            v = vmax
+        mh = {m_hat}
+        p -= lr * mh / {denominator}
+"""
+MISTAKES = {
+    "no bias correction": ("adam", ADAM.format(m_hat="m", denominator="(np.sqrt(v) + eps)")),
+    "second moment not corrected": (
+        "adam",
+        ADAM.format(m_hat="m / (1 - betas[0] ** step)", denominator="(np.sqrt(v) + eps)"),
+    ),
+    "ε inside the root": (
+        "adam",
+        ADAM.format(
+            m_hat="m / (1 - betas[0] ** step)", denominator="np.sqrt(v / (1 - betas[1] ** step) + eps)"
+        ),
+    ),
+    "integer division forgotten": (
+        "fixed_interval",
+        "def fixed_interval(lr0, e, *, decay_rate, interval): return lr0 / (1 + decay_rate * e / interval)",
+    ),
+    "bias gradient averaged": (
+        "linear",
+        """
+        def linear_backward(d, cache, *, out=(None, None), input_gradient=True):
+            x, w = cache
+            return d @ w, np.einsum('no,ni->oi', d, x), d.mean(0)
+        """,
+    ),
+    "no rescaling": (
+        "dropout",
+        """
+        def dropout_forward(x, p, generator, training=True):
+            if not training or p == 0:
+                return x, None
+            keep = np.zeros_like(x) if p == 1 else generator.dropout_mask(x, p)
+            return x * keep, keep
+        """,
+    ),
+    "gradient not averaged": (
+        "mse_loss",
+        """
+        def mse_loss_backward(dy, cache):
+            difference, reduction = cache[0], cache[-1]
+            return 2 * difference * np.asarray(dy, difference.dtype)
+        """,
+    ),
+    "L2 on biases": (
+        "weight_decay",
+        """
+        def sgd_step_with_l2(theta, grads, *, lr, l2, m):
+            return {k: (theta[k] - lr * (grads[k] + l2 / m * theta[k])) for k in theta}
+        """,
+    ),
+    "minus point at x": (
+        "gradient_check",
+        """
+        def numerical_gradient(f, x, eps=1e-6):
+            g = np.zeros_like(x)
+            for i in np.ndindex(x.shape):
+                kept = x[i]
+                here = f(x)
+                x[i] = kept + eps
+                there = f(x)
+                x[i] = kept
+                g[i] = (there - here) / (2 * eps)
+            return g
+        """,
+    ),
+    "mean not subtracted": (
+        "standardization",
+        """
+        def standardize(points, mu, sigma):
+            return np.array([row / sigma for row in points]).reshape(points.shape)
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_classic_mistake_is_named_in_other_words_and_another_style(mistake, tmp_path):
+    component, source = MISTAKES[mistake]
+    verdict = verdict_on(source, tmp_path, component)
+    assert verdict.status in ("different", "raises")
+    assert [found["name"] for found in verdict.mistakes] == [mistake], explain(verdict)
+    text = "\n".join(explain(verdict))
+    assert f"this is “{mistake}”" in text
+    assert "first difference: case" in text
+
+
+UNLISTED = {
+    "a factor": (
+        "def tanh_backward(dy, y): return 0.5 * dy * (1 - y * y)",
+        "grad.x is off by the constant factor 0.5",
+    ),
+    "wrong sign": ("def tanh_backward(dy, y): return -dy * (1 - y * y)", "grad.x has the wrong sign"),
+    "only one array": (
+        "def tanh_backward(dy, y): return np.where(dy > 1, 0, dy * (1 - y * y)).astype(dy.dtype)",
+        "only grad.x is wrong",
+    ),
+    "promoted": (
+        "def tanh_forward(x): y = np.tanh(x.astype(np.float64)); return y, y\n"
+        "def tanh_backward(dy, y): return dy * (1 - y * y)",
+        "float64 although the input was float32",
+    ),
+    "in place": (
+        "def tanh_forward(x): np.tanh(x, out=x); x *= 2; return x, x",
+        "the input x was modified in place",
+    ),
+    "an option": (
+        "def leaky_relu_forward(x, negative_slope=0.01): return np.where(x > 0, x, x * 0.01), (x, 0.01)",
+        "only with negative_slope",
+    ),
+    "from the second step on": (
+        """
+        from scratch.optimizers import adam_step as ours
+        def adam_step(p, g, m, v, vmax=None, *, step, lr, betas, eps, weight_decay=0):
+            ours(p, g, m, v, vmax, step=step, lr=lr * (1 if step == 1 else 0.9), betas=betas, eps=eps,
+                 weight_decay=weight_decay)
+        """,
+        "only from step 2 on",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNLISTED)
+def test_what_is_on_no_list_gets_no_name_but_is_described(name, tmp_path):
+    source, said = UNLISTED[name]
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "different"
+    assert verdict.mistakes == [], explain(verdict)
+    assert any(said in symptom for symptom in verdict.symptoms), verdict.symptoms
+
+
+def test_a_mistake_is_named_in_pytorch_too(tmp_path):
+    source = """
+        import torch
+        def mse_loss(input: torch.Tensor, target: torch.Tensor, reduction="mean"):
+            loss = (input - target).abs()
+            return loss.mean() if reduction == "mean" else loss.sum()
+    """
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.side == "torch"
+    assert [mistake["name"] for mistake in verdict.mistakes] == ["absolute value"], explain(verdict)
+
+
+def test_a_convention_of_elsewhere_says_where(tmp_path):
+    source = "def momentum_step(p, g, v, *, lr, beta): v *= beta; v += lr * (1 - beta) * g; p -= v"
+    text = "\n".join(explain(verdict_on(source, tmp_path)))
+    assert "this is “learning rate inside the velocity”" in text
+
+
+def test_two_mistakes_at_once_are_both_named(tmp_path):
+    source = """
+        def l2_penalty(weights, l2, m): return l2 / m * sum((w * w).sum() for w in weights)
+        def l2_gradient(weight, l2, m): return l2 * weight
+    """
+    names = {mistake["name"] for mistake in verdict_on(source, tmp_path).mistakes}
+    assert names == {"½ forgotten", "gradient not divided by m"}
+
+
+def test_an_exception_shows_the_learners_own_line(tmp_path):
+    verdict = verdict_on("def tanh_forward(x):\n    y = x.no_such_thing\n    return y, y", tmp_path)
+    assert verdict.status == "raises"
+    assert verdict.error["source"] == "y = x.no_such_thing"
+    assert verdict.error["line"] == 3
+
+
+def test_sign_of_zero_is_nobodys_mistake(tmp_path):
+    source = """
+        def relu_backward(dy, y):
+            return np.where(np.isnan(y), dy, dy * (y > 0))
+    """
+    assert verdict_on(source, tmp_path).status == "equal"
+
+
+def test_assert_matches_takes_functions_and_says_what_is_wrong():
+    assert_matches(scratch.activations.tanh_forward, scratch.activations.tanh_backward)
+
+    def tanh_backward(dy, y):
+        return dy * (1 - y)
+
+    with pytest.raises(AssertionError, match=r"tanh: different\n(.|\n)*this is “1 − y”"):
+        assert_matches(tanh_backward)
+
+    def nothing_of_ours(x):
+        return x
+
+    with pytest.raises(ValueError, match="functions: no component has one called nothing_of_ours"):
+        assert_matches(nothing_of_ours)
+
+
+# ---- the file, in its child process
+
+
+def test_a_loop_without_end_and_a_crash_are_reported_and_the_rest_is_checked(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        HEADER + "import os\n"
+        "def relu_forward(x):\n    while True: pass\n"
+        "def tanh_forward(x): os._exit(3)\n"
+        "def sigmoid_forward(x): raise NotImplementedError\n"
+        "def inverse_time(lr, epoch, *, decay_rate):\n    print('hello')\n"
+        "    return lr / (1 + decay_rate * epoch)\n"
+    )
+    verdicts = {v.component: v for v in check_file(file, 8)}
+    assert {name: v.status for name, v in verdicts.items()} == {
+        "relu": "timeout",
+        "tanh": "crash",
+        "sigmoid": "unwritten",
+        "inverse_time": "equal",
+    }
+    assert "not finished after 8 s in the case" in explain(verdicts["relu"])[0]
+    assert "exit status 3" in explain(verdicts["tanh"])[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def f(:", "line 1: SyntaxError"),
+        ("\nx = 1 / 0", "line 2: ZeroDivisionError: division by zero"),
+        ("import no_such_module", "line 1: ModuleNotFoundError"),
+        ("x = 1", "no function of ours in it"),
+        ("raise SystemExit", "line 1: SystemExit"),
+    ],
+)
+def test_a_file_that_can_not_be_used_is_one_line_and_status_2(text, message, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    assert main(["check", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {file}: {message}")
+    assert err.count("\n") == 1
+    with pytest.raises(FileError):
+        list(check_file(file, 30))
+
+
+def test_json_and_status_of_the_command(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        HEADER + "def tanh_backward(dy, y): return dy * (1 - y)\n"
+        "def inverse_time(lr, e, *, decay_rate): return lr / (1 + decay_rate * e)\n"
+    )
+    assert main(["check", str(file), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [(v["component"], v["status"]) for v in document] == [
+        ("tanh", "different"),
+        ("inverse_time", "equal"),
+    ]
+    assert document[0]["mistakes"][0]["name"] == "1 − y"
+    assert main(["check", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "✗ tanh  differs" in out
+    assert "✓ inverse_time  equal" in out
+    assert out.endswith("1 equal; 1 not: tanh\n")
+
+
+# ---- exercises
+
+
+@pytest.mark.parametrize("component", all_components().values(), ids=lambda c: c.name)
+def test_every_exercise_loads_and_has_everything_still_to_do(component, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(exercise([component], "mine.py"), encoding="utf-8")
+    attempts = {a.component.name: a for a in find(vars(_load(str(file))))}
+    assert component.name in attempts
+    assert check(attempts[component.name]).status == "unwritten"
+
+
+def test_the_whole_day_is_in_teaching_order_and_a_file_is_never_overwritten(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["exercise", "all"]) == 0
+    assert "python -m compare check all.py" in capsys.readouterr().out
+    text = (tmp_path / "all.py").read_text(encoding="utf-8")
+    places = [
+        text.index(name) for name in ("def zeros", "def relu_forward", "def adam_step", "def minibatches")
+    ]
+    assert places == sorted(places)
+    (tmp_path / "all.py").write_text("mine")
+    assert main(["exercise", "all"]) == 2
+    assert "is there already; --force overwrites it" in capsys.readouterr().err
+    assert (tmp_path / "all.py").read_text() == "mine"
+    assert main(["exercise", "adam", "--out", "all.py", "--force"]) == 0
+    assert "def adam_step" in (tmp_path / "all.py").read_text(encoding="utf-8")
+    assert main(["exercise", "adm"]) == 2
+    assert "unknown component 'adm': did you mean adam" in capsys.readouterr().err
+    assert main(["exercise", "adam", "--out", "no/such/folder.py"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_filled_in_exercise_is_equal(tmp_path):
+    text = exercise([all_components()["tanh"]], "tanh.py")
+    bodies = iter(["y = np.tanh(x); return y, y", "return dy * (1 - cache**2)"])
+    parts = text.split("raise NotImplementedError")
+    filled = parts[0] + "".join(body + part for body, part in zip(bodies, parts[1:], strict=True))
+    file = tmp_path / "tanh.py"
+    file.write_text(filled, encoding="utf-8")
+    (verdict,) = check_file(file, 30)
+    assert verdict.status == "equal"
+    assert np.isfinite(verdict.units)

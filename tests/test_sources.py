@@ -1,0 +1,63 @@
+"""The code that is shown: as it stands in the files, with what it calls, and every wrong version."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+from compare.registry import all_components
+from compare.sources import definitions, source_of, with_what_they_call, wrong_versions
+
+ROOT = Path(__file__).parent.parent
+COMPONENTS = all_components()
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("package", ["scratch", "torch_ref"])
+def test_lines_are_those_of_the_file(package, name):
+    component = COMPONENTS[name]
+    module = importlib.import_module(f"{package}.{component.topic}")
+    names = component.functions if package == "scratch" else component.reference
+    found = with_what_they_call(module, names)
+    assert [definition.name for definition in found][: len(names)] == list(names)
+    for definition in found:
+        lines = (ROOT / definition.path).read_text(encoding="utf-8").split("\n")
+        shown = definition.code.split("\n")
+        there = lines[definition.first - 1 : definition.last]
+        assert [line.strip() for line in shown] == [line.strip() for line in there]
+
+
+def test_what_a_function_calls_is_shown_with_it_but_checks_are_not():
+    module = importlib.import_module("scratch.initializers")
+    names = [definition.name for definition in with_what_they_call(module, ["kaiming_normal"])]
+    assert names == ["kaiming_normal", "_kaiming_std", "calculate_gain", "fan_in_and_fan_out"]
+
+
+def test_a_name_from_elsewhere_is_said_to_be():
+    assert source_of(importlib.import_module("scratch.linear"), ["nothing"]) == "nothing: see scratch.linear"
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_every_wrong_version_is_code_of_its_own(name):
+    component = COMPONENTS[name]
+    wrong = wrong_versions(component)
+    assert list(wrong.own) == [mistake.name for mistake in component.mistakes]
+    for code in [*wrong.own.values(), *wrong.shared]:
+        ast.parse(code)
+    distinct = {(*mistake.functions, wrong.own[mistake.name]) for mistake in component.mistakes}
+    assert len(distinct) == len(component.mistakes)
+    assert " object at 0x" not in "".join(wrong.own.values())
+    assert "<function" not in "".join(wrong.own.values())
+
+
+def test_of_wrong_versions_made_alike_only_what_differs_is_shown():
+    wrong = wrong_versions(COMPONENTS["momentum"])
+    assert wrong.own["sum instead of average"] == "average = lambda v, g, beta, lr: beta * v + g"
+    assert sum(code.startswith("def momentum_step(") for code in wrong.shared) == 1
+
+
+def test_methods_are_dedented_and_imports_are_definitions_too():
+    found = definitions(importlib.import_module("scratch.random"))
+    assert found["TorchGenerator.rand"].code.startswith("def rand(self")
+    assert found["np"].code == "import numpy as np"
