@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from compare.check import Verdict
@@ -84,7 +85,7 @@ def _child(path: str, done: list[str], seconds: float, connection: Connection) -
 
     with contextlib.redirect_stdout(sys.stderr):  # what the learner prints is no part of our output
         try:
-            attempts = find(vars(_load(path)))
+            attempts = find(own_definitions(_load(path)))
         except BaseException as error:
             connection.send(("failed", _one_line(error, path)))
             return
@@ -104,7 +105,12 @@ def _child(path: str, done: list[str], seconds: float, connection: Connection) -
         connection.send(("finished", None))
 
 
-def _load(path: str) -> Any:
+def own_definitions(module: ModuleType) -> dict[str, Any]:
+    """What a module defines itself: a function that it imports is nobody's attempt."""
+    return {n: v for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__}
+
+
+def _load(path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location("attempt", path)
     if spec is None or spec.loader is None:
         raise ImportError("not a Python file")

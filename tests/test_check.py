@@ -282,6 +282,7 @@ def test_a_loop_without_end_and_a_crash_are_reported_and_the_rest_is_checked(tmp
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("from scratch.activations import relu_forward", "no function of ours in it"),
         ("def f(:", "line 1: SyntaxError"),
         ("\nx = 1 / 0", "line 2: ZeroDivisionError: division by zero"),
         ("import no_such_module", "line 1: ModuleNotFoundError"),
