@@ -321,6 +321,30 @@ def rounded(value: Fraction, digits: int) -> float:
     return float(round(value / unit) * unit)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("dtype", "x", "y", "below"),
+    [
+        (np.float32, 1 + 2**-12, 1 + 2**-12, 1 + 2**-11),
+        (np.float64, 1 + 2**-26, 1 + 2**-27, 1 + 2**-26 + 2**-27),
+    ],
+)
+def test_fma_sees_on_which_side_of_a_tie_the_sum_lies(dtype, x, y, below, sign):
+    x, y, below, tiny = dtype(x), dtype(y), dtype(below), dtype(2**-70)
+    above = np.nextafter(below, dtype(2))
+    middle = (Fraction(float(below)) + Fraction(float(above))) / 2
+    assert Fraction(float(x)) * Fraction(float(y)) == middle
+    assert fma(np.array([sign * x]), y, sign * tiny)[0] == sign * above
+    assert fma(np.array([sign * x]), y, -sign * tiny)[0] == sign * below
+
+
+@pytest.mark.parametrize(("p", "kept"), [(0, 1), (1, 0)])
+def test_a_gpu_draws_nothing_for_a_mask_without_chance(p, kept):
+    generator = TorchGenerator(0, device="cuda", multiprocessors=2, threads_per_multiprocessor=256)
+    np.testing.assert_array_equal(generator.dropout_mask(np.ones((3, 4)), p), np.full((3, 4), kept))
+    assert generator.offset == 0
+
+
 @pytest.mark.parametrize(("dtype", "digits"), [("float32", 24), ("float64", 53)])
 def test_fma_is_rounded_once(dtype, digits):
     """Sums that cancel, sums just beside the middle of two numbers, and sums of very unequal terms."""
