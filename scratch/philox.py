@@ -15,7 +15,7 @@ import numpy as np
 
 from scratch.box_muller import fma
 from scratch.checks import check_probability
-from scratch.random import check_seed, check_size, check_state, in_memory_order
+from scratch.random import check_seed, check_size, check_state, in_memory_order, rounded_bounds
 
 BLOCK = 256  # threads of a block
 _STATE = struct.Struct("<QQ")  # seed, offset
@@ -105,9 +105,7 @@ class CudaGenerator:
         """
         array = check_size(size, dtype)
         dtype = array.dtype.type
-        low, high = dtype(low), dtype(high)
-        if not (low <= high and math.isfinite(high - low)):
-            raise ValueError(f"low, high: expected finite bounds, low <= high, got {low}, {high}")
+        low, high = rounded_bounds(low, high, dtype)
         values = fma(self._unit(array.size, dtype), high - low, low)
         return np.where(values == high, low, values).reshape(array.shape)
 

@@ -142,9 +142,7 @@ class TorchGenerator:
         """
         array = check_size(size, dtype, out)
         dtype = array.dtype.type
-        low, high = dtype(low), dtype(high)
-        if not (low <= high and math.isfinite(high - low)):
-            raise ValueError(f"low, high: expected finite bounds, low <= high, got {low}, {high}")
+        low, high = rounded_bounds(low, high, dtype)
         u = self._unit(array.size, dtype)
         if (low, high) != (0, 1):
             u = fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low
@@ -454,6 +452,15 @@ def check_size(
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out: expected {np.dtype(dtype)}{shape}, got {out.dtype}{out.shape}")
     return out
+
+
+def rounded_bounds(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
+    """Both in `dtype`; raises ValueError unless low ≤ high and their distance is finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = dtype(low), dtype(high)
+        if not (low <= high and math.isfinite(high - low)):
+            raise ValueError(f"low, high: expected finite bounds, low <= high, got {low}, {high}")
+    return low, high
 
 
 def check_state(state: np.ndarray, length: int) -> None:

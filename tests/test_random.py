@@ -338,6 +338,22 @@ def test_fma_sees_on_which_side_of_a_tie_the_sum_lies(dtype, x, y, below, sign):
     assert fma(np.array([sign * x]), y, -sign * tiny)[0] == sign * below
 
 
+def test_a_gpus_counter_moves_by_four_for_each_call_of_its_threads():
+    generator = TorchGenerator(0, device="cuda", multiprocessors=2, threads_per_multiprocessor=256)
+    for n, offset in ((2048, 4), (2049, 12), (1, 16), (0, 16)):  # 2·256 threads, four words a call
+        generator.random(n)
+        assert generator.offset == offset
+
+
+@pytest.mark.parametrize(
+    "card", [{}, {"device": "cuda", "multiprocessors": 2, "threads_per_multiprocessor": 256}]
+)
+def test_the_distance_of_bounds_may_not_overflow(card):
+    generator = TorchGenerator(0, **card)
+    with pytest.raises(ValueError, match="low, high: expected finite bounds"):
+        generator.uniform(3, -3e38, 3e38)
+
+
 @pytest.mark.parametrize(("p", "kept"), [(0, 1), (1, 0)])
 def test_a_gpu_draws_nothing_for_a_mask_without_chance(p, kept):
     generator = TorchGenerator(0, device="cuda", multiprocessors=2, threads_per_multiprocessor=256)
