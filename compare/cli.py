@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from compare import environment, lockstep, registry, show
 from compare.component import Component
 from compare.draws import why_not_own
+from compare.files import write_whole
 from compare.lockstep import TrainingResult
 from compare.parity import DTYPES, CaseResult, cases_of, run_component
 from compare.report import Report
@@ -204,7 +205,7 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
     if path.exists() and not force:
         raise click.ClickException(f"--out {path}: is there already; --force overwrites it")
     text = exercise(components, str(path))
-    _usable(path, lambda: _write_whole(path, text))
+    _usable(path, lambda: write_whole({path.name: text.encode()}, path.parent))
     print(f"{path}: fill it in, then `python -m compare check {path}`")
     return 0
 
@@ -305,15 +306,6 @@ def _exercised(name: str) -> list[Component]:
     except ValueError:
         hint = _suggestion(name, [*components, *registry.TOPICS])
         raise click.ClickException(f"unknown component {name!r}: {hint}") from None
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _suggestion(name: str, names: Any) -> str:

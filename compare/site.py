@@ -5,7 +5,6 @@ One file that needs a browser and nothing else: no script, no request to any hos
 
 import importlib
 import inspect
-import os
 import re
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +18,7 @@ from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 
 from compare import conventions
 from compare.component import Component
+from compare.files import unfinished_name, write_whole
 from compare.lockstep import TrainingResult
 from compare.mathml import math, typeset
 from compare.plots import figures
@@ -215,36 +215,23 @@ def anchor(word: str) -> str:
 def check_folder(folder: Path) -> None:
     """Make the folder of the report, and raise OSError unless files can be written there."""
     folder.mkdir(parents=True, exist_ok=True)
-    probe = _temporary(folder / "probe")
+    probe = unfinished_name(folder / "probe")
     probe.touch()
     probe.unlink()
 
 
 def write(report: Report, folder: Path) -> Path:
     """Write report.json and index.html; return the path of the page."""
-    _write_whole({"report.json": as_json(report), "index.html": as_html(report)}, folder)
+    _write({"report.json": as_json(report), "index.html": as_html(report)}, folder)
     return folder / "index.html"
 
 
 def write_site(report: Report, folder: Path) -> Path:
     """Write the page alone, and return its path."""
-    _write_whole({"index.html": as_html(report)}, folder)
+    _write({"index.html": as_html(report)}, folder)
     return folder / "index.html"
 
 
-def _write_whole(texts: dict[str, str], folder: Path) -> None:
-    """Each file appears under its name only when all of them are on the disk."""
+def _write(texts: dict[str, str], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = {name: _temporary(folder / name) for name in texts}
-    try:
-        for name, text in texts.items():
-            unfinished[name].write_text(text, encoding="utf-8")
-        for name in texts:
-            os.replace(unfinished[name], folder / name)
-    finally:
-        for path in unfinished.values():
-            path.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_whole({name: text.encode() for name, text in texts.items()}, folder)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compare.data import circles
+from compare.data import Data, circles
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
 from compare.experiments.page import Comparison, Figure, Section, lines
@@ -141,11 +141,11 @@ def _costs(runs: dict[str, dict[str, Run]]) -> Figure:
     )
 
 
-def _boundaries(runs: dict[str, dict[str, Run]], data: object) -> Figure:
+def _boundaries(runs: dict[str, dict[str, Run]], data: Data) -> Figure:
     with figures.drawing(columns=3, sharex=True, sharey=True) as (drawing, axes):
         for one, sides in zip(axes, runs.values(), strict=True):
             run = next(iter(sides.values()))
-            figures.boundary(one, list(sides.values()), circles())
+            figures.boundary(one, list(sides.values()), data)
             one.set_title(f"{run.recipe.name}: {run.final[0] / 300:.2%} / {run.final[1] / 100:.0%}")
     caption = "What each network says of the plane, with its share of right answers in training / test set."
     return Figure("initialization-boundaries", drawing, caption)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,6 +11,8 @@ from typing import Any
 import jinja2
 import markupsafe
 from matplotlib.figure import Figure as Drawing
+
+from compare.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,7 @@ def write(
     )
     files["experiments.html"] = page.encode()
     folder.mkdir(parents=True, exist_ok=True)
-    partial = {name: folder / f".{name}.{os.getpid()}.partial" for name in files}
-    try:
-        for name, content in files.items():
-            partial[name].write_bytes(content)
-        for name in files:
-            os.replace(partial[name], folder / name)
-    finally:
-        for path in partial.values():
-            path.unlink(missing_ok=True)
+    write_whole(files, folder)
     return folder / "experiments.html"
 
 

@@ -1,0 +1,23 @@
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_whole(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write files into a folder that is there; each gets its name only when all of them are on the disk."""
+    unfinished = {name: unfinished_name(folder / name) for name in files}
+    try:
+        for name, content in files.items():
+            unfinished[name].write_bytes(content)
+        for name in files:
+            os.replace(unfinished[name], folder / name)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)
+
+
+def unfinished_name(path: Path) -> Path:
+    """What a file is called while it is being written."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
