@@ -18,7 +18,7 @@ from compare.component import Component
 from compare.draws import why_not_own
 from compare.files import write_whole
 from compare.lockstep import TrainingResult
-from compare.parity import DTYPES, CaseResult, cases_of, run_component
+from compare.parity import DTYPES, CaseResult, cases_of, refused_of, run_component
 from compare.report import Report
 from compare.site import check_folder, write, write_site
 
@@ -326,7 +326,8 @@ def _compare(
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     results, training = [], []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        cases = sum(len(cases_of(component, seeds[0], DTYPES[dtypes[0]])) for component in components)
+        first = seeds[0], DTYPES[dtypes[-1]]
+        cases = sum(len(cases_of(c, *first)) + len(refused_of(c, *first)) for c in components)
         total = (cases + sum(map(lockstep.steps, runs))) * len(dtypes) * len(seeds)
         task = bar.add_task("", total=total)
         for component in components:
