@@ -40,6 +40,11 @@ def test_both_sides_meet_every_vector(everything):
     )
 
 
+@pytest.mark.cuda
+def test_both_sides_meet_every_vector_on_cuda(cuda: str):
+    assert run(list(COMPONENTS.values()), cuda).different == []
+
+
 def test_every_operator_is_held_or_is_none_of_ours_as_a_whole(everything):
     operator = {vector.name: vector.operator for vector in collect(list(OPERATORS))}
     assert {operator[held.name] for held in everything.held} == OPERATORS.keys() - NOT_OURS
