@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from compare import environment, lockstep, registry, show
+from compare import environment, lockstep, registry, show, vectors
 from compare.component import Component
 from compare.draws import why_not_own
 from compare.files import write_whole
@@ -82,7 +82,8 @@ def run(
     all_seeds = list(range(seed, seed + seeds))
     results, training = _compare(components, runs, device, dtypes, all_seeds, draws)
     options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "draws": draws, "only": only}
-    report = Report(environment.describe(device), options, components, results, training)
+    others = vectors.run(components, device)
+    report = Report(environment.describe(device), options, components, results, training, others)
     page = _usable(out, lambda: write(report, out))
     try:
         console = show.Terminal(highlight=False)
