@@ -66,5 +66,5 @@ def _check_elementwise(*, reduction: str, **arrays: torch.Tensor) -> None:
 
 def _check_unit_interval(name: str, array: torch.Tensor) -> None:
     if array.numel() and not (array.min() >= 0 and array.max() <= 1):
-        low, high = float(array.min()), float(array.max())
+        low, high = array.min().item(), array.max().item()
         raise ValueError(f"{name}: expected numbers from 0 to 1, got {low} to {high}")
