@@ -154,6 +154,21 @@ def seeds(seed: int) -> int:
 
 
 @cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def edges(names: tuple[str, ...]) -> int:
+    """Show what both sides make of NaN, ±∞, ±0, subnormals, empty batches, p = 0, eps = 0 and the like.
+
+    An overview, and the departures from PyTorch with their reasons; every row of components that are named.
+    """
+    from compare.edges.show import run_edges
+
+    components = {component.name: component for name in names or ["all"] for component in _exercised(name)}
+    environment.prepare("cpu")
+    console = show.Terminal(highlight=False)
+    return 0 if run_edges(console, list(components.values()), whole=bool(names)) else 1
+
+
+@cli.command()
 @click.argument("name", required=False)
 @click.option("--side", type=click.Choice(["scratch", "torch", "both"]), default="both", show_default=True)
 @click.option("--quick", is_flag=True, help="A twentieth of the training, for a first look.")

@@ -142,10 +142,11 @@ def cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarra
     """
     softmax, batch, targets, m = cache
     _check_upstream(dloss, logits=softmax)
+    share = dloss / max(m, 1)  # an empty batch has none to share among
     dlogits = np.zeros_like(softmax)  # (batch, classes)
-    dlogits[batch, targets] = -dloss
-    dlogits += softmax * dloss  # a sum, since 0 + (−0) is 0: where p is 0, the gradient is never −0
-    return dlogits / m
+    dlogits[batch, targets] = -share
+    dlogits -= softmax * (0 - share)  # 0 − share is never −0: zeros get their sign as in PyTorch
+    return dlogits
 
 
 def mse_loss_forward(
@@ -175,7 +176,7 @@ def mse_loss_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = 2(xᵢ − tᵢ)·dloss/n, with n = 1 for a sum"""
     difference, n = cache
     _check_upstream(dloss, input=difference)
-    return difference / n * (2 * dloss)
+    return difference / n * 2 * dloss
 
 
 def _check_elementwise(*, reduction: str, **arrays: np.ndarray) -> None:

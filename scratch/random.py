@@ -275,7 +275,14 @@ class TorchGenerator:
         permutes with a new generator of that seed. (With `DataLoader(…, generator=g)` the order is
         `g.randperm(n)`, after the 63-bit number for the workers; at the end of the epoch the sampler draws
         one more `g.randperm(n)`, of which it uses nothing.)
+
+        Raises:
+            TypeError: n not an integer.
+            ValueError: n below 1.
         """
+        check_integers(n=n)
+        if n < 1:
+            raise ValueError(f"n: expected an integer >= 1, got {n}")
         _, seed = self.random64(2) & np.uint64(2**63 - 1)
         return TorchGenerator(int(seed), variant=self.variant).randperm(n)
 
@@ -380,7 +387,7 @@ class NumpyGenerator:
 
     def bernoulli(self, size: tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
         """1 where u < p, else 0."""
-        return (self._generator.random(size) < p).astype(dtype)
+        return np.asarray(self._generator.random(size) < p, dtype)
 
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """0 with probability p, else 1."""

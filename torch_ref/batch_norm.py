@@ -57,8 +57,8 @@ class BatchNorm1d(nn.BatchNorm1d):
         """
         check_floating(x=x, gamma=self.weight, running_mean=self.running_mean)
         check_shape("x", x, (None, self.num_features))
-        if self.training and len(x) < 2:
-            raise ValueError(f"x: expected a batch of at least 2 in training, got {len(x)}")
+        if self.training:
+            check_batch(x)
         return super().forward(x)
 
 
@@ -72,6 +72,12 @@ def check_eps(eps: float) -> None:
     """Raise ValueError unless eps is a positive number: with 0, a constant feature would be 0/0."""
     if not 0 < eps < float("inf"):
         raise ValueError(f"eps: expected a finite number > 0, got {eps}")
+
+
+def check_batch(x: torch.Tensor) -> None:
+    """Raise ValueError unless there are two examples: one alone is its own mean."""
+    if len(x) < 2:
+        raise ValueError(f"x: expected a batch of at least 2 in training, got {len(x)}")
 
 
 def check_momentum(momentum: float | None) -> None:

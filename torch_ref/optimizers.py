@@ -26,11 +26,7 @@ class SGD(torch.optim.SGD):
     ) -> None:
         params = _checked(params, lr)
         check_not_negative(momentum=momentum, dampening=dampening, weight_decay=weight_decay)
-        if nesterov and (momentum == 0 or dampening != 0):
-            raise ValueError(
-                "nesterov: expected momentum > 0 and dampening = 0, "
-                f"got momentum {momentum} and dampening {dampening}"
-            )
+        _check_nesterov(nesterov, momentum, dampening)
         super().__init__(params, lr, momentum, dampening, weight_decay, nesterov)
 
 
@@ -158,6 +154,14 @@ def _checked(params: Iterable[torch.Tensor], lr: float) -> list[torch.Tensor]:
         check_floating(**{f"params[{i}]": param})
     check_not_negative(lr=lr)
     return params
+
+
+def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:
+    if nesterov and (momentum == 0 or dampening != 0):
+        raise ValueError(
+            "nesterov: expected momentum > 0 and dampening = 0, "
+            f"got momentum {momentum} and dampening {dampening}"
+        )
 
 
 def _check_adam(betas: tuple[float, float], eps: float, weight_decay: float) -> None:

@@ -228,7 +228,7 @@ def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, l
     """
     beta = o.get("beta", o.get("momentum", 0))
     dampening = o.get("beta", o.get("dampening", 0) if t > 1 else 0)
-    b = beta * size.get("velocity", 0) + (1 - dampening) * g
+    b = beta * size.get("velocity", 0) + abs(1 - dampening) * g
     size["velocity"] = size["momentum_buffer"] = b
     return lr * (g + beta * b if o.get("nesterov") else b)
 

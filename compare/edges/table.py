@@ -1,0 +1,260 @@
+"""The table: what became of every probe, and whether that is as declared."""
+
+import re
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from compare.component import Component, Results
+from compare.edges.departures import DEPARTURES, Departure
+from compare.edges.named import named_probes
+from compare.edges.probe import Probe, bases, value_probes
+from compare.measure import compare_results, to_numpy
+from compare.parity import DTYPES, run_scratch
+from compare.report import units_text
+
+KINDS = AS_PYTORCH, REFUSED, DEPARTS = "as PyTorch", "both refuse", "departs"
+SIGNS = [("+∞", "−∞", "±∞"), ("+0", "−0", "±0")]
+SIGNS += [(name, f"−{name}", f"±{name}") for name in ("smallest subnormal", "largest float")]
+TORCH_REF = Path(import_module("torch_ref").__file__ or "").parent
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one probe.
+
+    Args:
+        probe: the input
+        kind: as PyTorch, both refuse or departs
+        text: of a refusal the message; of a departure what the two sides gave
+        stricter: of a refusal, whether PyTorch would not refuse without the checks of `torch_ref`
+        declared: of a departure, where it is declared
+    """
+
+    probe: Probe
+    kind: str
+    text: str = ""
+    stricter: bool = False
+    declared: Departure | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is as declared."""
+        if self.kind == DEPARTS:
+            return self.declared is not None
+        return self.declared is None or self.declared.sometimes
+
+    @property
+    def finding(self) -> str:
+        """In words what is not as declared."""
+        where = f"{self.probe.component.name}, {self.probe.edge}, {self.probe.what}, {self.probe.dtype}"
+        if self.kind == DEPARTS:
+            return f"{where}: an undeclared departure: {self.text}"
+        return f"{where}: declared as a departure, but {self.kind}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The probes of a component that came out alike.
+
+    Args:
+        kind: as PyTorch, both refuse or departs
+        entries: edges, each with what stands there unless that is everything
+        text: the message of a refusal, the reason of a departure
+        example: of a departure, what the two sides gave at one of the probes
+        ok: whether it is as declared
+    """
+
+    kind: str
+    entries: list[str]
+    text: str
+    example: str
+    ok: bool
+
+
+def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
+    """The outcomes of one component, those alike together: agreement, refusals, departures."""
+    alike: dict[tuple[int, str, bool], list[Outcome]] = {}
+    for outcome in outcomes:
+        key = (KINDS.index(outcome.kind), _text(outcome), outcome.ok)
+        alike.setdefault(key, []).append(outcome)
+    everything = _by_edge(outcomes)
+    groups = []
+    for (kind, text, ok), found in sorted(alike.items(), key=lambda item: (item[0][0], not item[0][2])):
+        entries = [_entry(edge, of, everything[edge]) for edge, of in _by_edge(found).items()]
+        example = f"{found[0].probe.dtype}, {found[0].text}" if KINDS[kind] == DEPARTS else ""
+        groups.append(Group(KINDS[kind], _paired(entries), text, example, ok))
+    return groups
+
+
+def _text(outcome: Outcome) -> str:
+    if outcome.kind == REFUSED:
+        message = outcome.text.partition(", got ")[0]
+        return f"{message} (PyTorch alone would go on)" if outcome.stricter else message
+    if outcome.declared:
+        return outcome.declared.reason if outcome.kind == DEPARTS or not outcome.ok else ""
+    return "not declared" if outcome.kind == DEPARTS else ""
+
+
+def _by_edge(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    edges: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        edges.setdefault(outcome.probe.edge, []).append(outcome)
+    return edges
+
+
+def _entry(edge: str, found: Sequence[Outcome], everything: Sequence[Outcome]) -> str:
+    """The edge, with what stands there and the dtype where these are not all that there are."""
+    if len(found) == len(everything):
+        return edge
+    if found[0].kind == AS_PYTORCH:
+        return f"{edge} (otherwise)"  # the rest is written out where it stands
+    details: list[str] = []
+    for shorten in (_without_share, str):
+        what = dict.fromkeys(shorten(outcome.probe.what) for outcome in found)
+        if not details and len(what) < len({shorten(outcome.probe.what) for outcome in everything}):
+            details = list(what)
+    dtypes = {outcome.probe.dtype for outcome in found}
+    details += sorted(dtypes) if dtypes != {outcome.probe.dtype for outcome in everything} else []
+    return f"{edge} ({', '.join(details)})"
+
+
+def _without_share(what: str) -> str:
+    return what.replace("one of ", "")
+
+
+def _paired(entries: Sequence[str]) -> list[str]:
+    """Edges of both signs in one; those that are only partly here, last."""
+    paired = list(entries)
+    for plus, minus, both in SIGNS:
+        for entry in entries:
+            twin = minus + entry.removeprefix(plus)
+            if entry.startswith(plus) and twin in paired:
+                paired[paired.index(entry)] = both + entry.removeprefix(plus)
+                paired.remove(twin)
+    return sorted(paired, key=lambda entry: entry.endswith("(otherwise)"))
+
+
+def probes(component: Component, dtype: str) -> Iterator[Probe]:
+    """Every probe of a component: values, then shapes and settings."""
+    found = bases(component, DTYPES[dtype])
+    yield from value_probes(component, dtype, found)
+    yield from named_probes(component, dtype, found)
+
+
+def examine(component: Component, dtypes: Sequence[str] = tuple(DTYPES)) -> list[Outcome]:
+    """The outcomes of all probes of a component."""
+    return [outcome(probe) for dtype in dtypes for probe in probes(component, dtype)]
+
+
+def outcome(probe: Probe) -> Outcome:
+    """Run both sides on one probe: NaN, ∞ and the sign of 0 must agree, the rest be within its budget."""
+    component, case = probe.component, replace(probe.case, finite=False)
+    run_torch = probe.run_torch or component.run_torch
+    ours = replace(component, run_scratch=probe.run_scratch or component.run_scratch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's, about what is the point of a probe
+        scratch = _attempt(lambda: run_scratch(ours, case, component.implementation()))
+        torch = _attempt(lambda: run_torch(case.for_torch("cpu")))
+        if isinstance(scratch, Exception) and isinstance(torch, Exception) and _meant(scratch, torch):
+            with _without_checks():
+                unchecked = _attempt(lambda: run_torch(case.for_torch("cpu")))
+            goes_on = not isinstance(unchecked, Exception)
+            return Outcome(probe, REFUSED, str(scratch), goes_on, _declaration(probe))
+        text = _difference(probe, scratch, torch)
+    return Outcome(probe, DEPARTS if text else AS_PYTORCH, text, declared=_declaration(probe))
+
+
+def _attempt(run: Callable[[], Results]) -> Results | Exception:
+    try:
+        return run()
+    except Exception as error:  # a refusal, or a finding: both are outcomes
+        return error
+
+
+def _meant(scratch: Exception, torch: Exception) -> bool:
+    """Whether scratch refuses in the same words, or in its own, and does not just break down."""
+    if not isinstance(scratch, TypeError | ValueError | OverflowError):
+        return False
+    return ": expected " in str(scratch) or str(scratch) == str(torch)
+
+
+def _difference(probe: Probe, scratch: Results | Exception, torch: Results | Exception) -> str:
+    """In words, or nothing if the two sides agree."""
+    if isinstance(scratch, Exception) or isinstance(torch, Exception):
+        return " · ".join(
+            f"{side}: {f'{type(found).__name__}: {found}' if isinstance(found, Exception) else 'accepts it'}"
+            for side, found in (("scratch", scratch), ("PyTorch", torch))
+        )
+    differences = compare_results(scratch, torch)
+    if all(np.isfinite(difference.units) for difference in differences):
+        if not any(difference.units for difference in differences):
+            return ""
+        differences = compare_results(scratch, torch, _scales(probe, torch))
+    budget = probe.component.budget.allowed(probe.case, "cpu")
+    for difference in differences:
+        if not difference.units <= budget:
+            if difference.problem and difference.scratch is None:
+                return f"{difference.array}: {difference.problem}"
+            index = str(list(difference.index)) if difference.index else ""
+            size = "" if difference.problem else f", {units_text(difference.units)} units"
+            values = f"scratch {_shown(difference.scratch)}, PyTorch {_shown(difference.torch)}"
+            return f"{difference.array}{index}: {values}{size}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _scales(probe: Probe, torch: Results) -> dict[str, Any]:
+    """The component's scales; where the edge has made one of them 0, infinite or NaN, that of the base case
+
+    The elements that the edge does not reach are those of the base case, and so is their scale; those that
+    it does reach are counted in themselves.
+    """
+    if probe.run_torch is not None:
+        return {name: np.abs(np.nan_to_num(to_numpy(value))) for name, value in torch.items()}
+    with np.errstate(all="ignore"):
+        scales = dict(probe.component.magnitude(probe.case))
+        for name in scales.keys() & probe.scales.keys() & torch.keys():
+            own = np.asarray(scales[name])
+            value = to_numpy(torch[name])
+            stand_in = np.maximum(probe.scales[name], np.where(np.isfinite(value), np.abs(value), 0))
+            scales[name] = np.where(np.isfinite(own) & (own > 0), own, stand_in)
+    return scales
+
+
+def _declaration(probe: Probe) -> Departure | None:
+    return next((departure for departure in DEPARTURES if departure.covers(probe)), None)
+
+
+@contextmanager
+def _without_checks() -> Iterator[None]:
+    """While active, `torch_ref` checks nothing, so that PyTorch itself accepts or refuses."""
+    checks = {
+        (module, name): check
+        for module in (import_module(f"torch_ref.{path.stem}") for path in TORCH_REF.glob("[a-z]*.py"))
+        for name, check in vars(module).items()
+        if isinstance(check, types.FunctionType) and re.match("_?check", name)
+    }
+    patches = [patch.object(module, name, _accept) for module, name in checks]
+    for each in patches:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in patches:
+            each.stop()
+
+
+def _accept(first: Any = None, *others: Any, **more: Any) -> Any:
+    return first

@@ -1,0 +1,237 @@
+"""The table of edge values: every row as declared, every departure real, and a verdict that can fail."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from compare import cli, registry
+from compare.edges import table
+from compare.edges.departures import DEPARTURES, Departure
+from compare.edges.named import BEFORE
+from compare.edges.probe import VALUES, Probe, bases, value_probes
+from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, Outcome, examine, grouped
+from scratch import activations
+from scratch.optimizers import Adam
+from torch_ref import optimizers as reference
+
+ALL = registry.all_components()
+ARITHMETIC = ("NaN", "+∞", "−∞", "+0", "−0", "smallest subnormal", "largest float")
+
+
+@cache
+def outcomes(name: str) -> list[Outcome]:
+    return examine(ALL[name])
+
+
+@pytest.fixture(autouse=True)
+def settings_put_back():
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_row_is_as_declared(name):
+    found = outcomes(name)
+    assert found, "no edge of this component is looked at"
+    assert [outcome.finding for outcome in found if not outcome.ok] == []
+    assert all(
+        isinstance(outcome.text, str) and outcome.text for outcome in found if outcome.kind != AS_PYTORCH
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if any(bases(ALL[name], np.float64)[0].arrays)])
+def test_every_value_is_put_into_the_arrays_of_every_component(name):
+    edges = {outcome.probe.edge for outcome in outcomes(name)}
+    assert edges >= set(ARITHMETIC)
+
+
+def test_values_stand_where_they_are_said_to():
+    base = bases(ALL["linear"], np.float32)
+    probes = list(value_probes(ALL["linear"], "float32", base))
+    assert len(probes) == len(VALUES) * 4 * 2  # x, weight, bias, dy; one element and all
+    for probe in probes:
+        name = probe.what.removeprefix("one of ")
+        new, old = probe.case[name], base[0][name]
+        changed = (new.view(np.uint32) != old.view(np.uint32)).sum()
+        assert changed == (1 if probe.what.startswith("one of ") else old.size), probe.what
+    assert {np.finfo("float32").max, np.finfo("float32").smallest_subnormal} <= {
+        p.case["x"][0, 0] for p in probes
+    }
+
+
+@pytest.mark.parametrize("departure", DEPARTURES, ids=lambda d: f"{d.component}, {d.edges[0]}, {d.what[0]}")
+def test_every_declared_departure_really_occurs(departure: Departure):
+    covered = [o for o in outcomes(departure.component) if o.declared is departure]
+    assert {o.probe.edge for o in covered} == set(departure.edges)
+    assert departure.reason.endswith(".")
+    if departure.sometimes and torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+        pytest.skip("its kernels are those of another processor")
+    for pattern in departure.what:
+        alone = replace(departure, what=(pattern,))
+        assert any(o.kind == DEPARTS for o in covered if alone.covers(o.probe)), pattern
+
+
+def relu_probe(monkeypatch, edge: str, backward=None) -> Outcome:
+    if backward:
+        monkeypatch.setattr(activations, "relu_backward", backward)
+    probes = table.probes(ALL["relu"], "float32")
+    return table.outcome(next(probe for probe in probes if probe.edge == edge))
+
+
+def wrong_zero(dy, cache):
+    return np.where(cache < 0, dy.dtype.type(0), dy)
+
+
+def test_an_undeclared_departure_fails(monkeypatch):
+    assert relu_probe(monkeypatch, "+0").ok
+    outcome = relu_probe(monkeypatch, "+0", wrong_zero)
+    assert (outcome.kind, outcome.ok) == (DEPARTS, False)
+    assert outcome.finding.startswith(
+        "relu, +0, one of x, float32: an undeclared departure: grad.x[6, 3]: scratch"
+    )
+
+
+def test_a_departure_that_no_longer_occurs_fails(monkeypatch):
+    stale = Departure("relu", ("+0",), ("one of x",), "No reason at all.")
+    monkeypatch.setattr(table, "DEPARTURES", (stale,))
+    outcome = relu_probe(monkeypatch, "+0")
+    assert (outcome.kind, outcome.ok) == (AS_PYTORCH, False)
+    assert outcome.finding == "relu, +0, one of x, float32: declared as a departure, but as PyTorch"
+    monkeypatch.setattr(table, "DEPARTURES", (replace(stale, sometimes=True),))
+    assert relu_probe(monkeypatch, "+0").ok
+
+
+def test_a_breakdown_is_no_refusal(monkeypatch):
+    def broken(dy, cache):
+        raise ValueError("operands could not be broadcast together")
+
+    outcome = relu_probe(monkeypatch, "NaN", broken)
+    assert (outcome.kind, outcome.ok) == (DEPARTS, False)
+    assert "scratch: ValueError: operands could not" in outcome.text
+    assert "PyTorch: accepts it" in outcome.text
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.0, 1e-3])
+def test_a_wrong_element_is_seen_beside_a_huge_one(wrong):
+    """The scale of an array is not that of the largest float in it: the other elements keep their own."""
+    component = ALL["batch_norm"]
+    probe = next(
+        probe
+        for probe in table.probes(component, "float64")
+        if (probe.edge, probe.what) == ("largest float", "beta")
+    )
+
+    def run_scratch(case, f):
+        results = component.run_scratch(case, f)
+        results["grad.x"][0, 0] = wrong if wrong != 1e-3 else results["grad.x"][0, 0] + wrong
+        return results
+
+    assert table.outcome(probe).kind == AS_PYTORCH
+    assert table.outcome(replace(probe, run_scratch=run_scratch)).kind == DEPARTS
+
+
+def stricter(name: str, edge: str) -> set[bool]:
+    return {o.stricter for o in outcomes(name) if o.probe.edge == edge and o.kind == REFUSED}
+
+
+def test_it_is_known_where_PyTorch_alone_would_go_on():  # noqa: N802
+    assert stricter("cross_entropy", "target −100") == {True}  # ignore_index
+    assert stricter("cross_entropy", "all targets class K") == {False}
+    assert stricter("batch_norm", "eps = 0.0") == {False}
+    assert stricter("batch_norm", "one example") == {False}
+    assert stricter("dropout", "p NaN") == {False}
+    assert stricter("adam", "eps +∞") == {True}
+
+
+def test_setting_the_counter_is_the_same_as_counting():
+    """Both sides arrive by steps where the table puts them by setting a number."""
+    assert (
+        0.9 ** (BEFORE["step 7 100: 0.9ᵗ is 0"] + 1)
+        == 0
+        < 0.9 ** (BEFORE["step 7 000: 0.9ᵗ is subnormal"] + 1)
+    )
+    steps = 700
+    gradient = np.array([0.3, -0.7])
+    ours, theirs = np.zeros(2), torch.zeros(2, dtype=torch.float64)
+    looped, twin = Adam([ours], 1e-3), reference.Adam([theirs], 1e-3)
+    for _ in range(steps):
+        looped.step([gradient])
+        reference.step(twin, [torch.from_numpy(gradient)])
+    state = twin.state[theirs]
+    assert looped.steps == steps == int(state["step"])
+    jumped = Adam([ours.copy()], 1e-3)
+    jumped.steps = steps
+    jumped.state = {name: [arrays[0].copy()] for name, arrays in looped.state.items()}
+    for optimizer in (looped, jumped):
+        optimizer.step([gradient])
+    reference.step(twin, [torch.from_numpy(gradient)])
+    np.testing.assert_array_equal(jumped.params[0], looped.params[0])
+    np.testing.assert_allclose(theirs, ours, rtol=1e-12)
+
+
+def test_the_counter_of_pytorch_stops_as_the_table_says():
+    assert float(torch.tensor(float(2**24)) + 1) == 2**24
+
+
+def test_what_is_alike_stands_together():
+    groups = grouped(outcomes("binary_cross_entropy"))
+    assert [group.kind for group in groups] == sorted((g.kind for g in groups), key=KINDS.index)
+    assert "+0" in groups[0].entries or "±0" in groups[0].entries
+    assert any(g.text.startswith("targets: expected numbers from 0 to 1") for g in groups)
+    assert "±∞ (targets)" in next(g.entries for g in groups if g.text.startswith("targets: expected numbers"))
+
+
+@pytest.fixture
+def activations_only(monkeypatch):
+    monkeypatch.setattr(registry, "TOPICS", ("activations",))
+    monkeypatch.setenv("COLUMNS", "60")
+
+
+@pytest.mark.usefixtures("activations_only")
+def test_the_command_prints_an_overview(capsys):
+    assert cli.main(["edges"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 60
+    count = sum(len(outcomes(name)) for name in ("relu", "leaky_relu", "tanh", "sigmoid"))
+    assert out.splitlines()[-1] == f"as declared: {count} probes of 4 components"
+    assert "leaky_relu: negative_slope = 1e308 (float32)" in out
+    assert "The number is beyond float32" in out
+
+
+@pytest.mark.usefixtures("activations_only")
+def test_the_command_prints_every_row_of_what_is_named(capsys):
+    assert cli.main(["edges", "leaky_relu", "tanh"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 60
+    assert [line for line in out.splitlines() if line in ALL] == ["leaky_relu", "tanh"]
+    for text in (
+        "as PyTorch   NaN · ±∞",
+        "departs      negative_slope = 1e308",
+        "no examples",
+        "2 components",
+    ):
+        assert text in " ".join(out.split("\n")) or text in out
+
+
+@pytest.mark.usefixtures("activations_only")
+def test_the_command_fails_on_an_undeclared_departure(capsys, monkeypatch):
+    monkeypatch.setattr(activations, "relu_backward", wrong_zero)
+    assert cli.main(["edges", "relu"]) == 1
+    out = capsys.readouterr().out
+    assert "✗ relu, +0, one of x, float32: an undeclared departure: grad.x[6, 3]" in out
+    assert out.splitlines()[-1].startswith("NOT as declared: ")
+
+
+def test_the_command_knows_its_components(capsys):
+    assert cli.main(["edges", "rellu"]) == 2
+    assert capsys.readouterr().err == "error: unknown component 'rellu': did you mean relu?\n"
+
+
+def test_a_probe_says_its_dtype():
+    base = bases(ALL["relu"], np.float32)[0]
+    assert Probe(ALL["relu"], "NaN", "x", base).dtype == "float32"
