@@ -1,12 +1,16 @@
 # make compare   set up .venv if needed, then compare scratch/ with torch_ref/ on everything
 # make test      set up .venv if needed, then run the tests
-# make fuzz      the random streams on their whole grid of seeds and sizes: minutes
+# make fuzz      100 000 random cases of the components, and the random streams on their whole grid: minutes
+# make mutation  change scratch/ in thousands of ways and see who notices: up to an hour, can be interrupted
+# make test-oldest  run the tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: compare test fuzz lint types check bench clean
+OLDEST ?= $(VENV)-oldest
+
+.PHONY: compare test test-oldest fuzz mutation lint types check bench clean
 
 compare: $(READY)
 	$(BIN)/python -m compare
@@ -15,7 +19,16 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto
 
 fuzz: $(READY)
-	FUZZ=1 $(BIN)/python -m pytest -n auto tests/test_random.py
+	FUZZ=100000 $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_random.py
+
+mutation: $(READY)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,mutation]'
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation.py
+
+test-oldest:
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	PIP_CONSTRAINT=constraints-oldest.txt $(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(OLDEST)/bin/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -30,7 +43,7 @@ bench: $(READY)
 	$(BIN)/python -m compare bench
 
 clean:
-	rm -rf $(VENV) report
+	rm -rf $(VENV) $(OLDEST) report
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "scratch-vs-torch needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …")'

@@ -138,6 +138,7 @@ def _case(
         arrays[targets] = arrays[targets].astype(dtype, copy=False)
     upstream = rng.standard_normal() if dloss is None else dloss
     arrays["dloss"] = np.array(upstream, dtype)
+    reduction = "".join(reduction)  # an object of its own: only == finds it equal
     return Case(name, arrays, {"reduction": reduction}, dtype=dtype, finite=finite)
 
 

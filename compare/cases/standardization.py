@@ -58,7 +58,7 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("no examples", {"x_train": train[:0]})
     for value in (np.nan, np.inf):
         broken = train.copy()
-        broken[1, 1] = value
+        broken[2, 1] = value
         yield good.but(f"{value} in the training set", {"x_train": broken})
     yield good.but("one dimension", {"x_train": train[0]})
     yield good.but("integers", {"x_train": train.astype(np.int64)})
