@@ -75,6 +75,7 @@ class Report:
     components: list[Component]
     results: list[CaseResult]
     training: list[TrainingResult]
+    edges: Mapping[str, list[Any]] = dataclasses.field(default_factory=dict)  # component → groups of probes
 
     def summaries(self, component: Component) -> list[Summary]:
         """The component's results, dtype by dtype."""
@@ -85,6 +86,7 @@ class Report:
     def different(self) -> list[str]:
         """The names of the components and training runs that are not equal."""
         unequal = [result.component for result in self.results if not result.equal]
+        unequal += [name for name, groups in self.edges.items() if not all(group.ok for group in groups)]
         return list(dict.fromkeys(unequal + [run.name for run in self.training if not run.equal]))
 
     @property
@@ -115,6 +117,12 @@ class Report:
             if len(unequal) > SHOWN:
                 more = _count(len(unequal) - SHOWN, "more case")
                 found.append(Finding(f"{component.name}: {more}", ["report.json has them all"]))
+        found += [
+            Finding(f"{name}, edge values: {' · '.join(group.entries)}", [group.text, group.example])
+            for name, groups in self.edges.items()
+            for group in groups
+            if not group.ok
+        ]
         return found + [_training_finding(run) for run in self.training if not run.equal]
 
 
