@@ -13,12 +13,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from compare import environment, lockstep, registry, show
+from compare import environment, lockstep, registry, show, vectors
 from compare.component import Component
 from compare.draws import why_not_own
 from compare.files import write_whole
 from compare.lockstep import TrainingResult
-from compare.parity import DTYPES, CaseResult, cases_of, run_component
+from compare.parity import DTYPES, CaseResult, cases_of, refused_of, run_component
 from compare.report import Report
 from compare.site import check_folder, write, write_site
 
@@ -82,7 +82,8 @@ def run(
     all_seeds = list(range(seed, seed + seeds))
     results, training = _compare(components, runs, device, dtypes, all_seeds, draws)
     options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "draws": draws, "only": only}
-    report = Report(environment.describe(device), options, components, results, training)
+    others = vectors.run(components, device)
+    report = Report(environment.describe(device), options, components, results, training, others)
     page = _usable(out, lambda: write(report, out))
     try:
         console = show.Terminal(highlight=False)
@@ -135,7 +136,7 @@ def site(measure: bool, out: Path) -> int:
     results, _ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws)
     edge_values = {component.name: grouped(examine(component)) for component in components if measure}
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
-    report = Report(environment.describe("cpu"), options, components, results, [], edge_values)
+    report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
     print(f"{report.verdict}\npage: {_usable(out, lambda: write_site(report, out))}")
     return 0 if report.equal else 1
 
@@ -344,7 +345,8 @@ def _compare(
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     results, training = [], []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        cases = sum(len(cases_of(component, seeds[0], DTYPES[dtypes[0]])) for component in components)
+        first = seeds[0], DTYPES[dtypes[-1]]
+        cases = sum(len(cases_of(c, *first)) + len(refused_of(c, *first)) for c in components)
         total = (cases + sum(map(lockstep.steps, runs))) * len(dtypes) * len(seeds)
         task = bar.add_task("", total=total)
         for component in components:

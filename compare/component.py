@@ -32,6 +32,11 @@ class Case:
     def __getitem__(self, name: str) -> Any:
         return self.arrays[name]
 
+    def but(self, name: str, arrays: Mapping[str, Any] | None = None, **options: Any) -> "Case":
+        """The same case under another name, with some arrays and options replaced."""
+        arrays = {**self.arrays, **(arrays or {})}
+        return replace(self, name=name, arrays=arrays, options={**self.options, **options})
+
     def generator(self) -> Generator:
         """A fresh source of this case's draws for scratch."""
         source: Any = TorchGenerator(self.seed) if self.draws == "own" else NumpyGenerator(self.seed)
@@ -121,6 +126,7 @@ class Component:
             scale in which its rounding units are counted (a number, or an array that broadcasts). The
             docstring derives it. Arrays that it leaves out are measured on their largest value.
         mistakes: wrong versions that the cases must expose
+        refused: (rng, dtype) → inputs that both sides must refuse in the same words
         arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
     """
 
@@ -135,6 +141,7 @@ class Component:
     budget: Budget
     magnitude: Callable[[Case], Mapping[str, Any]] = lambda case: {}
     mistakes: tuple[Mistake, ...] = ()
+    refused: Callable[[np.random.Generator, Any], Iterable[Case]] = lambda rng, dtype: ()
     arbiter: bool = True
 
     def implementation(self, replaced: Mapping[str, Callable] | None = None) -> SimpleNamespace:

@@ -32,6 +32,11 @@ def fortran(array: np.ndarray) -> np.ndarray:
     return np.asfortranarray(array)
 
 
+def other(dtype: Any) -> Any:
+    """The other one of the two dtypes: arrays of both are not to be mixed."""
+    return np.float64 if dtype == np.float32 else np.float32
+
+
 def subnormals(dtype: Any) -> list[float]:
     """The smallest positive number, a larger subnormal one, and the smallest normal one."""
     info = np.finfo(dtype)

@@ -52,8 +52,16 @@ class CaseResult:
 
 def cases_of(component: Component, seed: int, dtype: Any) -> list[Case]:
     """The cases of a component for one seed, made independently of which other components run."""
-    rng = np.random.default_rng([seed, zlib.crc32(component.name.encode())])
-    return list(component.cases(rng, dtype))
+    return list(component.cases(_rng(component, seed), dtype))
+
+
+def refused_of(component: Component, seed: int, dtype: Any) -> list[Case]:
+    """The inputs that a component refuses, made likewise."""
+    return list(component.refused(_rng(component, seed), dtype))
+
+
+def _rng(component: Component, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(component.name.encode())])
 
 
 def run_case(
@@ -94,6 +102,34 @@ def run_case(
     return replace(result, differences=differences, **to_truth)
 
 
+def run_refused(
+    component: Component, case: Case, device: str = "cpu", *, seed: int = 0, draws: str = "shared"
+) -> CaseResult:
+    """Run a bad input on both sides: both must refuse it, and say the same of it.
+
+    Errors of this project say "argument: expected …, got …". Where PyTorch refuses by itself, it says
+    something else.
+    """
+    case = replace(case, device=device, draws=draws)
+    scratch = _refusal(lambda: run_scratch(component, case, component.implementation()))
+    torch = _refusal(lambda: component.run_torch(case.for_torch(device)))
+    refused = scratch.startswith(("TypeError: ", "ValueError: ")) and torch != "taken"
+    same = refused and (scratch == torch or ": expected " not in torch)
+    problem = "" if same else f"scratch: {scratch}; torch: {torch}"
+    difference = Difference("refusal", np.inf if problem else 0.0, problem=problem)
+    name = f"refused: {case.name}"
+    return CaseResult(component.name, name, np.dtype(case.dtype).name, seed, 0, [difference])
+
+
+def _refusal(run: Callable[[], Results]) -> str:
+    """What a side says of a bad input."""
+    try:
+        run()
+    except Exception as error:  # of any kind: one that is not ours is a difference
+        return f"{type(error).__name__}: {error}"
+    return "taken"
+
+
 def run_scratch(component: Component, case: Case, implementation: Any) -> Results:
     """The scratch side alone; a warning of NumPy counts as an error wherever all is meant to be finite."""
     with warnings_of(case):
@@ -115,8 +151,10 @@ def run_component(
     arbiter: bool = True,
     draws: str = "shared",
 ) -> Iterator[CaseResult]:
-    """Every case in every dtype for every seed."""
+    """Every case and every bad input in every dtype for every seed."""
     for dtype in dtypes:
         for seed in seeds:
             for case in cases_of(component, seed, DTYPES[dtype]):
                 yield run_case(component, case, device, arbiter=arbiter, seed=seed, draws=draws)
+            for case in refused_of(component, seed, DTYPES[dtype]):
+                yield run_refused(component, case, device, seed=seed, draws=draws)

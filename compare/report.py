@@ -16,6 +16,7 @@ from compare.component import Component
 from compare.lockstep import TrainingResult
 from compare.measure import Difference
 from compare.parity import CaseResult
+from compare.vectors import Held, Vectors
 
 SHOWN = 5  # differences of one component that are written out; report.json has them all
 
@@ -75,6 +76,7 @@ class Report:
     components: list[Component]
     results: list[CaseResult]
     training: list[TrainingResult]
+    vectors: Vectors = dataclasses.field(default_factory=Vectors)
     edges: Mapping[str, list[Any]] = dataclasses.field(default_factory=dict)  # component → groups of probes
 
     def summaries(self, component: Component) -> list[Summary]:
@@ -84,10 +86,11 @@ class Report:
 
     @property
     def different(self) -> list[str]:
-        """The names of the components and training runs that are not equal."""
+        """The names of the components, training runs and vectors that are not equal."""
         unequal = [result.component for result in self.results if not result.equal]
         unequal += [name for name, groups in self.edges.items() if not all(group.ok for group in groups)]
-        return list(dict.fromkeys(unequal + [run.name for run in self.training if not run.equal]))
+        unequal += [run.name for run in self.training if not run.equal]
+        return list(dict.fromkeys(unequal + [f"ONNX's {name}" for name in self.vectors.different]))
 
     @property
     def equal(self) -> bool:
@@ -123,7 +126,8 @@ class Report:
             for group in groups
             if not group.ok
         ]
-        return found + [_training_finding(run) for run in self.training if not run.equal]
+        found += [_training_finding(run) for run in self.training if not run.equal]
+        return found + [_vector_finding(held) for held in self.vectors.held if not held.equal]
 
 
 def share(result: CaseResult) -> float:
@@ -199,6 +203,18 @@ def _training_finding(run: TrainingResult) -> Finding:
     return Finding(where, lines)
 
 
+def _vector_finding(held: Held) -> Finding:
+    lines = [held.error] if held.error else []
+    for side, found in held.worst.items():
+        if not found.units <= held.budget:
+            index = list(found.index) if found.index else ""
+            values = f"{value_text(found.scratch, 'float32')}, should be {value_text(found.torch, 'float32')}"
+            distance = found.problem or f"{units_text(found.units)} units"
+            text = f"{values}: {distance}, budget {units_text(held.budget)}" if found.index else distance
+            lines.append(f"{side}: {found.array}{index} {text}")
+    return Finding(f"{held.component}, ONNX's {held.name}", lines)
+
+
 # report.json
 
 
@@ -236,6 +252,15 @@ def as_json(report: Report) -> str:
             }
             for component in report.components
         ],
+        "vectors": {
+            "text": report.vectors.text,
+            "held": [
+                {"name": held.name, "component": held.component, "equal": held.equal, "error": held.error}
+                | {"budget": held.budget, "units": {side: found.units for side, found in held.worst.items()}}
+                for held in report.vectors.held
+            ],
+            "not_ours": report.vectors.not_ours,
+        },
         "training": [dataclasses.asdict(run) | {"equal": run.equal} for run in report.training],
     }
     return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -157,6 +157,7 @@ class CudaGenerator:
 
         https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/Dropout.cu
         """
+        check_probability("p", p)
         mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
         if p in (0, 1):
             mask[...] = 1 - p

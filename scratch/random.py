@@ -226,6 +226,7 @@ class TorchGenerator:
         It is `bernoulli` of the keep probability 1 − p, not its complement with p. It is drawn in the order
         in which x lies in memory: transposed, x gets other zeros. For p = 0 and p = 1 nothing is drawn.
         """
+        check_probability("p", p)
         mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
         if p in (0, 1):
             mask[...] = 1 - p

@@ -7,7 +7,7 @@ import pytest
 
 from compare.component import Case, Component
 from compare.draws import why_not_own
-from compare.parity import DTYPES, cases_of, run_case, run_scratch
+from compare.parity import DTYPES, cases_of, refused_of, run_case, run_refused, run_scratch
 from compare.registry import TOPICS, all_components
 
 COMPONENTS = list(all_components().values())
@@ -25,6 +25,20 @@ def test_both_sides_agree(component: Component, dtype: str, seed: int, draws: st
     results = [run_case(component, case, arbiter=False, seed=seed, draws=draws) for case in cases]
     assert [r for r in results if not r.equal] == []
     assert len({case.name for case in cases}) == len(cases), "two cases of one name"
+
+
+@each_component
+@each_dtype
+def test_both_sides_refuse_the_same_in_the_same_words(component: Component, dtype: str):
+    cases = refused_of(component, 0, DTYPES[dtype])
+    assert [r for r in (run_refused(component, case) for case in cases) if not r.equal] == []
+    assert len({case.name for case in cases}) == len(cases), "two cases of one name"
+
+
+@each_component
+def test_what_is_taken_is_not_refused(component: Component):
+    for case in cases_of(component, 0, np.float64)[:2]:
+        assert not run_refused(component, case).equal
 
 
 @pytest.mark.cuda

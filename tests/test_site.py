@@ -29,7 +29,7 @@ def page(tmp_path_factory) -> Path:
     options = {"device": "cpu", "dtypes": ["float32", "float64"], "seeds": [0], "only": None}
     edges = {name: grouped(examine(ALL[name], ["float32"])) for name in ("relu", "batch_norm", "adam")}
     runs = [training("float32"), training()]
-    report = Report({"PyTorch": "2"}, options, list(ALL.values()), results, runs, edges)
+    report = Report({"PyTorch": "2"}, options, list(ALL.values()), results, runs, edges=edges)
     return write_site(report, tmp_path_factory.mktemp("site"))
 
 

@@ -27,11 +27,22 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("empty", normal(rng, (0, 3), dtype))
 
 
+def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Integers, and an upstream gradient of another shape.
+
+    Not one of another dtype: autograd casts it, where we refuse.
+    """
+    good = next(iter(cases(rng, dtype)))
+    yield good.but("integers", {"x": np.arange(3)})
+    yield good.but("upstream of another shape", {"dy": good["dy"][0]})
+
+
 def leaky_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """The same, and other slopes."""
     yield from cases(rng, dtype)
     for slope in (0.0, 0.3, 1.0, 1.5, -0.5):
         arrays = {"x": normal(rng, (13, 7), dtype), "dy": normal(rng, (13, 7), dtype)}
+        arrays["x"][0, :2] = 0.0, -0.0  # times a negative slope, each is the other
         yield Case(f"slope {slope}", arrays, {"negative_slope": slope}, dtype=dtype)
 
 
@@ -64,6 +75,7 @@ def _component(
         budget=budget,
         magnitude=magnitude,
         mistakes=mistakes,
+        refused=refused,
         arbiter=arbiter,
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, fortran, normal, strided, subnormals
+from compare.inputs import SIZES, fortran, normal, other, strided, subnormals
 from compare.rounding import sum_units
 from scratch.batch_norm import (
     batch_norm_backward,
@@ -65,6 +65,20 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     broken["x"][0, 0], broken["x"][1, 1], broken["x"][2, 2] = np.nan, np.inf, -np.inf
     broken["dy"][3, 3], broken["dy"][4, 2] = np.inf, np.nan
     yield Case(broken.name, broken.arrays, dtype=dtype, finite=False)
+
+
+def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Batches too small for a variance, arrays that do not fit, and options out of their range."""
+    good = next(iter(cases(rng, dtype)))
+    for batch in (0, 1):
+        yield good.but(f"a batch of {batch}", {name: good[name][:batch] for name in ("x", "dy", "next_x")})
+    yield good.but("integers", {"x": good["x"].astype(np.int64)})
+    yield good.but("another dtype", {"x": good["x"].astype(other(dtype))})
+    yield good.but("upstream of another shape", {"dy": good["dy"][0]})
+    for eps in (0.0, -1e-5, np.nan, np.inf):
+        yield good.but(f"eps {eps}", eps=eps)
+    for momentum in (-0.1, 1.1, np.nan):
+        yield good.but(f"momentum {momentum}", momentum=momentum)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -443,5 +457,6 @@ COMPONENTS = (
             "N sums over a batch of m in another order: ¼·√m·ln(10⁶·N) units of √Σ(terms²), at least 32",
         ),
         mistakes=MISTAKES,
+        refused=refused,
     ),
 )

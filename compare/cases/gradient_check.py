@@ -400,6 +400,14 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield case(f"wrong by a factor of {factor}", "wrong", {"factor": factor}, x=x, dy=dy)
 
 
+def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Steps that are none. (That float32 is refused, every other case shows.)"""
+    if dtype == np.float64:
+        good = next(iter(cases(rng, dtype)))
+        for eps in (0.0, -1e-6, np.nan, np.inf):
+            yield good.but(f"eps {eps}", eps=eps)
+
+
 def run_scratch(case: Case, f: Any) -> Results:
     """Our forward and backward passes, held against our numerical gradient."""
     function = FUNCTIONS[case.options["function"]].scratch(case)
@@ -548,6 +556,7 @@ COMPONENTS = (
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,
+        refused=refused,
         budget=Budget(UNITS, "a few roundings in each of two values of f, in units of u·F/ε"),
         mistakes=(
             Mistake(

@@ -54,6 +54,19 @@ def _cases(options: list[dict[str, Any]]) -> Callable[[np.random.Generator, Any]
     return cases
 
 
+def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Shapes that have no fans."""
+    for shape in ((0, 3), (3, 0), (5,), (), (2, 3, 4)):
+        yield Case(f"shape {shape}", {}, {"shape": shape}, dtype=dtype)
+
+
+def kaiming_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """These too, and names that are unknown."""
+    yield from refused(rng, dtype)
+    yield Case("unknown mode", {}, {"shape": (2, 3), "mode": "fan_avg"}, dtype=dtype)
+    yield Case("unknown nonlinearity", {}, {"shape": (2, 3), "nonlinearity": "swish"}, dtype=dtype)
+
+
 def _component(
     name: str, source: str, options: list[dict[str, Any]], mistakes: tuple[Mistake, ...]
 ) -> Component:
@@ -77,6 +90,7 @@ def _component(
         run_torch=run_torch,
         budget=Budget(0, "the same draws times the same number, rounded once on both sides"),
         mistakes=mistakes,
+        refused=kaiming_refused if name.startswith("kaiming") else refused,
         arbiter=False,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import fortran, normal, strided, subnormals
+from compare.inputs import fortran, normal, other, strided, subnormals
 from compare.rounding import sum_units
 from torch_ref import linear as reference
 
@@ -49,6 +49,19 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     broken["x"][0, 1], broken["x"][2, 0], broken["x"][3, 3] = np.nan, np.inf, -np.inf
     broken["dy"][5, 0] = np.inf
     yield broken
+
+
+def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Every argument of another dtype, number of dimensions, or size."""
+    good = next(iter(cases(rng, dtype)))
+    yield good.but("integers", {"x": good["x"].astype(np.int64)})
+    for name in ("x", "weight", "bias", "dy"):
+        if name != "dy":  # autograd casts it, where we refuse
+            yield good.but(f"{name} of another dtype", {name: good[name].astype(other(dtype))})
+        yield good.but(f"{name} of too many dimensions", {name: good[name][None]})
+        yield good.but(f"{name} of too few dimensions", {name: good[name][0, ...]})
+        yield good.but(f"{name} too short", {name: good[name][..., 1:]})
+    yield good.but("dy of too few rows", {"dy": good["dy"][1:]})
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -113,6 +126,7 @@ COMPONENTS = (
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,
+        refused=refused,
         budget=Budget(
             lambda case: sum_units(max(_sizes(case)), math.prod(sorted(_sizes(case))[1:])),
             "N sums of n terms in another order, the longest and the most of them in the case:"

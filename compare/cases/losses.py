@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
+from compare.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from scratch import losses as scratch
 from torch_ref import losses as reference
 
@@ -149,6 +149,42 @@ def _broken(case: Callable[..., Case], targets: np.ndarray) -> Iterator[Case]:
     yield case("infinite upstream", np.array([0.5, -1.0, 0.0, 2.0, 9.0]), targets, dloss=np.inf, finite=False)
 
 
+def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Callable:
+    """What no loss takes, and what each has of its own."""
+
+    def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+        good = next(iter(cases(rng, dtype)))
+        prediction = next(iter(good.arrays))
+        values, targets, upstream = good[prediction], good["targets"], good["dloss"]
+        yield good.but("unknown reduction", reduction="Mean")
+        yield good.but("integers", {prediction: values.astype(np.int64)})
+        yield good.but("targets of fewer rows", {"targets": targets[1:]})
+        yield good.but("targets of more dimensions", {"targets": targets[..., None]})
+        yield good.but("upstream of another shape", {"dloss": np.resize(upstream, 3)})
+        if targets.dtype.kind == "f":
+            yield good.but("targets of another dtype", {"targets": targets.astype(other(dtype))})
+            yield good.but("integer targets", {"targets": targets.astype(np.int64)})
+        else:
+            yield good.but("targets that are no integers", {"targets": targets.astype(dtype)})
+            yield good.but("a class too high", {"targets": targets + 1})
+            yield good.but("a class too low", {"targets": targets - 1})
+            yield good.but("logits of one dimension", {prediction: values[0]})
+        if prediction != "input" and targets.dtype.kind == "f":
+            for value in (-0.5, 1.5, np.nan):
+                yield good.but(f"a target of {value}", {"targets": _with(targets, value)})
+        if prediction == "probabilities":
+            for value in (-0.5, 1.5, np.nan):
+                yield good.but(f"a probability of {value}", {prediction: _with(values, value)})
+
+    return refused
+
+
+def _with(array: np.ndarray, value: float) -> np.ndarray:
+    changed = array.copy()
+    changed.flat[3] = value
+    return changed
+
+
 def _component(
     name: str,
     cases: Callable[[np.random.Generator, Any], Iterator[Case]],
@@ -182,6 +218,7 @@ def _component(
         run_torch=run_torch,
         budget=budget,
         magnitude=quiet_magnitude,
+        refused=_refused(cases),
         mistakes=mistakes,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import scratch.network
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
 from compare.error_analysis import ErrorAnalysis, scales
-from compare.inputs import SPECIAL, fortran, normal, strided, zeros_and_subnormals
+from compare.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
 from compare.rounding import sum_units
 from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator
@@ -79,6 +79,37 @@ def _case(rng: np.random.Generator, dtype: Any, name: str, options: dict[str, An
     else:
         arrays["targets"] = rng.integers(0, 2, (batch, 1)).astype(dtype)
     return Case(name, {**arrays, **{f"state.{k}": v for k, v in state.items()}}, options, seed, dtype)
+
+
+NOT_A_DESCRIPTION: dict[str, tuple[Any, ...]] = {
+    "widths": ((7,), (), (20, 0, 10), (20, -1, 10)),
+    "activation": ("swish",),
+    "init": ("ones",),
+    "loss": ("hinge",),
+    "dropout": (-0.1, 1.1, np.nan),
+    "l2": (-1.0, np.nan, np.inf),
+}
+
+
+def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Descriptions of no network, inputs and targets that do not fit, and the state of another network."""
+    good = _case(rng, dtype, "typical", DESCRIPTIONS["everything"])
+    x, targets = good["x"], good["targets"]
+    for option, values in NOT_A_DESCRIPTION.items():
+        for value in values:
+            yield good.but(f"{option} {value}", **{option: value})
+    yield good.but("integers", {"x": x.astype(np.int64)})
+    yield good.but("another dtype", {"x": x.astype(other(dtype))})
+    yield good.but("one dimension", {"x": x[0]})
+    yield good.but("three dimensions", {"x": x[None]})
+    yield good.but("one input too few", {"x": x[:, 1:]})
+    yield good.but("targets of fewer rows", {"targets": targets[1:]})
+    yield good.but("a class too high", {"targets": targets + 1})
+    for name in ("state.linear1.weight", "state.linear3.bias", "state.batch_norm1.running_var"):
+        missing = {key: array for key, array in good.arrays.items() if key != name}
+        yield replace(good, name=f"no {name}", arrays=missing)
+        yield good.but(f"{name} too long", {name: np.resize(good[name], (*good[name].shape, 2))})
+    yield good.but("one more array", {"state.linear9.weight": x})
 
 
 def _state(case: Case) -> dict[str, Any]:
@@ -231,6 +262,7 @@ COMPONENTS = (
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,
+        refused=refused,
         budget=Budget(
             budget,
             "N sums of n terms in another order: ¼·√n·ln(10⁶·N) units, at least 32, of what every layer"

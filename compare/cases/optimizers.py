@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compare.component import Budget, Case, Component, Mistake, Results, copy_with_strides
-from compare.inputs import SPECIAL, fortran, strided, subnormals
+from compare.inputs import SPECIAL, fortran, other, strided, subnormals
 from scratch import optimizers as scratch
 from scratch.optimizers import _accumulate, _average
 from torch_ref import optimizers as reference
@@ -118,6 +118,50 @@ def adam_cases(
 def adamw_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """The same; here the plain variant has a decay of 0.01."""
     yield from adam_cases(rng, dtype, "AdamW", {**ADAM_VARIANTS, "no decay": {"weight_decay": 0.0}})
+
+
+NOT_NEGATIVE = (-0.1, float("nan"), float("inf"))
+NOT_BELOW_1 = (-0.1, 1.0, 1.5, float("nan"))
+MOMENTUM: dict[str, tuple[Any, ...]] = dict.fromkeys(("momentum", "dampening"), NOT_NEGATIVE)
+ADAM: dict[str, tuple[Any, ...]] = {
+    "betas": (*((beta, 0.999) for beta in NOT_BELOW_1), *((0.9, beta) for beta in NOT_BELOW_1), (0.9,)),
+    "eps": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
+}
+REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # optimizer → option → what it may not be
+    "SGD": {**MOMENTUM, "weight_decay": NOT_NEGATIVE, "nesterov": (True,)},
+    "Momentum": {"beta": NOT_BELOW_1},
+    "RMSprop": {
+        "alpha": NOT_BELOW_1,
+        **dict.fromkeys(("eps", "momentum", "weight_decay"), NOT_NEGATIVE),
+    },
+    "Adam": ADAM,
+    "AdamW": ADAM,
+}
+
+
+def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Callable:
+    """Of each optimizer in `cases`: options out of their range, gradients that do not fit."""
+
+    def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+        optimizers: dict[str, Case] = {}
+        for case in cases(rng, dtype):
+            if case.name.removeprefix("PyTorch: ") == "typical":
+                optimizers.setdefault(case.options["optimizer"], case)
+        for optimizer, good in optimizers.items():
+            for rate in NOT_NEGATIVE:
+                yield good.but(f"{optimizer}: rate {rate}", rates=(rate,))
+            for option, values in REFUSED[optimizer].items():
+                for value in values:
+                    dampened = {"momentum": 0.9, "dampening": 0.1} if option == "nesterov" else {}
+                    yield good.but(f"{optimizer}: {option} {value}", **{**dampened, option: value})
+            grad = good["grads.0"]
+            yield replace(good, name=f"{optimizer}: no parameters", arrays={})
+            yield good.but(f"{optimizer}: integers", {"param.0": good["param.0"].astype(np.int64)})
+            yield good.but(f"{optimizer}: gradient transposed", {"grads.0": grad.swapaxes(1, 2)})
+            yield good.but(f"{optimizer}: gradient of another dtype", {"grads.0": grad.astype(other(dtype))})
+
+    return refused
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -940,6 +984,7 @@ def _component(
         budget=Budget(16, "element by element, some ten roundings of ½ unit at each of five steps"),
         magnitude=lambda case: magnitude(case, sizes),
         mistakes=mistakes,
+        refused=_refused(cases),
     )
 
 

@@ -350,6 +350,20 @@ ENGINES = (
         _wrong(__init__=_engine(lambda seed: np.random.RandomState([seed]))),
     ),
 )
+
+
+def _refused(calls: Mapping[str, tuple[tuple[Any, ...], ...]]) -> Callable:
+    """One bad call each: of a method, with these arguments of `Call`. PyTorch refuses in words of its own."""
+
+    def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+        for method, several in calls.items():
+            for arguments in several:
+                call = Call(method, *arguments)
+                yield make_case(str(call), [call], 3, dtype)
+
+    return refused
+
+
 LOGICAL = "Row by row, whatever the strides: right for contiguous arrays only."
 
 COMPONENTS = (
@@ -372,6 +386,7 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused({"rand": ((-1,), ((2, -1),), (1.5,), ((2, 1.5),))}),
         budget=EXACT,
         mistakes=(
             *ENGINES,
@@ -422,6 +437,9 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused(
+            {"uniform": ((3, (1, 0)), (3, (0, math.inf)), (3, (math.nan, 1)), (3, (-2e308, 2e308)))}
+        ),
         budget=Budget(0, "product and sum fused, rounded once, as in the builds of PyTorch"),
         mistakes=(
             Mistake(
@@ -462,6 +480,7 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused({"randn": ((-1,), ((2, -1),), (1.5,))}),
         budget=NORMAL,
         magnitude=normal_magnitude,
         mistakes=(
@@ -532,6 +551,7 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused({"normal": ((3, (0, -1)), (3, (0, -1e-9)))}),
         budget=NORMAL,
         magnitude=normal_magnitude,
         mistakes=(
@@ -579,6 +599,7 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused({"bernoulli": ((3, (-0.1,)), (3, (1.1,)), (3, (math.nan,)))}),
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -627,6 +648,7 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused({"dropout_mask": ((3, (-0.1,)), (3, (1.1,)))}),
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -690,6 +712,9 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused(
+            {"randint": (((), (3, 3, 2)), ((), (3, 2, 2)), ((), (0, 2**63, 2)), ((), (0, 3, -2)))}
+        ),
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -734,6 +759,7 @@ COMPONENTS = (
         cases=cases_of(lambda n: Call("randperm", arguments=(n,)), sizes=(*SIZES[:-1], 2, 3, 1000)),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=_refused({"randperm": (((), (-1,)), ((), (2.5,)))}),
         budget=INTEGERS,
         mistakes=(
             Mistake(

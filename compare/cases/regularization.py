@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
+from compare.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from scratch.regularization import dropout_forward, l2_gradient, l2_penalty
 from torch_ref import regularization as reference
 
@@ -56,6 +56,26 @@ def l2_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     broken = case("nan and infinity", (4, 3, 2), finite=False)
     broken["weight1"][0, 1], broken["weight2"][1, 0] = np.nan, np.inf
     yield broken
+
+
+def l2_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """No strength, no examples, and weights that are no numbers or of two dtypes."""
+    good = next(iter(l2_cases(rng, dtype)))
+    for l2 in (-0.1, np.nan, np.inf):
+        yield good.but(f"l2 {l2}", l2=l2)
+    for m in (0, -1):
+        yield good.but(f"m {m}", m=m)
+    yield good.but("integers", {"weight1": good["weight1"].astype(np.int64)})
+    yield good.but("two dtypes", {"weight2": good["weight2"].astype(other(dtype))})
+
+
+def dropout_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """A p that is no probability, integers, and an upstream gradient that does not fit."""
+    good = next(iter(dropout_cases(rng, dtype)))
+    for p in (-0.1, 1.1, np.nan, np.inf):
+        yield good.but(f"p {p}", p=p)
+    yield good.but("integers", {"x": np.arange(3)})
+    yield good.but("upstream of another shape", {"dy": good["dy"][0]})
 
 
 def run_scratch_penalty(case: Case, f: Any) -> Results:
@@ -204,6 +224,7 @@ COMPONENTS = (
         cases=l2_cases,
         run_scratch=run_scratch_penalty,
         run_torch=run_torch_penalty,
+        refused=l2_refused,
         budget=Budget(32, "one sum of squares, all positive, in another order"),
         mistakes=(
             Mistake(
@@ -267,6 +288,7 @@ COMPONENTS = (
         run_scratch=run_scratch_decay,
         run_torch=run_torch_decay,
         magnitude=decay_magnitude,
+        refused=l2_refused,
         budget=Budget(4, "element by element: two products and two sums, each rounded once"),
         mistakes=(
             Mistake(
@@ -312,6 +334,7 @@ COMPONENTS = (
         cases=dropout_cases,
         run_scratch=run_scratch_dropout,
         run_torch=run_torch_dropout,
+        refused=dropout_refused,
         budget=Budget(
             0,
             "the same mask, one quotient and one product, each rounded once on both sides",

@@ -97,6 +97,31 @@ def cosine_with_warmup_cases(rng: np.random.Generator, dtype: Any) -> Iterator[C
     yield case("long", 300, warmup_epochs=10, total_epochs=300)
 
 
+REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # schedule → option → what it may not be
+    "inverse_time": {"decay_rate": (-1.0, math.nan, math.inf)},
+    "fixed_interval": {"decay_rate": (-1.0, math.nan), "interval": (0, -3, 2.0)},
+    "exponential": {"gamma": (0.0, -0.5, math.nan, math.inf)},
+    "inverse_sqrt": {"k": (0.0, -1.0, math.nan, math.inf)},
+    "staircase": {"step_size": (0, 2.5), "gamma": (0, -1, math.nan, math.inf)},
+    "milestones": {"milestones": ((3, 2), (2, 2), (-1,), (0.5,)), "gamma": (0, -1, math.nan, math.inf)},
+    "cosine_with_warmup": {
+        "warmup_epochs": (-1, 30, 31, 1.5),
+        "total_epochs": (0, 1.5),
+        "lr_min": (-0.1, math.nan, math.inf),
+    },
+}
+
+
+def _refused(name: str, cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Callable:
+    def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+        good = next(iter(cases(rng, dtype)))
+        for option, values in REFUSED[name].items():
+            for value in values:
+                yield good.but(f"{option} {value}", **{option: value})
+
+    return refused
+
+
 def _case(rng: np.random.Generator, dtype: Any) -> Callable[..., Case]:
     def case(name: str, epochs: int, lr: float | None = None, **options: Any) -> Case:
         if lr is None:
@@ -146,6 +171,7 @@ def _component(
         budget=budget,
         magnitude=magnitude,
         mistakes=mistakes,
+        refused=_refused(name, cases),
         arbiter=arbiter,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from compare.component import Budget, Case, Component, Mistake, Results
-from compare.inputs import SIZES, fortran, normal, strided, subnormals
+from compare.inputs import SIZES, fortran, normal, other, strided, subnormals
 from torch_ref import standardization as reference
 
 
@@ -49,6 +49,22 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     broken[0, 1], broken[1, 2], broken[2, 0] = np.nan, np.inf, -np.inf
     yield case("nan and infinity in the test set", train, broken, finite=False)
     yield case("empty test set", train, test[:0])
+
+
+def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """A training set without examples or whose numbers are none, and a test set that does not fit it."""
+    good = next(iter(cases(rng, dtype)))
+    train, test = good["x_train"], good["x_test"]
+    yield good.but("no examples", {"x_train": train[:0]})
+    for value in (np.nan, np.inf):
+        broken = train.copy()
+        broken[1, 1] = value
+        yield good.but(f"{value} in the training set", {"x_train": broken})
+    yield good.but("one dimension", {"x_train": train[0]})
+    yield good.but("integers", {"x_train": train.astype(np.int64)})
+    yield good.but("test set of fewer features", {"x_test": test[:, 1:]})
+    yield good.but("test set of one dimension", {"x_test": test[0]})
+    yield good.but("test set of another dtype", {"x_test": test.astype(other(dtype))})
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -148,6 +164,7 @@ COMPONENTS = (
             lambda case: max(32, 2 * len(case["x_train"]) ** 0.5),
             "sums over m examples in another order: max(32, 2√m) units of the condition of mean and spread",
         ),
+        refused=refused,
         mistakes=(
             Mistake(
                 "test set by its own statistics",

@@ -54,6 +54,22 @@ def batch_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("not contiguous", 13, 7, strided)
 
 
+def batches_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """No examples, other targets, no batch."""
+    good = next(iter(batch_cases(rng, dtype)))
+    yield good.but("no examples", {"x": good["x"][:0], "targets": good["targets"][:0]})
+    yield good.but("a target too few", {"targets": good["targets"][1:]})
+    for size in (0, -1):
+        yield good.but(f"batch size {size}", batch_size=size)
+
+
+def training_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """No examples, and other targets."""
+    good = next(iter(training_cases(rng, dtype)))
+    yield good.but("no examples", {"x": good["x"][:0], "targets": good["targets"][:0]})
+    yield good.but("a target too few", {"targets": good["targets"][1:]})
+
+
 def run_batches_scratch(case: Case, f: Any) -> Results:
     """Every batch of several epochs."""
     generator = case.generator()
@@ -342,6 +358,7 @@ COMPONENTS = (
         cases=batch_cases,
         run_scratch=run_batches_scratch,
         run_torch=run_batches_torch,
+        refused=batches_refused,
         budget=Budget(0, "rows are moved, not computed"),
         mistakes=(
             Mistake(
@@ -387,6 +404,7 @@ COMPONENTS = (
         cases=training_cases,
         run_scratch=run_training_scratch,
         run_torch=run_training_torch,
+        refused=training_refused,
         magnitude=training_magnitude,
         budget=Budget(
             training_budget,
