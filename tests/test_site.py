@@ -76,9 +76,8 @@ def test_page_has_the_edge_values(page):
 def test_an_undeclared_departure_makes_the_page_unequal(monkeypatch):
     monkeypatch.setattr("compare.edges.table.DEPARTURES", ())
     edges = {"leaky_relu": grouped(examine(ALL["leaky_relu"], ["float32"]))}
-    report = Report(
-        {}, {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}, [ALL["relu"]], [], [], edges
-    )
+    options = {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}
+    report = Report({}, options, [ALL["relu"]], [], [], edges=edges)
     assert report.different == ["leaky_relu"]
     assert report.findings()[0].where == "leaky_relu, edge values: negative_slope = 1e308"
     assert "not declared" in as_html(report)
