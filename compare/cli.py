@@ -124,16 +124,19 @@ def show_(name: str) -> None:
 def site(measure: bool, out: Path) -> int:
     """Write the page to read: formulas, both sources, mistakes and conventions of every component.
 
-    It is the page of `run`, without the training runs.
+    It is the page of `run`, without the training runs, and with the table of edge values.
     """
+    from compare.edges.table import examine, grouped
+
     components = list(registry.all_components().values())
     environment.prepare("cpu")
     draws = _draws(None, "cpu")
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES)
     results, _ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws)
+    edge_values = {component.name: grouped(examine(component)) for component in components if measure}
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
-    report = Report(environment.describe("cpu"), options, components, results, [])
+    report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
     print(f"{report.verdict}\npage: {_usable(out, lambda: write_site(report, out))}")
     return 0 if report.equal else 1
 

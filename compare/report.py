@@ -77,6 +77,7 @@ class Report:
     results: list[CaseResult]
     training: list[TrainingResult]
     vectors: Vectors = dataclasses.field(default_factory=Vectors)
+    edges: Mapping[str, list[Any]] = dataclasses.field(default_factory=dict)  # component → groups of probes
 
     def summaries(self, component: Component) -> list[Summary]:
         """The component's results, dtype by dtype."""
@@ -87,6 +88,7 @@ class Report:
     def different(self) -> list[str]:
         """The names of the components, training runs and vectors that are not equal."""
         unequal = [result.component for result in self.results if not result.equal]
+        unequal += [name for name, groups in self.edges.items() if not all(group.ok for group in groups)]
         unequal += [run.name for run in self.training if not run.equal]
         return list(dict.fromkeys(unequal + [f"ONNX's {name}" for name in self.vectors.different]))
 
@@ -118,6 +120,12 @@ class Report:
             if len(unequal) > SHOWN:
                 more = _count(len(unequal) - SHOWN, "more case")
                 found.append(Finding(f"{component.name}: {more}", ["report.json has them all"]))
+        found += [
+            Finding(f"{name}, edge values: {' · '.join(group.entries)}", [group.text, group.example])
+            for name, groups in self.edges.items()
+            for group in groups
+            if not group.ok
+        ]
         found += [_training_finding(run) for run in self.training if not run.equal]
         return found + [_vector_finding(held) for held in self.vectors.held if not held.equal]
 

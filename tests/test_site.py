@@ -12,6 +12,7 @@ from test_report import training
 from compare import cli
 from compare.cases.activations import COMPONENTS
 from compare.conventions import CONVENTIONS
+from compare.edges.table import examine, grouped
 from compare.parity import run_component
 from compare.registry import all_components
 from compare.report import Report
@@ -26,7 +27,9 @@ def page(tmp_path_factory) -> Path:
     """Of every component; the activations measured, and one training run."""
     results = [r for c in COMPONENTS for r in run_component(c, "cpu", ["float32", "float64"], [0])]
     options = {"device": "cpu", "dtypes": ["float32", "float64"], "seeds": [0], "only": None}
-    report = Report({"PyTorch": "2"}, options, list(ALL.values()), results, [training("float32"), training()])
+    edges = {name: grouped(examine(ALL[name], ["float32"])) for name in ("relu", "batch_norm", "adam")}
+    runs = [training("float32"), training()]
+    report = Report({"PyTorch": "2"}, options, list(ALL.values()), results, runs, edges=edges)
     return write_site(report, tmp_path_factory.mktemp("site"))
 
 
@@ -61,6 +64,23 @@ def test_page_has_everything_of_every_component(page):
     assert "\N{REPLACEMENT CHARACTER}" not in text
     assert not re.search(r" object at 0x|Undefined", text)
     assert str(Path(__file__).parents[1]) not in text, "a path of this machine"
+
+
+def test_page_has_the_edge_values(page):
+    text = page.read_text(encoding="utf-8")
+    assert '<details class="more" id="edges-batch_norm">' in text
+    assert "<em>PyTorch computes x·α + (β − μ·α) with α = γ/s" in text
+    assert '<a class="topic" href="#edges">' in text
+
+
+def test_an_undeclared_departure_makes_the_page_unequal(monkeypatch):
+    monkeypatch.setattr("compare.edges.table.DEPARTURES", ())
+    edges = {"leaky_relu": grouped(examine(ALL["leaky_relu"], ["float32"]))}
+    options = {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}
+    report = Report({}, options, [ALL["relu"]], [], [], edges=edges)
+    assert report.different == ["leaky_relu"]
+    assert report.findings()[0].where == "leaky_relu, edge values: negative_slope = 1e308"
+    assert "not declared" in as_html(report)
 
 
 def test_page_forbids_itself_to_load_anything(page):

@@ -67,6 +67,7 @@ class Group:
 
     Args:
         kind: as PyTorch, both refuse or departs
+        count: how many
         entries: edges, each with what stands there unless that is everything
         text: the message of a refusal, the reason of a departure
         example: of a departure, what the two sides gave at one of the probes
@@ -74,6 +75,7 @@ class Group:
     """
 
     kind: str
+    count: int
     entries: list[str]
     text: str
     example: str
@@ -91,7 +93,7 @@ def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
     for (kind, text, ok), found in sorted(alike.items(), key=lambda item: (item[0][0], not item[0][2])):
         entries = [_entry(edge, of, everything[edge]) for edge, of in _by_edge(found).items()]
         example = f"{found[0].probe.dtype}, {found[0].text}" if KINDS[kind] == DEPARTS else ""
-        groups.append(Group(KINDS[kind], _paired(entries), text, example, ok))
+        groups.append(Group(KINDS[kind], len(found), _paired(entries), text, example, ok))
     return groups
 
 
