@@ -73,7 +73,13 @@ def test_equal(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "report.json"]
 
 
-def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch):
+@pytest.fixture
+def no_page(monkeypatch):
+    """report.json alone: the page takes longer than all else."""
+    monkeypatch.setattr("compare.site.as_html", lambda report: "")
+
+
+def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
     asked = []
 
     def compare(component, device, dtypes, seeds, *, draws):
@@ -103,7 +109,7 @@ BREACH = lockstep.Breach(0, 1, "linear1.weight", 65.0, 64, (0, 0), 1.0, 2.0)
 
 
 @pytest.mark.parametrize("wrong", [{"breach": BREACH}, {"different_predictions": 1}, {"error": "E"}])
-def test_a_training_run_that_differs_is_the_verdict(wrong, tmp_path, capsys, monkeypatch):
+def test_a_training_run_that_differs_is_the_verdict(wrong, tmp_path, capsys, monkeypatch, no_page):
     def wrong_in_float64(name, dtype, *arguments, **options):
         result = train(name, dtype, *arguments, **options)
         return dataclasses.replace(result, **wrong) if dtype == "float64" else result
