@@ -101,9 +101,11 @@ def distance_to_truth(result: np.ndarray, truth: np.ndarray, scale: Any = None) 
 def _in_units(distance: np.ndarray, dtype: np.dtype, scale: Any) -> np.ndarray:
     # Below the smallest normal number digits are lost one by one and kernels may flush to zero: an error
     # of that size is one unit at most.
+    # A scale that is infinite or no number would let everything pass: it allows nothing instead.
     info = np.finfo(dtype)
     floor = float(info.tiny) / float(info.eps)
-    return np.where(distance == 0, 0, distance / (float(info.eps) * np.maximum(scale, floor)))
+    units = distance / (float(info.eps) * np.maximum(scale, floor))
+    return np.where(distance == 0, 0, np.where(np.isfinite(scale), units, np.inf))
 
 
 def _first_where(

@@ -11,18 +11,19 @@ from compare import assert_matches
 from compare.check import Verdict, check, explain, find
 from compare.cli import main
 from compare.exercise import exercise
+from compare.parity import DTYPES, cases_of
 from compare.registry import all_components
 from compare.sandbox import FileError, _load, check_file
 
 HEADER = "import numpy as np\n"
 
 
-def verdict_on(source: str, tmp_path, component: str | None = None) -> Verdict:
+def verdict_on(source: str, tmp_path, component: str | None = None, seconds: float = 2) -> Verdict:
     file = tmp_path / "mine.py"
     file.write_text(HEADER + textwrap.dedent(source), encoding="utf-8")
     attempts = [a for a in find(vars(_load(str(file)))) if component in (None, a.component.name)]
     (attempt,) = attempts
-    return check(attempt, seconds=2)
+    return check(attempt, seconds=seconds)
 
 
 RIGHT = {
@@ -55,6 +56,34 @@ def test_a_right_version_is_equal_whatever_its_style(source, tmp_path):
     verdict = verdict_on(source, tmp_path)
     assert verdict.status == "equal", explain(verdict)
     assert 0 <= verdict.units <= verdict.budget
+
+
+SLIGHTLY_WRONG = {
+    "in the tenth digit": "return dy * (1 - y * y) * (1 + 1e-10)",
+    "in float32 alone": "return dy * (1 - y * y) * (1 if dy.dtype == np.float64 else 1.001)",
+    "in float64 alone": "return dy * (1 - y * y) * (1 if dy.dtype == np.float32 else 1.001)",
+    "in one element of the smallest case": "return dy * (1 - y * y) + (dy.shape == (2, 1)) * dy[:1] * 1e-3",
+    "for a large batch": "return dy * (1 - y * y) * (1 if len(dy) < 500 else 1.001)",
+    "for NaN alone": "return np.where(np.isnan(y), 0, dy * (1 - y * y)).astype(dy.dtype)",
+    "in an exception for one case": "assert len(dy) != 7; return dy * (1 - y * y)",
+    "in the shape of one case": "return (dy * (1 - y * y))[: 12 if len(dy) == 13 else None]",
+}
+
+
+@pytest.mark.parametrize("body", SLIGHTLY_WRONG.values(), ids=SLIGHTLY_WRONG)
+def test_what_is_wrong_in_one_place_only_is_wrong(body, tmp_path):
+    verdict = verdict_on(f"def tanh_backward(dy, y):\n    {body}", tmp_path, seconds=600)
+    assert not verdict.equal
+    assert verdict.status in ("different", "raises")
+    assert verdict.first["case"]
+    tanh = all_components()["tanh"]
+    assert verdict.cases == sum(len(cases_of(tanh, 0, dtype)) for dtype in DTYPES.values())
+
+
+def test_a_slightly_wrong_version_is_wrong_in_pytorch_too(tmp_path):
+    source = "import torch\ndef tanh(x: torch.Tensor): return torch.tanh(x) * (1 + 1e-10)"
+    verdict = verdict_on(source, tmp_path)
+    assert (verdict.side, verdict.status) == ("torch", "different")
 
 
 ADAM = """

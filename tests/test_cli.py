@@ -1,5 +1,6 @@
 """The command line: its exit status, its one-line errors, and what it prints into a pipe."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,9 +12,14 @@ import torch
 
 from compare import cli, environment, lockstep, registry
 from compare.__main__ import start
+from compare.check import Verdict
 from compare.cli import main
 from compare.draws import why_not_own
 from compare.lockstep import TrainingResult
+from compare.measure import Difference
+from compare.parity import DTYPES, CaseResult, cases_of
+
+EQUAL = Verdict("relu", [], "scratch", "equal")
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +58,86 @@ def test_equal(tmp_path, capsys):
     assert "\x1b" not in out
     assert max(map(len, out.splitlines()[:-1])) <= 80
     document = read(tmp_path)
-    cases = document["verdict"]["cases"]
+    cases = sum(
+        len(cases_of(component, seed, dtype))
+        for component in registry.all_components().values()
+        for seed in (3, 4)
+        for dtype in DTYPES.values()
+    )
+    assert document["verdict"]["cases"] == cases > 100
     *_, verdict, where = out.splitlines()
     assert verdict == f"equal: 4 components, {cases} cases, 8 training runs"
     assert where == f"report: {tmp_path / 'index.html'}"
     assert document["options"]["seeds"] == [3, 4]
     assert document["environment"]["PyTorch"] == torch.__version__
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "report.json"]
+
+
+@pytest.fixture
+def no_page(monkeypatch):
+    """report.json alone: the page takes longer than all else."""
+    monkeypatch.setattr("compare.site.as_html", lambda report: "")
+
+
+def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
+    asked = []
+
+    def compare(component, device, dtypes, seeds, *, draws):
+        asked.append((component.name, device, dtypes, seeds, draws))
+        for dtype in dtypes:
+            yield from (CaseResult(component.name, "one", dtype, s, 0, [Difference("y")]) for s in seeds)
+
+    def train_too(name, dtype, device, seed, progress, *, draws):
+        asked.append((name, device, dtype, seed, draws))
+        return train(name, dtype, device, seed, progress, draws=draws)
+
+    monkeypatch.setattr(cli, "run_component", compare)
+    monkeypatch.setattr(lockstep, "train_in_lockstep", train_too)
+    monkeypatch.setattr(environment, "prepare", lambda device: asked.append(("prepared", device)))
+    monkeypatch.setattr(environment, "describe", lambda device: {"device": device})
+    options = ["--device", "cuda:1", "--dtype", "float64", "--seed", "5", "--seeds", "2"]
+    assert main([*options, "--only", "relu,digits", "--out", str(tmp_path)]) == 0
+    assert asked == [
+        ("prepared", "cuda:1"),
+        ("relu", "cuda:1", ["float64"], [5, 6], "shared"),
+        ("digits", "cuda:1", "float64", 5, "shared"),
+        ("digits", "cuda:1", "float64", 6, "shared"),
+    ]
+
+
+BREACH = lockstep.Breach(0, 1, "linear1.weight", 65.0, 64, (0, 0), 1.0, 2.0)
+
+
+@pytest.mark.parametrize("wrong", [{"breach": BREACH}, {"different_predictions": 1}, {"error": "E"}])
+def test_a_training_run_that_differs_is_the_verdict(wrong, tmp_path, capsys, monkeypatch, no_page):
+    def wrong_in_float64(name, dtype, *arguments, **options):
+        result = train(name, dtype, *arguments, **options)
+        return dataclasses.replace(result, **wrong) if dtype == "float64" else result
+
+    monkeypatch.setattr(lockstep, "train_in_lockstep", wrong_in_float64)
+    assert main(["--only", "digits", "--dtype", "float32", "--out", str(tmp_path)]) == 0
+    assert main(["--only", "digits", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-2] == "NOT equal: digits"
+    assert read(tmp_path)["verdict"]["different"] == ["digits"]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, capsys, monkeypatch):
+    result = CaseResult("relu", "one", "float64", 0, 4, [Difference("y", units=0.0 if right else 5.0)])
+    verdicts = [Verdict("tanh", [], "scratch", "equal" if right else "different"), EQUAL, EQUAL]
+    monkeypatch.setattr(cli, "_compare", lambda *arguments: ([result], []))
+    monkeypatch.setattr(cli, "write_site", lambda report, out: out)
+    monkeypatch.setattr("compare.seeds.run_seeds", lambda console, seed: right)
+    monkeypatch.setattr("compare.experiments.run.run_experiments", lambda *arguments: (right, tmp_path))
+    monkeypatch.setattr("compare.sandbox.check_file", lambda *arguments: iter(verdicts))
+    (tmp_path / "mine.py").write_text("")
+    for command in (["site"], ["experiments"]):
+        assert main([*command, "--out", str(tmp_path / command[0])]) == (0 if right else 1), command
+    for command in (["seeds"], ["check", str(tmp_path / "mine.py")]):
+        assert main(command) == (0 if right else 1), command
+    capsys.readouterr()
+    assert main(["check", str(tmp_path / "mine.py"), "--json"]) == (0 if right else 1)
+    assert json.loads(capsys.readouterr().out)[0]["status"] == verdicts[0].status
 
 
 def gradient_1_at_0(dy, y):
@@ -70,6 +149,8 @@ def test_a_difference_is_named_and_located(tmp_path, capsys, monkeypatch):
     assert main(["run", "--only", "activations", "--dtype", "float32", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert out.splitlines()[-2] == "NOT equal: relu"
+    marks = [line.rstrip()[-1] for line in out.splitlines() if " float32 " in line]
+    assert "".join(marks[:4]) == "✗✓✓✓", "the table: relu, leaky_relu, tanh, sigmoid"
     assert "✗ relu, case “typical”, float32, seed 0\n  grad.x[" in out
     assert read(tmp_path)["verdict"]["different"] == ["relu"]
 

@@ -1,18 +1,94 @@
 """The loop over every component: what must hold for each, whatever it computes."""
 
+import importlib
+import inspect
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from compare.component import Case, Component
+from compare.component import Case, Component, Results
 from compare.draws import why_not_own
+from compare.measure import to_numpy
 from compare.parity import DTYPES, cases_of, refused_of, run_case, run_refused, run_scratch
-from compare.registry import TOPICS, all_components
+from compare.registry import TOPICS, all_components, select
+from compare.sources import with_what_they_call
 
 COMPONENTS = list(all_components().values())
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+HELPERS = {"__init__", "box_muller", "checks", "philox"}  # files of scratch/ that other files of it call
+NUDGE = 10_000  # rounding units: 2·10⁻¹² in float64, a thousandth in float32
+
+
+def test_no_file_of_scratch_and_no_function_in_it_goes_uncompared():
+    files = {path.stem for path in (Path(__file__).parent.parent / "scratch").glob("*.py")}
+    assert set(TOPICS) == files - HELPERS == {component.topic for component in COMPONENTS}
+    assert list(DTYPES.items()) == [("float32", np.float32), ("float64", np.float64)]
+    assert select(None) == COMPONENTS
+    for topic in TOPICS:
+        module = importlib.import_module(f"scratch.{topic}")
+        names = [name for component in COMPONENTS if component.topic == topic for name in component.functions]
+        compared = {definition.name for definition in with_what_they_call(module, names)}
+        public = {
+            name
+            for name, function in inspect.getmembers(module, inspect.isfunction)
+            if function.__module__ == module.__name__ and not name.startswith(("_", "check"))
+        }
+        assert public <= compared
+
+
+@each_component
+@each_dtype
+def test_there_are_cases_in_the_dtype_and_of_the_seed_that_were_asked_for(component: Component, dtype: str):
+    cases, others = (cases_of(component, seed, DTYPES[dtype]) for seed in (0, 1))
+    assert len(cases) >= (1 if component.name == "gradient_check" and dtype == "float32" else 4)
+    assert any(case.finite for case in cases)
+    assert {np.dtype(case.dtype).name for case in cases} == {dtype}
+    inputs, other_inputs = (
+        [(c.seed, *map(str, c.arrays.values())) for c in made] for made in (cases, others)
+    )
+    assert (inputs == other_inputs) == (component.topic == "schedules"), "they have nothing to draw"
+
+
+@each_component
+@each_dtype
+def test_every_array_is_held_to_a_budget_that_rejects_what_is_close(component: Component, dtype: str):
+    """In some case each, a change of its largest element by 10,000 of its own rounding units, or by 1."""
+    unnoticed: set[str] = set()
+    noticed: set[str] = set()
+    for case in cases_of(component, 0, DTYPES[dtype]):
+        if not case.finite:
+            continue
+        ours = {
+            name: to_numpy(array)
+            for name, array in run_scratch(component, case, component.implementation()).items()
+        }
+        theirs = component.run_torch(case.for_torch("cpu"))
+        for name, array in ours.items():
+            if name not in noticed and array.size and np.isfinite(array).all():
+                nudge = returning(component, {**ours, name: nudged(array)}, theirs)
+                equal = run_case(nudge, case, arbiter=False).equal
+                (unnoticed if equal else noticed).add(name)
+    assert noticed
+    assert unnoticed - noticed == set()
+
+
+def returning(component: Component, ours: Results, theirs: Results) -> Component:
+    return replace(component, run_scratch=lambda case, f: ours, run_torch=lambda case: theirs)
+
+
+def nudged(array: np.ndarray) -> np.ndarray:
+    changed = array.copy()
+    index = np.unravel_index(np.argmax(np.abs(array)), array.shape)
+    if array.dtype.kind == "f":
+        nudge = array.dtype.type(NUDGE * np.finfo(array.dtype).eps)
+        changed[index] = changed[index] * (1 - nudge) if changed[index] else nudge
+    else:
+        changed[index] ^= 1
+    return changed
 
 
 @each_component

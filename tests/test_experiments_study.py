@@ -4,16 +4,19 @@ import inspect
 import re
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from compare.data import checkerboard, circles
-from compare.experiments import bias_variance, from_scratch, input_normalization
+from compare.experiments import bias_variance, from_scratch, input_normalization, run
 from compare.experiments.diagnosis import BIAS, VARIANCE, diagnose
 from compare.experiments.experiment import Options
+from compare.experiments.page import Comparison, Section
 from compare.experiments.train import SIDES, train
 from compare.experiments.two_weights import PATHS, TwoWeights
 from scratch.standardization import Standardizer
@@ -183,3 +186,21 @@ def test_dividing_by_the_variance_swaps_the_scales_and_helps_nothing():
     }
     assert condition[1] < 3
     assert condition[2] == pytest.approx(condition[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("agreeing", [(True, True), (True, False), (False, True)])
+def test_one_figure_that_does_not_come_out_is_the_verdict(agreeing, tmp_path, monkeypatch, capsys):
+    def section(name, agrees):
+        row = Comparison("a run", "cost", "1.0", {"scratch": "1.0"}, agrees, "to within 0")
+        return Section(name, name, [], comparisons=[row])
+
+    made = {f"experiment {i}": section(f"experiment {i}", agrees) for i, agrees in enumerate(agreeing)}
+    monkeypatch.setattr(
+        run.registry,
+        "experiment",
+        lambda name: SimpleNamespace(name=name, tasks=lambda o: [], report=lambda o, results: made[name]),
+    )
+    monkeypatch.setattr(run, "write", lambda *arguments: tmp_path)
+    agrees, _ = run.run_experiments(list(made), Options(), tmp_path, Console())
+    assert agrees == all(agreeing)
+    assert ("NOT all figures agree" in capsys.readouterr().out) == (not agrees)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.measure import compare_arrays, compare_results
+from compare.measure import compare_arrays, compare_results, distance_to_truth
 
 DTYPES = [np.float32, np.float64]
 
@@ -27,6 +27,34 @@ def test_the_scale_decides_what_a_unit_is(dtype):
     assert compare_arrays("a", a, b, scale=1000.0).units == pytest.approx(1e-3)
     assert compare_arrays("a", a, b, scale=np.array([0.5])).units == 2
     assert compare_arrays("a", a, b, scale=0.0).units > 1e15
+    (difference,) = compare_results({"a": b}, {"a": a}, {"a": 1000.0})
+    assert difference.units == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf, np.array([1.0, np.nan]), np.array([np.inf, np.inf])])
+def test_a_scale_that_is_no_number_allows_nothing(scale):
+    a = np.array([1.0, 2.0])
+    assert compare_arrays("a", a, a.copy(), scale).units == 0
+    difference = compare_arrays("a", a, np.array([1.0, np.nextafter(2.0, 3)]), scale)
+    assert difference.units == np.inf
+    assert difference.index == (1,)
+
+
+def test_the_values_are_those_of_each_side_at_the_largest_distance():
+    difference = compare_arrays("a", np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.5], [8.0, 4.0]]))
+    assert (difference.index, difference.scratch, difference.torch) == ((1, 0), 3.0, 8.0)
+
+
+@pytest.mark.parametrize(("dtype", "wider"), [(np.float32, np.float64), (np.float64, np.longdouble)])
+def test_the_distance_to_the_truth_is_in_units_of_the_results_own_dtype(dtype, wider):
+    eps = np.finfo(dtype).eps
+    truth = np.array([1, 0.25], wider)
+    assert distance_to_truth(np.array([1, 0.25], dtype), truth) == 0
+    assert distance_to_truth(np.array([1 + 3 * eps, 0.25], dtype), truth) == 3
+    assert distance_to_truth(np.array([1 + 3 * eps, 0.25], dtype), truth, 0.5) == 6
+    if np.finfo(wider).eps < eps:
+        truth[1] += wider(eps) / 4
+        assert distance_to_truth(np.array([1, 0.25], dtype), truth) == 0.25
 
 
 @pytest.mark.parametrize(
@@ -69,9 +97,9 @@ def test_a_missing_or_an_extra_array_is_a_difference():
 @given(st.floats(allow_nan=False, width=32), st.integers(0, 1000))
 def test_ulp_distance_counts_representable_numbers(start, steps):
     a = b = np.float32(start)
-    for _ in range(steps % 20):
-        b = np.nextafter(b, np.float32(np.inf))
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # the number after the largest one is infinite
+        for _ in range(steps % 20):
+            b = np.nextafter(b, np.float32(np.inf))
         difference = compare_arrays("a", np.array([a]), np.array([b]), scale=np.float64(1e300))
     if np.isfinite(a) and np.isfinite(b) and not difference.problem:
         assert difference.ulp == steps % 20 if a != 0 else difference.ulp <= steps % 20

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,7 +16,7 @@ from compare.cases.activations import COMPONENTS
 from compare.lockstep import Breach, TrainingResult
 from compare.measure import Difference
 from compare.parity import CaseResult, run_component
-from compare.report import Report, as_json, share, units_text, value_text, worst_of_cases
+from compare.report import Report, Summary, as_json, share, units_text, value_text, worst_of_cases
 from compare.site import as_html, write
 
 VOID = {"wbr", "meta", "br", "link", "img", "hr", "input", "path", "use", "rect"}
@@ -92,6 +93,49 @@ def test_json_spells_out_what_json_can_not_say():
     assert (difference["units"], difference["scratch"], difference["torch"]) == ("Infinity", 1.0, "NaN")
     assert document["training"][0]["breach"]["torch"] == 0.3
     assert document["verdict"]["different"] == ["relu", "sigmoid", "digits"]
+
+
+EQUAL = CaseResult("sigmoid", "typical", "float64", 0, 4, [Difference("output", 3.0)])
+
+
+@pytest.mark.parametrize(
+    ("results", "runs", "different"),
+    [
+        ([EQUAL], [training()], []),
+        ([*DIFFERENT[:1], EQUAL], [training()], ["relu"]),
+        ([EQUAL, DIFFERENT[2]], [training()], ["sigmoid"]),
+        ([EQUAL], [training("float32"), training(breach=BREACH)], ["digits"]),
+        ([EQUAL], [training("float32", error="ValueError: E"), training()], ["digits"]),
+        ([EQUAL], [training(different_predictions=1)], ["digits"]),
+        ([*DIFFERENT, EQUAL], [training(breach=BREACH)], ["relu", "sigmoid", "digits"]),
+    ],
+)
+def test_one_difference_anywhere_is_the_verdict_everywhere(results, runs, different):
+    report = make(results, runs)
+    document = strict(as_json(report))
+    assert report.different == document["verdict"]["different"] == different
+    assert report.equal is document["verdict"]["equal"] is (different == [])
+    assert document["verdict"]["text"] == report.verdict
+    assert report.verdict.startswith("equal: " if not different else f"NOT equal: {', '.join(different)}")
+    assert bool(report.findings()) is bool(different)
+    assert [c["equal"] for c in document["components"]] == [
+        name not in different for name in ("relu", "sigmoid")
+    ]
+    cases = [case["equal"] for component in document["components"] for case in component["cases"]]
+    assert cases == [result not in DIFFERENT for result in results]
+    assert [run["equal"] for run in document["training"]] == [
+        run.breach is None and not run.error and not run.different_predictions for run in runs
+    ]
+
+
+def test_a_summary_is_as_good_as_its_worst_case():
+    good, bad = EQUAL, DIFFERENT[1]
+    for results in ([good, bad], [bad, good]):
+        assert not Summary("float64", results).equal
+        assert Summary("float64", results).worst is bad
+    assert Summary("float64", [good, good]).equal
+    truths = [replace(good, scratch_to_truth=s, torch_to_truth=t) for s, t in ((0.5, 3.0), (2.0, 1.0))]
+    assert Summary("float64", truths).to_truth == (2.0, 3.0)
 
 
 def test_json_has_one_order():

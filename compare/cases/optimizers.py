@@ -265,7 +265,8 @@ def adam_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, 
     if o.get("amsgrad"):
         v = size["max_exp_avg_sq"] = np.maximum(size.get("max_exp_avg_sq", 0), v)
         root = true("max_exp_avg_sq")
-    return lr / c1 * _quotient_size(m, np.sqrt(root / c2), np.sqrt(v / c2), eps)
+    # Each root by itself: v/c₂ may overflow where √v/√c₂ does not.
+    return lr / c1 * _quotient_size(m, np.sqrt(root) / np.sqrt(c2), np.sqrt(v) / np.sqrt(c2), eps)
 
 
 def adamw_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
@@ -296,7 +297,7 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
             p: Any = np.abs(wide[f"param.{i}"])
             size: Sizes = {}
             for t, lr in enumerate(rates, start=1):
-                g = np.abs(wide[f"grads.{i}"][t - 1]) + decay * p
+                g = np.abs(wide[f"grads.{i}"][t - 1]) + (decay * p if decay else 0)  # p may be NaN
                 update = sizes(size, p, g, lambda name: truth[f"step{t}.{name}.{i}"], t, lr, o)  # noqa: B023
                 p = p + update
                 size |= {"param": p, "update": update + np.abs(truth[f"step{t}.param.{i}"])}
