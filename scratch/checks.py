@@ -8,12 +8,15 @@ import numpy as np
 
 
 def check_floating(**arrays: np.ndarray | None) -> None:
-    """Raise TypeError unless all the arrays (None is passed over) share one floating dtype."""
+    """Raise TypeError unless all the arrays (None is passed over) share one floating dtype.
+
+    NumPy's own numbers are let in too: of an array of shape (), its functions make one.
+    """
     first_name, first_dtype = "", None
     for name, array in arrays.items():
         if array is None:
             continue
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        if not isinstance(array, (np.ndarray, np.floating)) or array.dtype.kind != "f":
             given = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name}: expected a floating-point array, got {given}")
         if first_dtype is None:
