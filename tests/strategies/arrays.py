@@ -1,0 +1,86 @@
+"""What the strategies share: sizes, arrays of any layout, and a case of them.
+
+Hypothesis draws a seed, a power of ten, a pattern and a layout; NumPy draws the numbers. So an example costs
+a fraction of a millisecond whatever its size, and what fails shrinks to few elements of size 1, in C order.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from compare.component import Case
+
+Inputs = dict[str, Callable[[Any], SearchStrategy[Case]]]
+
+SEEDS = st.integers(0, 2**32 - 1)
+NAME = "random"  # of every case
+
+
+def sizes(least: int = 1, most: int = 70) -> SearchStrategy[int]:
+    """A length: few elements mostly, and as many as fill a vector register and leave a remainder."""
+    return st.integers(least, min(9, most)) | st.integers(least, most)
+
+
+def shapes(least: int = 1, dimensions: int = 2) -> SearchStrategy[tuple[int, ...]]:
+    """A shape of so many dimensions, each at least `least`."""
+    return st.tuples(*[sizes(least)] * dimensions)
+
+
+@st.composite
+def floats(draw: Any, shape: tuple[int, ...], dtype: Any, exponents: tuple[int, int] = (-3, 3)) -> np.ndarray:
+    """Numbers of either sign around a power of ten between the two exponents, in any layout
+
+    Now and then with zeros of both signs among them, with ties (few different values), or with elements of
+    very different sizes.
+    """
+    rng = np.random.default_rng(draw(SEEDS))
+    values = np.asarray(rng.standard_normal(shape))  # asarray: of shape () too
+    match draw(st.sampled_from(["plain", "plain", "zeros", "ties", "mixed scales"])):
+        case "zeros":
+            values *= rng.random(shape) < 0.5
+        case "ties":
+            values = np.asarray(np.round(values))
+        case "mixed scales":
+            values = np.asarray(values * 10.0 ** rng.integers(exponents[0], exponents[1] + 1, shape))
+            return laid_out(draw, values.astype(dtype))
+    values *= 10.0 ** draw(near_zero(*exponents))
+    return laid_out(draw, values.astype(dtype))
+
+
+def near_zero(low: int, high: int) -> SearchStrategy[int]:
+    """An integer, 0 in a third of all cases."""
+    return st.just(0) | st.integers(low, high) | st.integers(low, high)
+
+
+def laid_out(draw: Any, array: np.ndarray) -> np.ndarray:
+    """The same values in C or Fortran order, or as a view of a larger array, with strides of either sign."""
+    return draw(st.sampled_from([_c, _fortran, _strided, _reversed, _transposed]))(array)
+
+
+def _c(array: np.ndarray) -> np.ndarray:
+    return array.copy(order="C")
+
+
+def _fortran(array: np.ndarray) -> np.ndarray:
+    return array.copy(order="F")
+
+
+def _strided(array: np.ndarray) -> np.ndarray:
+    return _view(array, [2 * n for n in array.shape], slice(None, None, 2))
+
+
+def _reversed(array: np.ndarray) -> np.ndarray:
+    return _view(array, array.shape, slice(None, None, -1))
+
+
+def _transposed(array: np.ndarray) -> np.ndarray:
+    return _view(array.T, [n + 2 for n in reversed(array.shape)], slice(1, -1)).T
+
+
+def _view(array: np.ndarray, shape: Sequence[int], part: slice) -> np.ndarray:
+    view = np.zeros(shape, array.dtype)[(..., *[part] * array.ndim)]  # an array even if it has no dimension
+    view[...] = array
+    return view
