@@ -221,7 +221,8 @@ def classes_magnitude(case: Case) -> dict[str, Any]:
     logarithm, however small that is: the mean (or sum) of 1 + s + |x_y − m|.
 
     Gradient: p − [j = y] is a difference, and p = e^(log p) multiplies the rounding of log p by |log p|:
-    (p·(1 + |log p|) + [j = y])·|dloss|/m.
+    (p·(1 + |log p|) + [j = y])·|dloss|/m. Where p is not 0, this is at least the smallest positive number: a
+    fused multiply-add knows the sign of a p·dloss that underflows.
     """
     x, _, scale = _in_float64(case, "logits")
     rows, targets = np.arange(len(x)), case["targets"]
@@ -231,7 +232,9 @@ def classes_magnitude(case: Case) -> dict[str, Any]:
     terms = np.exp(log_p) * (1 - log_p)
     terms[rows, targets] += 1
     loss = (1 + s[:, 0] - shifted[rows, targets]).sum()
-    return {"loss": loss / _count(case, len(x)), "grad.logits": terms * scale / _count(case, len(x))}
+    gradient = terms * scale / _count(case, len(x))
+    gradient = np.where(terms > 0, np.maximum(gradient, np.finfo(np.float64).smallest_subnormal), gradient)
+    return {"loss": loss / _count(case, len(x)), "grad.logits": gradient}
 
 
 def squares_magnitude(case: Case) -> dict[str, Any]:
