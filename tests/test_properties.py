@@ -7,6 +7,7 @@ that many in all, other ones each time; what fails is shrunk, and printed with w
 import importlib
 import importlib.util
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,7 @@ STRATEGIES = {
     if importlib.util.find_spec(f"strategies.{topic}")
     for name, strategy in importlib.import_module(f"strategies.{topic}").INPUTS.items()
 }
-HALF = ("activations",)  # in the end: TOPICS
+HALF = ("standardization", "activations", "linear", "losses", "regularization", "batch_norm")  # then: TOPICS
 DRAWS = ["shared"] if why_not_own("cpu") else ["own", "shared"]
 
 FUZZ = int(os.environ.get("FUZZ") or 0)
@@ -48,7 +49,8 @@ def test_both_sides_agree_on_random_cases(name: str, dtype: str, record_property
         nonlocal ran
         ran += 1
         result = run_case(component, case, arbiter=False, draws=draws)
-        assert result.equal, result
+        beyond = [d for d in result.differences if not d.units <= result.budget]
+        assert result.equal, "\n".join(map(str, [replace(result, differences=[]), *beyond]))
 
     agree()
     assert ran >= EXAMPLES

@@ -30,15 +30,17 @@ def shapes(least: int = 1, dimensions: int = 2) -> SearchStrategy[tuple[int, ...
 
 
 @st.composite
-def floats(draw: Any, shape: tuple[int, ...], dtype: Any, exponents: tuple[int, int] = (-3, 3)) -> np.ndarray:
+def floats(
+    draw: Any, shape: tuple[int, ...], dtype: Any, exponents: tuple[int, int] = (-3, 3), zeros: bool = True
+) -> np.ndarray:
     """Numbers of either sign around a power of ten between the two exponents, in any layout
 
-    Now and then with zeros of both signs among them, with ties (few different values), or with elements of
-    very different sizes.
+    Now and then with elements of very different sizes or, if `zeros` are wanted, with those of both signs
+    among them, or with ties (few different values, zeros too).
     """
     rng = np.random.default_rng(draw(SEEDS))
     values = np.asarray(rng.standard_normal(shape))  # asarray: of shape () too
-    match draw(st.sampled_from(["plain", "plain", "zeros", "ties", "mixed scales"])):
+    match draw(st.sampled_from(["plain", "mixed scales"] + ["plain", "zeros", "ties"] * zeros)):
         case "zeros":
             values *= rng.random(shape) < 0.5
         case "ties":
