@@ -5,13 +5,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from compare.component import Case
-from strategies.arrays import NAME, Inputs, floats, shapes
+from strategies.arrays import ANY_SHAPE, NAME, Inputs, floats
 
 
 @st.composite
 def cases(draw: Any, dtype: Any) -> Case:
     """x and an upstream gradient"""
-    shape = draw(st.integers(0, 3).flatmap(lambda dimensions: shapes(0, dimensions)))
+    shape = draw(ANY_SHAPE)
     x = draw(floats(shape, dtype, (-12, 3)))
     return Case(NAME, {"x": x, "dy": draw(floats(shape, dtype))}, dtype=dtype)
 

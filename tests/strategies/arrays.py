@@ -5,6 +5,7 @@ a fraction of a millisecond whatever its size, and what fails shrinks to few ele
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,24 @@ from compare.component import Case
 Inputs = dict[str, Callable[[Any], SearchStrategy[Case]]]
 
 SEEDS = st.integers(0, 2**32 - 1)
+PATTERNS = st.sampled_from(["plain", "plain", "zeros", "ties", "mixed scales"])
+PATTERNS_WITHOUT_ZEROS = st.sampled_from(["plain", "mixed scales"])
 NAME = "random"  # of every case
 
 
+@cache  # the same strategy object every time: to make one costs more than to draw from it
 def sizes(least: int = 1, most: int = 70) -> SearchStrategy[int]:
     """A length: few elements mostly, and as many as fill a vector register and leave a remainder."""
     return st.integers(least, min(9, most)) | st.integers(least, most)
 
 
+@cache
 def shapes(least: int = 1, dimensions: int = 2) -> SearchStrategy[tuple[int, ...]]:
     """A shape of so many dimensions, each at least `least`."""
     return st.tuples(*[sizes(least)] * dimensions)
+
+
+ANY_SHAPE = st.one_of(shapes(0, 0), shapes(0, 1), shapes(0, 2), st.tuples(*[sizes(0, 9)] * 3))
 
 
 @st.composite
@@ -40,7 +48,7 @@ def floats(
     """
     rng = np.random.default_rng(draw(SEEDS))
     values = np.asarray(rng.standard_normal(shape))  # asarray: of shape () too
-    match draw(st.sampled_from(["plain", "mixed scales"] + ["plain", "zeros", "ties"] * zeros)):
+    match draw(PATTERNS if zeros else PATTERNS_WITHOUT_ZEROS):
         case "zeros":
             values *= rng.random(shape) < 0.5
         case "ties":
@@ -52,6 +60,7 @@ def floats(
     return laid_out(draw, values.astype(dtype))
 
 
+@cache
 def near_zero(low: int, high: int) -> SearchStrategy[int]:
     """An integer, 0 in a third of all cases."""
     return st.just(0) | st.integers(low, high) | st.integers(low, high)
@@ -59,7 +68,7 @@ def near_zero(low: int, high: int) -> SearchStrategy[int]:
 
 def laid_out(draw: Any, array: np.ndarray) -> np.ndarray:
     """The same values in C or Fortran order, or as a view of a larger array, with strides of either sign."""
-    return draw(st.sampled_from([_c, _fortran, _strided, _reversed, _transposed]))(array)
+    return draw(LAYOUTS)(array)
 
 
 def _c(array: np.ndarray) -> np.ndarray:
@@ -86,3 +95,6 @@ def _view(array: np.ndarray, shape: Sequence[int], part: slice) -> np.ndarray:
     view = np.zeros(shape, array.dtype)[(..., *[part] * array.ndim)]  # an array even if it has no dimension
     view[...] = array
     return view
+
+
+LAYOUTS = st.sampled_from([_c, _fortran, _strided, _reversed, _transposed])

@@ -6,9 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from compare.component import Case
-from strategies.arrays import NAME, SEEDS, Inputs, floats, laid_out, shapes, sizes
-
-any_shape = st.integers(0, 3).flatmap(lambda dimensions: shapes(0, dimensions))
+from strategies.arrays import ANY_SHAPE, NAME, SEEDS, Inputs, floats, laid_out, sizes
 
 
 @st.composite
@@ -29,7 +27,7 @@ def probabilities(draw: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 @st.composite
 def binary_logits_cases(draw: Any, dtype: Any) -> Case:
     """Any logits; in a third of all cases, targets near the minimum of the loss"""
-    logits = draw(floats(draw(any_shape), dtype, (-6, 3)))
+    logits = draw(floats(draw(ANY_SHAPE), dtype, (-6, 3)))
     if draw(st.sampled_from([False, False, True])):
         wide = np.asarray(logits, np.float64)
         targets = laid_out(draw, np.asarray(np.exp(-np.logaddexp(0, -wide)), dtype))
@@ -41,7 +39,7 @@ def binary_logits_cases(draw: Any, dtype: Any) -> Case:
 @st.composite
 def probability_cases(draw: Any, dtype: Any) -> Case:
     """Any probabilities; in a third of all cases, targets that are equal to them or nearly so"""
-    p = draw(probabilities(draw(any_shape), dtype))
+    p = draw(probabilities(draw(ANY_SHAPE), dtype))
     if draw(st.sampled_from([False, False, True])):
         targets = laid_out(draw, np.asarray(p * dtype(1 - draw(st.sampled_from([0, 1e-5, 1e-3]))), dtype))
     else:
@@ -62,7 +60,7 @@ def classes_cases(draw: Any, dtype: Any) -> Case:
 @st.composite
 def squares_cases(draw: Any, dtype: Any) -> Case:
     """Any two arrays; in a third of all cases, nearly the same ones"""
-    x = draw(floats(draw(any_shape), dtype, (-6, 6)))
+    x = draw(floats(draw(ANY_SHAPE), dtype, (-6, 6)))
     targets = draw(floats(x.shape, dtype, (-6, 6)))
     if draw(st.sampled_from([False, False, True])):
         targets[...] = x * dtype(1 - draw(st.sampled_from([0, 1e-6, 1e-3])))

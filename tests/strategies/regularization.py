@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from compare.component import Case
-from strategies.arrays import NAME, SEEDS, Inputs, floats, shapes, sizes
+from strategies.arrays import ANY_SHAPE, NAME, SEEDS, Inputs, floats, sizes
 
 
 @st.composite
@@ -27,7 +27,7 @@ def l2_cases(draw: Any, dtype: Any) -> Case:
 @st.composite
 def dropout_cases(draw: Any, dtype: Any) -> Case:
     """Any probability, both ends among them"""
-    shape = draw(st.integers(0, 3).flatmap(lambda dimensions: shapes(0, dimensions)))
+    shape = draw(ANY_SHAPE)
     arrays = {"x": draw(floats(shape, dtype, (-12, 12))), "dy": draw(floats(shape, dtype))}
     return Case(NAME, arrays, {"p": draw(st.floats(0, 1))}, seed=draw(SEEDS), dtype=dtype)
 
