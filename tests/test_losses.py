@@ -278,20 +278,17 @@ def test_the_other_class_is_the_other_sign(side, case):
 @seeded
 @given(case=in_any_dtype(INPUTS[LOGITS]))
 def test_cross_entropy_of_the_sigmoid_is_that_of_the_logit(side, case):
-    """σ and 1 − σ are known to half a rounding unit of 1, and the logarithm magnifies it by 1/σ ≤ 1 + e^|x|"""
+    """p = σ(x) is known to half a rounding unit of 1, which the logarithm magnifies by up to 1 + e^|x|."""
     x = np.clip(case["logits"], -4, 4)
     p = np.asarray(1 / (1 + np.exp(-x.astype(np.float64))), case.dtype)
+    from_logits = changed(case, logits=x)
     arrays = {"probabilities": p, "targets": case["targets"], "dloss": case["dloss"]}
-    logit, probability = (
-        run(side, LOGITS, case, logits=x),
-        run(side, PROBABILITIES, replace(case, arrays=arrays)),
-    )
+    logit = run(side, LOGITS, from_logits)["loss"]
+    probability = run(side, PROBABILITIES, replace(case, arrays=arrays))["loss"]
     if x.size:
-        tolerance = allowed(LOGITS, changed(case, logits=x), "loss")
-        tolerance += 8 * unit(case) * probability["loss"] + unit(case) * (1 + np.exp(4)) * (
-            1 if case.options["reduction"] == "mean" else x.size
-        )
-        assert abs(logit["loss"] - probability["loss"]) <= tolerance
+        magnified = (1 + np.exp(4)) * (1 if case.options["reduction"] == "mean" else x.size)
+        tolerance = allowed(LOGITS, from_logits, "loss") + unit(case) * (8 * probability + magnified)
+        assert abs(logit - probability) <= tolerance
 
 
 @each_side
