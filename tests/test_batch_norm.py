@@ -1,6 +1,7 @@
 """What only a test can ask of batch normalisation: the layer, its errors, and whose convention is whose."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -182,6 +183,19 @@ def test_the_gradient_knows_that_shifts_and_scales_of_a_batch_do_not_count(side,
         off_dgamma = np.abs(case["gamma"]) * share * allowed("batch_norm", case, "grad.gamma")
         slack = (off * np.abs(centred)).sum(axis=0) + off_dgamma
         assert (np.abs((dx * centred).sum(axis=0) - expected) <= slack).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_without_a_momentum_the_running_statistics_are_plain_averages(side, case):
+    """Of the means of both batches, and of their unbiased variances, whatever was there before"""
+    case = replace(case, options={**case.options, "momentum": None, "num_batches_tracked": 0})
+    results, batches = run(side, "batch_norm", case), [wide(case[name]) for name in ("x", "next_x")]
+    for name, statistic in (("running_mean", np.mean), ("running_var", partial(np.var, ddof=1))):
+        average = sum(statistic(batch, axis=0) for batch in batches) / 2
+        off = np.abs(results[f"state.{name}"] - average)
+        assert (off <= allowed("batch_norm", case, f"state.{name}")).all()
 
 
 def wide(array: np.ndarray) -> np.ndarray:
