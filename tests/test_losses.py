@@ -322,6 +322,15 @@ def test_the_gradient_of_the_squares_is_their_slope(side, case, seed):
     assert ahead["loss"] - behind["loss"] == 2 * (here["grad.input"] * v).sum()
 
 
+def test_the_softmax_is_summed_as_exactly_in_fortran_order():
+    """1 + 33·e⁻¹⁶·⁶: one after the other, each of the small terms would be rounded up to twice its size."""
+    logits = np.zeros((3, 34), np.float32)
+    logits[:, 0] = 16.6
+    losses = [ours.cross_entropy_forward(x, np.zeros(3, int))[0] for x in (logits, np.asfortranarray(logits))]
+    assert losses[0] == losses[1]
+    assert abs(losses[1] - np.log1p(33 * np.exp(-16.6))) < 4 * np.finfo(np.float32).eps
+
+
 def unit(case: Case) -> float:
     return float(np.finfo(case.dtype).eps)
 
