@@ -161,10 +161,14 @@ def gradients(
 
 
 def copy_with_strides(array: np.ndarray) -> np.ndarray:
-    """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous."""
-    extent = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True))
+    """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous
+
+    Their signs are dropped: PyTorch has no negative ones.
+    """
+    strides = tuple(map(abs, array.strides))
+    extent = sum((n - 1) * stride for n, stride in zip(array.shape, strides, strict=True))
     buffer = np.zeros(extent // array.itemsize + 1 if array.size else 0, array.dtype)
-    copy = np.lib.stride_tricks.as_strided(buffer, array.shape, array.strides)
+    copy = np.lib.stride_tricks.as_strided(buffer, array.shape, strides)
     copy[...] = array
     return copy
 

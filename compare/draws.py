@@ -140,7 +140,7 @@ class SharedDraws(TorchDispatchMode):
 
     @staticmethod
     def _fill(tensor: torch.Tensor, values: Any) -> torch.Tensor:
-        return tensor.copy_(torch.from_numpy(values))
+        return tensor.copy_(torch.from_numpy(np.asarray(values)))  # a number, where the shape is ()
 
 
 def _numpy(tensor: torch.Tensor) -> str:

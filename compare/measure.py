@@ -4,7 +4,9 @@
 
 The scale is the magnitude of what was combined, not of what is left after cancellation: by default the
 largest magnitude of the reference tensor. NaN, infinities and the sign of zero must agree exactly, and so
-must shape and dtype. Beside it, for the reader, the largest element-wise ULP distance.
+must shape and dtype. The sign of zero is open only where the scale is positive, but below the smallest
+normal number: of what underflows, another order of operations may lose the sign, and a fused one keep it.
+Beside the units, for the reader, the largest element-wise ULP distance.
 """
 
 from collections.abc import Mapping
@@ -42,10 +44,12 @@ def compare_arrays(array: str, scratch: np.ndarray, torch: np.ndarray, scale: An
     if scratch.dtype.kind != "f":
         return _first_where(scratch != torch, array, scratch, torch, "different values") or Difference(array)
     with np.errstate(all="ignore"):
+        smallest = np.finfo(scratch.dtype).tiny
+        underflows = np.False_ if scale is None else (scale > 0) & (scale < smallest)
         unlike = (
             (np.isnan(scratch) != np.isnan(torch))
             | ((np.isinf(scratch) | np.isinf(torch)) & ~(scratch == torch) & ~np.isnan(scratch))
-            | ((scratch == 0) & (torch == 0) & (np.signbit(scratch) != np.signbit(torch)))
+            | ((scratch == 0) & (torch == 0) & (np.signbit(scratch) != np.signbit(torch)) & ~underflows)
         )
         pattern = _first_where(unlike, array, scratch, torch, "NaN, infinity or sign of zero differs")
         if pattern:

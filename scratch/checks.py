@@ -16,7 +16,7 @@ def check_floating(**arrays: np.ndarray | None) -> None:
     for name, array in arrays.items():
         if array is None:
             continue
-        if not isinstance(array, np.ndarray | np.floating) or array.dtype.kind != "f":
+        if not isinstance(array, (np.ndarray, np.floating)) or array.dtype.kind != "f":
             given = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name}: expected a floating-point array, got {given}")
         if first_dtype is None:

@@ -12,3 +12,15 @@ def cuda() -> str:
         pytest.skip(f"needs a CUDA GPU, and this PyTorch ({torch.__version__}) sees none")
     prepare("cuda")
     return "cuda"
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How many random cases passed, in all processes together."""
+    counts = [
+        count
+        for report in terminalreporter.getreports("passed")
+        for name, count in report.user_properties
+        if name == "examples"
+    ]
+    if counts:
+        terminalreporter.write_line(f"{sum(counts)} random cases in {len(counts)} tests")

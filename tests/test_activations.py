@@ -1,8 +1,13 @@
 """What only a test can ask of the activations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from laws import each_side, in_any_dtype, run, seeded
+from strategies.activations import cases, leaky_cases
 
 import scratch.activations as ours
 import torch_ref.activations as theirs
@@ -39,3 +44,69 @@ def test_sigmoid_saturates_without_a_warning(dtype):
 def test_an_unknown_activation_is_named():
     with pytest.raises(ValueError, match=r"activation: expected one of relu, leaky_relu, .* got swish"):
         ours.Activation("swish")
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_relu_is_idempotent_and_splits_x_and_its_gradient_in_two(side, case):
+    x, here, there = case["x"], run(side, "relu", case), run(side, "relu", case, x=-case["x"])
+    again = run(side, "relu", case, x=here["output"])
+    np.testing.assert_array_equal(again["output"], here["output"])
+    np.testing.assert_array_equal(again["grad.x"], here["grad.x"])
+    np.testing.assert_array_equal(here["output"] - there["output"], x)
+    np.testing.assert_array_equal(here["grad.x"] + there["grad.x"], np.where(x == 0, 0, case["dy"]))
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(leaky_cases))
+def test_leaky_relu_is_two_relus(side, case):
+    """relu(x) − a·relu(−x), and at the kink the slope of the left side"""
+    slope, x, dy = case.dtype(case.options.get("negative_slope", 0.01)), case["x"], case["dy"]
+    leaky, plain = run(side, "leaky_relu", case), replace(case, options={})
+    positive, negative = (run(side, "relu", plain, x=sign * x) for sign in (1, -1))
+    np.testing.assert_array_equal(leaky["output"], positive["output"] - slope * negative["output"])
+    left = np.where(x == 0, dy, negative["grad.x"])
+    np.testing.assert_array_equal(leaky["grad.x"], positive["grad.x"] + slope * left)
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_tanh_is_odd_and_its_slope_even(side, case):
+    here, there = run(side, "tanh", case), run(side, "tanh", case, x=-case["x"])
+    np.testing.assert_array_equal(there["output"], -here["output"])
+    np.testing.assert_array_equal(there["grad.x"], here["grad.x"])
+    assert (np.abs(here["output"]) <= 1).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_the_sigmoids_of_x_and_minus_x_add_up_to_1(side, case):
+    here, there = run(side, "sigmoid", case)["output"], run(side, "sigmoid", case, x=-case["x"])["output"]
+    unit = np.finfo(case.dtype).eps
+    np.testing.assert_allclose(here + there, np.ones_like(here), rtol=0, atol=2 * unit)
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_the_sigmoid_is_a_tanh_of_half_the_width(side, case):
+    """σ(x) = (1 + tanh(x/2))/2, each within its budget, and 1 + tanh rounded once"""
+    sigmoid, half = run(side, "sigmoid", case), run(side, "tanh", case, x=case["x"] / 2)
+    unit = np.finfo(case.dtype).eps
+    np.testing.assert_allclose(sigmoid["output"], (1 + half["output"]) / 2, rtol=0, atol=8 * unit)
+    dy = np.abs(case["dy"])
+    assert (np.abs(sigmoid["grad.x"] - half["grad.x"] / 4) <= 8 * unit * dy).all()
+
+
+@each_side
+@pytest.mark.parametrize("name", NAMES)
+@seeded
+@given(case=in_any_dtype(cases))
+def test_the_backward_pass_is_linear_in_the_upstream_gradient(side, name, case):
+    """Exactly so for powers of two"""
+    once, twice = run(side, name, case), run(side, name, case, dy=-4 * case["dy"])
+    np.testing.assert_array_equal(twice["grad.x"], -4 * once["grad.x"])

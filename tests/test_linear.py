@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import each_side, in_any_dtype, run, seeded
+from strategies.arrays import SEEDS, laid_out, sizes
 
 import scratch.linear as ours
 import torch_ref.linear as theirs
+from compare.component import Case
 from scratch.linear import linear_backward, linear_forward
 from scratch.random import NumpyGenerator
 from torch_ref.linear import linear
@@ -39,3 +44,37 @@ def test_a_layer_without_features_is_refused_on_both_sides(sizes, name):
     for build in (lambda: ours.Linear(*sizes, NumpyGenerator(0)), lambda: theirs.Linear(*sizes)):
         with pytest.raises(ValueError, match=f"{name}: expected an integer >= 1, got 0"):
             build()
+
+
+@st.composite
+def whole_numbers(draw, dtype) -> Case:
+    """Small whole numbers: no sum and no product of them is rounded, so that laws hold exactly"""
+    batch, fan_in, fan_out = draw(sizes(0)), draw(sizes()), draw(sizes())
+    shapes = {"x": (batch, fan_in), "weight": (fan_out, fan_in), "bias": (fan_out,), "dy": (batch, fan_out)}
+    rng = np.random.default_rng(draw(SEEDS))
+    arrays = {key: laid_out(draw, rng.integers(-9, 10, shape).astype(dtype)) for key, shape in shapes.items()}
+    return Case("whole numbers", arrays, dtype=dtype)
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(whole_numbers))
+def test_the_layer_is_linear(side, case):
+    x, z = case["x"], case["x"][::-1]
+    zero, here, there, mixed = (
+        run(side, "linear", case, x=value)["output"] for value in (0 * x, x, z, 3 * x - 2 * z)
+    )
+    np.testing.assert_array_equal(zero, np.broadcast_to(case["bias"], zero.shape))
+    np.testing.assert_array_equal(mixed - zero, 3 * (here - zero) - 2 * (there - zero))
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(whole_numbers))
+def test_every_gradient_is_the_adjoint_of_the_forward_pass(side, case):
+    """⟨dy, x Wᵀ⟩ = ⟨dx, x⟩ = ⟨dW, W⟩ and ⟨dy, b⟩ = ⟨db, b⟩: the pass is linear in each of the three"""
+    results = run(side, "linear", case)
+    product = (case["dy"] * (results["output"] - case["bias"])).sum()
+    assert (results["grad.x"] * case["x"]).sum() == product
+    assert (results["grad.weight"] * case["weight"]).sum() == product
+    assert (results["grad.bias"] * case["bias"]).sum() == (case["dy"] * case["bias"]).sum()

@@ -103,3 +103,9 @@ def test_ulp_distance_counts_representable_numbers(start, steps):
         difference = compare_arrays("a", np.array([a]), np.array([b]), scale=np.float64(1e300))
     if np.isfinite(a) and np.isfinite(b) and not difference.problem:
         assert difference.ulp == steps % 20 if a != 0 else difference.ulp <= steps % 20
+
+
+@pytest.mark.parametrize(("scale", "units"), [(None, np.inf), (0.0, np.inf), (1e-320, 0), (1.0, np.inf)])
+def test_the_sign_of_zero_is_open_only_where_something_underflows(scale, units):
+    assert compare_arrays("a", np.array([0.0]), np.array([-0.0]), scale).units == units
+    assert compare_arrays("a", np.array([0.0]), np.array([-0.0]), scale and np.array([scale])).units == units

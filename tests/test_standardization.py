@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
+from strategies.standardization import cases
 
 from scratch import standardization as ours
 from torch_ref import standardization as theirs
@@ -97,3 +100,34 @@ def test_squares_that_leave_the_range_of_float32_do_no_harm(scale):
     y = ours.Standardizer().fit(x).transform(x)
     assert y.dtype == np.float32
     np.testing.assert_allclose(y.std(axis=0), 1, rtol=1e-6)
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_the_training_set_gets_mean_0_and_spread_1_and_stays_so(side, case):
+    train, tolerance = run(side, "standardization", case)["train"], allowed("standardization", case, "train")
+    tolerance = tolerance.max(axis=0)
+    varied = ~(case["x_train"] == case["x_train"][0]).all(axis=0)
+    wide = train.astype(np.longdouble)
+    assert (np.abs(wide.mean(axis=0)) <= tolerance).all()
+    assert (np.abs(wide.std(axis=0) - varied) <= tolerance).all()
+    twice = run(side, "standardization", changed(case, x_train=train))["train"]
+    known = tolerance < 0.01  # elsewhere the spread may be rounding alone
+    assert (np.abs(twice - train) <= 2 * (1 + np.abs(train)) * tolerance)[:, known].all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_other_units_of_measurement_make_no_difference(side, case):
+    """Exactly so for powers of two, and with the other sign"""
+    here, there = (
+        run(side, "standardization", case, **{key: times(factor, case[key]) for key in ("x_train", "x_test")})
+        for factor in (1, -8)
+    )
+    varied = ~(case["x_train"] == case["x_train"][0]).all(axis=0)
+    np.testing.assert_array_equal(there["mean"], -8 * here["mean"])
+    np.testing.assert_array_equal(there["std"][varied], 8 * here["std"][varied])
+    np.testing.assert_array_equal(there["train"], -here["train"])
+    np.testing.assert_array_equal(there["test"][:, varied], -here["test"][:, varied])

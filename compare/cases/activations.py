@@ -86,9 +86,13 @@ def tanh_magnitude(case: Case) -> dict[str, Any]:
 
 
 def sigmoid_magnitude(case: Case) -> dict[str, Any]:
-    """1 − y loses its digits where y → 1: its rounding units are those of 1, times the factors dy·y."""
-    x = case["x"].astype(np.float64)
-    return {"grad.x": np.abs(case["dy"]) * np.exp(np.minimum(x, 0))}
+    """1 − y loses its digits where y → 1: its rounding units are those of 1, times the factors dy·y.
+
+    Below the smallest normal number y's rounding unit no longer shrinks (PyTorch's y is 0 there), and dy
+    magnifies it.
+    """
+    x, info = case["x"].astype(np.float64), np.finfo(case.dtype)
+    return {"grad.x": np.abs(case["dy"]) * np.maximum(np.exp(np.minimum(x, 0)), info.tiny / info.eps)}
 
 
 def _relu_of_the_input(backward: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, Callable]:

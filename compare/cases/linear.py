@@ -86,15 +86,20 @@ def magnitude(case: Case) -> dict[str, Any]:
     y_ni adds the terms x_nj W_ij and b_i. Their signs are as good as random, so the partial sums, which
     is what gets rounded, grow to √(Σ_j x²_nj W²_ij + b²_i) whatever the total then cancels to. The same
     for the gradients: dx adds dy W, dW adds dy x, db adds dy.
+
+    Where all terms are zeros, the scale is the smallest positive number instead, which leaves the sign of the
+    sum open: 0 + (−0) is 0, so that it hangs on what a matrix product starts from, 0 or its first term.
     """
     x2, weight2, dy2 = (_square(case[name]) for name in ("x", "weight", "dy"))
     bias2 = _square(case.arrays.get("bias", np.zeros(1)))
-    return {
+    scales = {
         "output": np.sqrt(x2 @ weight2.T + bias2),
         "grad.x": np.sqrt(dy2 @ weight2),
         "grad.weight": np.sqrt(dy2.T @ x2),
         "grad.bias": np.sqrt(dy2.sum(axis=0)),
     }
+    smallest = np.finfo(np.float64).smallest_subnormal
+    return {name: np.maximum(scale, smallest) for name, scale in scales.items()}
 
 
 def _sizes(case: Case) -> tuple[int, int, int]:

@@ -1,0 +1,63 @@
+"""Both sides agree on random cases too: any shape, layout, scale, hyperparameter and seed.
+
+The ordinary suite runs the same few of them every time. `FUZZ=100000 pytest tests/test_properties.py` runs
+that many in all, other ones each time; what fails is shrunk, and printed with what brings it back.
+"""
+
+import importlib
+import importlib.util
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compare.draws import why_not_own
+from compare.parity import DTYPES, run_case
+from compare.registry import TOPICS, all_components
+
+STRATEGIES = {
+    name: strategy
+    for topic in TOPICS
+    if importlib.util.find_spec(f"strategies.{topic}")
+    for name, strategy in importlib.import_module(f"strategies.{topic}").INPUTS.items()
+}
+HALF = ("standardization", "activations", "linear", "losses", "regularization", "batch_norm")  # then: TOPICS
+DRAWS = ["shared"] if why_not_own("cpu") else ["own", "shared"]
+
+FUZZ = int(os.environ.get("FUZZ") or 0)
+EXAMPLES = -(-FUZZ // (len(STRATEGIES) * len(DTYPES))) or 15  # of each test
+random_cases = settings(
+    max_examples=EXAMPLES,
+    derandomize=not FUZZ,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],  # of a busy machine
+)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_both_sides_agree_on_random_cases(name: str, dtype: str, record_property):
+    component, ran = all_components()[name], 0
+
+    @random_cases
+    @given(STRATEGIES[name](DTYPES[dtype]), st.sampled_from(DRAWS))
+    def agree(case, draws):
+        nonlocal ran
+        ran += 1
+        result = run_case(component, case, arbiter=False, draws=draws)
+        beyond = [d for d in result.differences if not d.units <= result.budget]
+        assert result.equal, "\n".join(map(str, [replace(result, differences=[]), *beyond]))
+
+    with np.printoptions(threshold=50):
+        agree()
+    assert ran >= EXAMPLES
+    record_property("examples", ran)
+
+
+def test_every_component_has_random_cases():
+    assert [c.name for c in all_components().values() if c.topic in HALF and c.name not in STRATEGIES] == []
