@@ -75,6 +75,8 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("integers", {"x": good["x"].astype(np.int64)})
     yield good.but("another dtype", {"x": good["x"].astype(other(dtype))})
     yield good.but("upstream of another shape", {"dy": good["dy"][0]})
+    for name in ("gamma", "beta", "running_mean", "running_var"):
+        yield good.but(f"{name} too long", {name: np.resize(good[name], 2 * good[name].size)})
     for eps in (0.0, -1e-5, np.nan, np.inf):
         yield good.but(f"eps {eps}", eps=eps)
     for momentum in (-0.1, 1.1, np.nan):

@@ -44,6 +44,8 @@ def _cases(options: list[dict[str, Any]]) -> Callable[[np.random.Generator, Any]
     def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         def case(name: str, shape: tuple[int, int], **chosen: Any) -> Case:
             seed = int(rng.integers(2**31))
+            for key in {"mode", "nonlinearity"} & set(chosen):
+                chosen[key] = "".join(chosen[key])  # an object of its own: only == finds it equal
             return Case(name, {}, {"shape": shape, **chosen}, seed=seed, dtype=dtype)
 
         for name, shape in SHAPES.items():

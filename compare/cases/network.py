@@ -33,6 +33,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "default init": {"widths": (13, 7, 3), "init": "default"},
     "large random": {"widths": (13, 7, 3), "init": "large_random"},
     "zeros": {"widths": (13, 7, 3), "init": "zeros"},
+    "one hidden unit": {"widths": (7, 1, 3), "activation": "tanh", "batch_norm": True},
     "deep": {"widths": (8,) * 9, "activation": "tanh", "batch_norm": True},
     "large": {"widths": (512, 1024, 129, 10), "activation": "tanh", "l2": 0.5},
 }

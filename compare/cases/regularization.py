@@ -45,10 +45,8 @@ def l2_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     for array in large.arrays.values():
         array[...] *= 1e3
     yield large
-    cube = case("a bias of three dimensions", (4, 3))
-    for name in ("bias1", "dbias1"):
-        cube.arrays[name] = normal(rng, (2, 3, 4), dtype)
-    yield cube
+    cube = {name: normal(rng, (2, 3, 4), dtype) for name in ("bias1", "dbias1")}
+    yield case("", (4, 3)).but("a bias of three dimensions", cube)
     tiny = case("subnormal", (3, 4))
     for name in ("weight1", "dweight1"):
         tiny[name][...] = np.array(subnormals(dtype)) * rng.choice([-1, 1], (4, 3))

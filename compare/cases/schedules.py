@@ -98,16 +98,16 @@ def cosine_with_warmup_cases(rng: np.random.Generator, dtype: Any) -> Iterator[C
 
 
 REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # schedule → option → what it may not be
-    "inverse_time": {"decay_rate": (-1.0, math.nan, math.inf)},
-    "fixed_interval": {"decay_rate": (-1.0, math.nan), "interval": (0, -3, 2.0)},
-    "exponential": {"gamma": (0.0, -0.5, math.nan, math.inf)},
-    "inverse_sqrt": {"k": (0.0, -1.0, math.nan, math.inf)},
-    "staircase": {"step_size": (0, 2.5), "gamma": (0, -1, math.nan, math.inf)},
-    "milestones": {"milestones": ((3, 2), (2, 2), (-1,), (0.5,)), "gamma": (0, -1, math.nan, math.inf)},
+    "inverse_time": {"decay_rate": (-1.0, np.nan, np.inf)},
+    "fixed_interval": {"decay_rate": (-1.0, np.nan), "interval": (0, -3, 2.0)},
+    "exponential": {"gamma": (0.0, -0.5, np.nan, np.inf)},
+    "inverse_sqrt": {"k": (0.0, -1.0, np.nan, np.inf)},
+    "staircase": {"step_size": (0, 2.5), "gamma": (0, -1, np.nan, np.inf)},
+    "milestones": {"milestones": ((3, 2), (2, 2), (-1,), (0.5,)), "gamma": (0, -1, np.nan, np.inf)},
     "cosine_with_warmup": {
         "warmup_epochs": (-1, 30, 31, 1.5),
         "total_epochs": (0, 1.5),
-        "lr_min": (-0.1, math.nan, math.inf),
+        "lr_min": (-0.1, np.nan, np.inf),
     },
 }
 
