@@ -178,13 +178,15 @@ Sizes = dict[str, Any]
 
 
 def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
-    """Sums, with every term taken as positive: B = μB + (1−d)G; U = lr·B, with Nesterov lr·(G + μB).
+    """Sums, with every term taken as positive: B = μB + |1−d|G; U = lr·B, with Nesterov lr·(G + μB).
 
     The textbook's form is the one with d = β from the first step on.
     """
-    beta = o.get("beta", o.get("momentum", 0))
-    dampening = o.get("beta", o.get("dampening", 0) if t > 1 else 0)
-    b = beta * size.get("velocity", 0) + (1 - dampening) * g
+    if o["optimizer"] == "Momentum":
+        beta = dampening = o.get("beta", 0.9)
+    else:
+        beta, dampening = o.get("momentum", 0), o.get("dampening", 0) if t > 1 else 0
+    b = beta * size.get("velocity", 0) + abs(1 - dampening) * g
     size["velocity"] = size["momentum_buffer"] = b
     return lr * (g + beta * b if o.get("nesterov") else b)
 
