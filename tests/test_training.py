@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import scratch.training
+import torch_ref.network
 import torch_ref.training
 from compare.data import breast_cancer, digits
 from scratch.network import Network
@@ -58,3 +59,14 @@ def test_training_learns_digits():
     assert len(history.cost) == 3 * 23
     assert history.accuracy[-1] > 0.97
     assert scratch.training.accuracy(network, data.x_test, data.targets_test) > 0.93
+
+
+def test_a_target_between_two_classes_counts_as_neither_on_both_sides():
+    targets = np.array([[0.7], [0.0], [-0.3], [1.0]], np.float32)
+    x = np.array([[-1.0], [-1.0], [-1.0], [1.0]], np.float32)
+    network = Network((1, 1), NumpyGenerator(0), loss="mse_loss")
+    twin = torch_ref.network.Network((1, 1), loss="mse_loss")
+    network.flat_parameters[:] = [1, 0]
+    twin.load_state_dict({name: torch.from_numpy(a) for name, a in network.state_dict().items()})
+    assert scratch.training.accuracy(network, x, targets) == 0.5
+    assert torch_ref.training.accuracy(twin, torch.from_numpy(x), torch.from_numpy(targets)) == 0.5
