@@ -1,8 +1,15 @@
 """What only a test can ask of batch normalisation: the layer, its errors, and whose convention is whose."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import allowed, each_side, in_any_dtype, run, seeded, times
+from strategies.batch_norm import cases
 
 import scratch.batch_norm as ours
 import torch_ref.batch_norm as theirs
@@ -129,3 +136,67 @@ def test_pytorch_keeps_the_unbiased_variance_and_weighs_the_new_value():
     keras = 0.25 * 1 + 0.75 * 1  # momentum·old + (1 − momentum)·biased
     assert layer.running_var.item() != keras
     assert layer.running_mean.item() == 0.25 * 1 != 0.75 * 1
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_the_output_has_mean_beta_and_a_variance_of_almost_gamma_squared(side, case):
+    """γ²·σ²/(σ² + ε), each within the budget of the output: a value off by δ moves the mean by δ at most, and
+    the root of the variance likewise
+    """
+    y, off = wide(run(side, "batch_norm", case)["output"]), allowed("batch_norm", case, "output").max(axis=0)
+    gamma, beta = case.arrays.get("gamma", np.ones(1)), case.arrays.get("beta", np.zeros(1))
+    sigma2 = wide(case["x"]).var(axis=0)
+    spread = np.abs(gamma) * np.sqrt(sigma2 / (sigma2 + case.options.get("eps", 1e-5)))
+    assert (np.abs(y.mean(axis=0) - beta) <= off).all()
+    assert (np.abs(y.std(axis=0) - spread) <= off).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases), k=st.integers(-5, 5))
+def test_other_units_of_measurement_make_no_difference_with_epsilon_in_their_square(side, case, k):
+    """Exactly so for powers of two: y(2ᵏ·x, 4ᵏ·ε) = y(x, ε), and dx is 2ᵏ times smaller"""
+    eps, unit = case.options.get("eps", 1e-5), 2.0**k
+    here = run(side, "batch_norm", case, x=times(1, case["x"]))
+    rescaled = replace(case, options={**case.options, "eps": eps * unit**2})
+    there = run(side, "batch_norm", rescaled, x=times(unit, case["x"]))
+    np.testing.assert_array_equal(there["output"], here["output"])
+    np.testing.assert_array_equal(there["grad.x"] * unit, here["grad.x"])
+    for name in ("grad.gamma", "grad.beta") if case.options["affine"] else ():
+        np.testing.assert_array_equal(there[name], here[name])
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_the_gradient_knows_that_shifts_and_scales_of_a_batch_do_not_count(side, case):
+    """Σ dx = 0, and Σ dx·(x − μ) = γ·dγ·ε/(σ² + ε), which is 0 but for ε"""
+    results, x = run(side, "batch_norm", case), wide(case["x"])
+    dx, off = wide(results["grad.x"]), allowed("batch_norm", case, "grad.x")
+    assert (np.abs(dx.sum(axis=0)) <= off.sum(axis=0)).all()
+    if case.options["affine"]:
+        centred, eps = x - x.mean(axis=0), case.options.get("eps", 1e-5)
+        share = eps / (x.var(axis=0) + eps)
+        expected = case["gamma"] * results["grad.gamma"] * share
+        off_dgamma = np.abs(case["gamma"]) * share * allowed("batch_norm", case, "grad.gamma")
+        slack = (off * np.abs(centred)).sum(axis=0) + off_dgamma
+        assert (np.abs((dx * centred).sum(axis=0) - expected) <= slack).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(cases))
+def test_without_a_momentum_the_running_statistics_are_plain_averages(side, case):
+    """Of the means of both batches, and of their unbiased variances, whatever was there before"""
+    case = replace(case, options={**case.options, "momentum": None, "num_batches_tracked": 0})
+    results, batches = run(side, "batch_norm", case), [wide(case[name]) for name in ("x", "next_x")]
+    for name, statistic in (("running_mean", np.mean), ("running_var", partial(np.var, ddof=1))):
+        average = sum(statistic(batch, axis=0) for batch in batches) / 2
+        off = np.abs(results[f"state.{name}"] - average)
+        assert (off <= allowed("batch_norm", case, f"state.{name}")).all()
+
+
+def wide(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.longdouble)

@@ -1,10 +1,18 @@
 """What only a test can ask of the losses: errors on both sides alike, and where conventions differ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
+from strategies.losses import INPUTS
 from torch.nn import functional as F  # noqa: N812
 
+from compare.component import Case
+from compare.registry import all_components
 from scratch import losses as ours
 from torch_ref import losses as theirs
 
@@ -199,3 +207,112 @@ def test_an_empty_batch_has_no_mean_and_an_empty_gradient():
         loss, cache = ours.cross_entropy_forward(np.zeros((0, 3)), np.zeros(0, int))
     assert np.isnan(loss)
     assert ours.cross_entropy_backward(1.0, cache).shape == (0, 3)
+
+
+@each_side
+@pytest.mark.parametrize("name", INPUTS)
+@seeded
+@given(data=st.data())
+def test_a_loss_is_not_negative_and_its_mean_is_its_sum_divided(side, name, data):
+    case = data.draw(in_any_dtype(INPUTS[name]))
+    mean, total = (run(side, name, replace(case, options={"reduction": r})) for r in ("mean", "sum"))
+    whole = replace(case, options={"reduction": "sum"})
+    slack = allowed(name, whole, "loss") if "loss" in all_components()[name].magnitude(whole) else 0
+    assert total["loss"] >= -slack
+    prediction = next(iter(case.arrays))
+    n = len(case["targets"]) if name == CLASSES else case["targets"].size
+    if n:
+        for array in ("loss", f"grad.{prediction}"):
+            np.testing.assert_allclose(n * mean[array], total[array], rtol=8 * unit(case), atol=tiny(case))
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS[CLASSES]))
+def test_the_gradients_of_an_examples_logits_add_up_to_0(side, case):
+    gradient = run(side, CLASSES, case)["grad.logits"].astype(np.longdouble)
+    assert (np.abs(gradient.sum(axis=1)) <= allowed(CLASSES, case, "grad.logits").sum(axis=1)).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS[CLASSES]), shift=st.integers(-1000, 1000))
+def test_a_number_added_to_all_logits_of_an_example_changes_nothing(side, case, shift):
+    logits = np.round(np.clip(case["logits"], -64, 64) * 8) / 8  # so that no sum is rounded
+    here, there = run(side, CLASSES, case, logits=logits), run(side, CLASSES, case, logits=logits + shift)
+    for array in here:
+        np.testing.assert_array_equal(there[array], here[array])
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS[LOGITS]))
+def test_two_classes_are_one_binary_choice(side, case):
+    """−log softmax([0, x])₁ = −log σ(x), and −log softmax([0, x])₀ = −log(1 − σ(x))"""
+    x, hard = case["logits"].ravel(), (case["targets"].ravel() > 0.5).astype(np.int64)
+    arrays = {"logits": np.stack([0 * x, x], axis=1), "targets": hard, "dloss": case["dloss"]}
+    classes = replace(case, arrays=arrays)
+    binary = replace(case, arrays={"logits": x, "targets": hard.astype(case.dtype), "dloss": case["dloss"]})
+    two, one = run(side, CLASSES, classes), run(side, LOGITS, binary)
+    if x.size:
+        assert abs(two["loss"] - one["loss"]) <= sum_of_allowed("loss", (CLASSES, classes), (LOGITS, binary))
+    tolerance = allowed(CLASSES, classes, "grad.logits")[:, 1] + allowed(LOGITS, binary, "grad.logits")
+    assert (np.abs(two["grad.logits"][:, 1] - one["grad.logits"]) <= tolerance).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS[LOGITS]))
+def test_the_other_class_is_the_other_sign(side, case):
+    """L(x, y) = L(−x, 1 − y), for targets of which 1 − y is not rounded"""
+    x, y = case["logits"], np.round(case["targets"] * 8) / 8
+    here, mirror = (changed(case, logits=sign * x, targets=t) for sign, t in ((1, y), (-1, 1 - y)))
+    one, other = run(side, LOGITS, here), run(side, LOGITS, mirror)
+    if x.size:
+        assert abs(one["loss"] - other["loss"]) <= sum_of_allowed("loss", (LOGITS, here), (LOGITS, mirror))
+    tolerance = allowed(LOGITS, here, "grad.logits") + allowed(LOGITS, mirror, "grad.logits")
+    assert (np.abs(one["grad.logits"] + other["grad.logits"]) <= tolerance).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS[LOGITS]))
+def test_cross_entropy_of_the_sigmoid_is_that_of_the_logit(side, case):
+    """p = σ(x) is known to half a rounding unit of 1, which the logarithm magnifies by up to 1 + e^|x|."""
+    x = np.clip(case["logits"], -4, 4)
+    p = np.asarray(1 / (1 + np.exp(-x.astype(np.float64))), case.dtype)
+    from_logits = changed(case, logits=x)
+    arrays = {"probabilities": p, "targets": case["targets"], "dloss": case["dloss"]}
+    logit = run(side, LOGITS, from_logits)["loss"]
+    probability = run(side, PROBABILITIES, replace(case, arrays=arrays))["loss"]
+    if x.size:
+        magnified = (1 + np.exp(4)) * (1 if case.options["reduction"] == "mean" else x.size)
+        tolerance = allowed(LOGITS, from_logits, "loss") + unit(case) * (8 * probability + magnified)
+        assert abs(logit - probability) <= tolerance
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS[SQUARES]))
+def test_squared_errors_are_symmetric_and_quadratic(side, case):
+    """Exactly so: the sign is not rounded, and no power of two"""
+    x, t = case["input"], case["targets"]
+    here = run(side, SQUARES, case)
+    swapped = run(side, SQUARES, replace(case, arrays={**case.arrays, "input": t, "targets": x}))
+    doubled = run(side, SQUARES, case, input=times(2, x), targets=times(2, t))
+    np.testing.assert_array_equal(swapped["grad.input"], -here["grad.input"])
+    np.testing.assert_array_equal(doubled["grad.input"], 2 * here["grad.input"])
+    np.testing.assert_allclose(swapped["loss"], here["loss"], rtol=8 * unit(case), atol=tiny(case))
+    np.testing.assert_allclose(doubled["loss"], 4 * here["loss"], rtol=8 * unit(case), atol=tiny(case))
+
+
+def unit(case: Case) -> float:
+    return float(np.finfo(case.dtype).eps)
+
+
+def tiny(case: Case) -> float:
+    return float(np.finfo(case.dtype).tiny)
+
+
+def sum_of_allowed(array: str, *cases: tuple[str, Case]) -> float:
+    return sum(allowed(name, case, array) for name, case in cases)

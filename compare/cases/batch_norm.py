@@ -163,7 +163,8 @@ def magnitude(case: Case) -> dict[str, Any]:
 
     The running statistics are sums of (1 − momentum)·old and momentum·new, and so are their scales. In
     evaluation x − running_mean cancels: (|x| + |running_mean|)/s takes the place of |x̂|, and the rest is as
-    in training without the mean's dependence on x.
+    in training without the mean's dependence on x. There s = √(running_var + ε), and a relative error v/(2s²)
+    of it comes with the scale v of running_var: w = 1 + v/(2s²), for all that is divided by s.
     """
     u = float(np.finfo(case.dtype).eps)
     eps, momentum = case.options.get("eps", 1e-5), case.options.get("momentum", 0.1)
@@ -183,10 +184,11 @@ def magnitude(case: Case) -> dict[str, Any]:
         var = (1 - new) * var + new * batch.var(axis=0, ddof=1)
         scales |= {f"{pass_}.running_mean": mean_scale, f"{pass_}.running_var": var_scale}
     s = np.sqrt(var + eps)
-    x_hat = (np.abs(x) + mean_scale) / s
+    w = 1 + var_scale / (2 * s**2)
+    x_hat = (np.abs(x) + mean_scale) / s * w
     return scales | {
         "evaluation.output": gamma * x_hat + beta,
-        "evaluation.grad.x": gamma / s * np.abs(dy),
+        "evaluation.grad.x": gamma / s * np.abs(dy) * w,
         "evaluation.grad.gamma": _root_of_squares(dy * x_hat),
         "evaluation.grad.beta": _root_of_squares(dy),
     }
