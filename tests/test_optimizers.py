@@ -395,3 +395,12 @@ def test_one_push_is_all_there_is_of_a_step_and_dies_away_geometrically_with_mom
     step = case.options["rates"][0] * case["grads.0"][0]
     for t in range(len(case.options["rates"])):
         np.testing.assert_array_equal(results[f"step{t + 1}.update.0"], -updates[t] * step)
+
+
+def test_pytorch_loses_the_digits_of_a_small_beta_where_the_average_is_much_larger_than_the_gradient():
+    """`torch.lerp` has 1 − (1 − β) for β: 1e-7 is 1.19e-7 in float32."""
+    average, grad = np.ones(1, np.float32), np.zeros(1, np.float32)
+    theirs = torch.from_numpy(average.copy()).lerp(torch.from_numpy(grad), 1 - 1e-7).item()
+    scratch._average(average, grad, 1e-7)
+    assert average[0] == np.float32(1e-7)
+    assert theirs == 2.0**-23
