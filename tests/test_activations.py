@@ -49,20 +49,26 @@ def test_an_unknown_activation_is_named():
 @each_side
 @seeded
 @given(case=in_any_dtype(cases))
-def test_relu_is_idempotent_and_splits_x_in_two(side, case):
-    x, positive = case["x"], run(side, "relu", case)["output"]
-    np.testing.assert_array_equal(run(side, "relu", case, x=positive)["output"], positive)
-    np.testing.assert_array_equal(positive - run(side, "relu", case, x=-x)["output"], x)
+def test_relu_is_idempotent_and_splits_x_and_its_gradient_in_two(side, case):
+    x, here, there = case["x"], run(side, "relu", case), run(side, "relu", case, x=-case["x"])
+    again = run(side, "relu", case, x=here["output"])
+    np.testing.assert_array_equal(again["output"], here["output"])
+    np.testing.assert_array_equal(again["grad.x"], here["grad.x"])
+    np.testing.assert_array_equal(here["output"] - there["output"], x)
+    np.testing.assert_array_equal(here["grad.x"] + there["grad.x"], np.where(x == 0, 0, case["dy"]))
 
 
 @each_side
 @seeded
 @given(case=in_any_dtype(leaky_cases))
 def test_leaky_relu_is_two_relus(side, case):
-    slope = case.dtype(case.options.get("negative_slope", 0.01))
-    plain = replace(case, options={})
-    positive, negative = (run(side, "relu", plain, x=sign * case["x"])["output"] for sign in (1, -1))
-    np.testing.assert_array_equal(run(side, "leaky_relu", case)["output"], positive - slope * negative)
+    """relu(x) − a·relu(−x), and at the kink the slope of the left side"""
+    slope, x, dy = case.dtype(case.options.get("negative_slope", 0.01)), case["x"], case["dy"]
+    leaky, plain = run(side, "leaky_relu", case), replace(case, options={})
+    positive, negative = (run(side, "relu", plain, x=sign * x) for sign in (1, -1))
+    np.testing.assert_array_equal(leaky["output"], positive["output"] - slope * negative["output"])
+    left = np.where(x == 0, dy, negative["grad.x"])
+    np.testing.assert_array_equal(leaky["grad.x"], positive["grad.x"] + slope * left)
 
 
 @each_side

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
+from strategies.arrays import SEEDS
 from strategies.losses import INPUTS
 from torch.nn import functional as F  # noqa: N812
 
@@ -283,12 +284,16 @@ def test_cross_entropy_of_the_sigmoid_is_that_of_the_logit(side, case):
     p = np.asarray(1 / (1 + np.exp(-x.astype(np.float64))), case.dtype)
     from_logits = changed(case, logits=x)
     arrays = {"probabilities": p, "targets": case["targets"], "dloss": case["dloss"]}
-    logit = run(side, LOGITS, from_logits)["loss"]
-    probability = run(side, PROBABILITIES, replace(case, arrays=arrays))["loss"]
+    logit = run(side, LOGITS, from_logits)
+    probability = run(side, PROBABILITIES, replace(case, arrays=arrays))
+    magnified = unit(case) * (1 + np.exp(np.abs(x)))  # of p, relatively; of the gradient's p − y, absolutely
+    n = 1 if case.options["reduction"] == "sum" else x.size
     if x.size:
-        magnified = (1 + np.exp(4)) * (1 if case.options["reduction"] == "mean" else x.size)
-        tolerance = allowed(LOGITS, from_logits, "loss") + unit(case) * (8 * probability + magnified)
-        assert abs(logit - probability) <= tolerance
+        tolerance = allowed(LOGITS, from_logits, "loss") + 8 * unit(case) * probability["loss"]
+        assert abs(logit["loss"] - probability["loss"]) <= tolerance + magnified.sum() / n
+    slope = probability["grad.probabilities"] * (p * (1 - p))
+    tolerance = allowed(LOGITS, from_logits, "grad.logits") + magnified * np.abs(case["dloss"]) / max(n, 1)
+    assert (np.abs(logit["grad.logits"] - slope) <= tolerance).all()
 
 
 @each_side
@@ -304,6 +309,26 @@ def test_squared_errors_are_symmetric_and_quadratic(side, case):
     np.testing.assert_array_equal(doubled["grad.input"], 2 * here["grad.input"])
     np.testing.assert_allclose(swapped["loss"], here["loss"], rtol=8 * unit(case), atol=tiny(case))
     np.testing.assert_allclose(doubled["loss"], 4 * here["loss"], rtol=8 * unit(case), atol=tiny(case))
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS[SQUARES]), seed=SEEDS)
+def test_the_gradient_of_the_squares_is_their_slope(side, case, seed):
+    """L(x + v) − L(x − v) = 2·⟨∇L(x), v⟩, exactly so for a quadratic L and whole numbers"""
+    x, t, v = np.random.default_rng(seed).integers(-9, 10, (3, *case["input"].shape))
+    case = replace(changed(case, targets=t, dloss=1), options={"reduction": "sum"})
+    here, ahead, behind = (run(side, SQUARES, case, input=value) for value in (x, x + v, x - v))
+    assert ahead["loss"] - behind["loss"] == 2 * (here["grad.input"] * v).sum()
+
+
+def test_the_softmax_is_summed_as_exactly_in_fortran_order():
+    """1 + 33·e⁻¹⁶·⁶: one after the other, each of the small terms would be rounded up to twice its size."""
+    logits = np.zeros((3, 34), np.float32)
+    logits[:, 0] = 16.6
+    losses = [ours.cross_entropy_forward(x, np.zeros(3, int))[0] for x in (logits, np.asfortranarray(logits))]
+    assert losses[0] == losses[1]
+    assert abs(losses[1] - np.log1p(33 * np.exp(-16.6))) < 4 * np.finfo(np.float32).eps
 
 
 def unit(case: Case) -> float:

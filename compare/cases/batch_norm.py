@@ -161,7 +161,8 @@ def training_scales(x: Any, dy: Any, gamma: Any, beta: Any, eps: float, u: float
 def magnitude(case: Case) -> dict[str, Any]:
     """The scales of the training passes, and what becomes of them
 
-    The running statistics are sums of (1 − momentum)·old and momentum·new, and so are their scales. In
+    The running statistics are sums of (1 − momentum)·old and momentum·new. PyTorch rounds the momentum before
+    it takes the difference, whose rounding unit is therefore that of 1: old + momentum·new are the scales. In
     evaluation x − running_mean cancels: (|x| + |running_mean|)/s takes the place of |x̂|, and the rest is as
     in training without the mean's dependence on x. There s = √(running_var + ε), and a relative error v/(2s²)
     of it comes with the scale v of running_var: w = 1 + v/(2s²), for all that is divided by s.
@@ -179,8 +180,8 @@ def magnitude(case: Case) -> dict[str, Any]:
     for pass_, batch, new_scales in (("first", x, first), ("state", arrays["next_x"], following)):
         tracked += 1
         new = 1 / tracked if momentum is None else momentum
-        mean_scale = (1 - new) * mean_scale + new * new_scales["mean"]
-        var_scale = (1 - new) * var_scale + new * new_scales["variance"]
+        mean_scale = mean_scale + new * new_scales["mean"]
+        var_scale = var_scale + new * new_scales["variance"]
         var = (1 - new) * var + new * batch.var(axis=0, ddof=1)
         scales |= {f"{pass_}.running_mean": mean_scale, f"{pass_}.running_var": var_scale}
     s = np.sqrt(var + eps)

@@ -189,14 +189,15 @@ def _component(
 def binary_logits_magnitude(case: Case) -> dict[str, Any]:
     """(1 − y)·x − log σ(x) is a difference of two terms, σ(x) − y one of two numbers: on the right side, or
     near the minimum, little is left of either. Counted in what they are made of: the mean (or sum) of
-    |(1 − y)·x| + |log σ(x)|, and (σ(x) + y)·|dloss|/n.
+    |(1 − y)·x| + |log σ(x)|, and (σ(x) + y)·|dloss|/n. Where σ + y is not 0, this is at least the smallest
+    positive number: PyTorch's σ is 0 before ours is, and then even the sign of what is left is another.
     """
     x, y, scale = _in_float64(case, "logits")
     log_sigmoid = np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
     terms = np.abs((1 - y) * x) - log_sigmoid
     return {
         "loss": terms.sum() / _count(case, x.size),
-        "grad.logits": (np.exp(log_sigmoid) + y) * scale / _count(case, x.size),
+        "grad.logits": _not_0(np.exp(log_sigmoid) + y, scale / _count(case, x.size)),
     }
 
 
@@ -232,9 +233,8 @@ def classes_magnitude(case: Case) -> dict[str, Any]:
     terms = np.exp(log_p) * (1 - log_p)
     terms[rows, targets] += 1
     loss = (1 + s[:, 0] - shifted[rows, targets]).sum()
-    gradient = terms * scale / _count(case, len(x))
-    gradient = np.where(terms > 0, np.maximum(gradient, np.finfo(np.float64).smallest_subnormal), gradient)
-    return {"loss": loss / _count(case, len(x)), "grad.logits": gradient}
+    count = _count(case, len(x))
+    return {"loss": loss / count, "grad.logits": _not_0(terms, scale / count)}
 
 
 def squares_magnitude(case: Case) -> dict[str, Any]:
@@ -251,6 +251,12 @@ def _in_float64(case: Case, prediction: str) -> tuple[np.ndarray, np.ndarray, fl
     wide = (case[name].astype(np.float64) for name in (prediction, "targets", "dloss"))
     x, y, dloss = wide
     return x, y, np.abs(dloss)
+
+
+def _not_0(terms: np.ndarray, factor: float) -> np.ndarray:
+    """Their product, at least the smallest positive number where a term is not 0"""
+    smallest = np.finfo(np.float64).smallest_subnormal
+    return np.where(terms > 0, np.maximum(terms * factor, smallest), terms * factor)
 
 
 def _count(case: Case, n: int) -> float:
