@@ -227,15 +227,19 @@ def test_every_rate_is_proportional_to_the_first(side, name, data):
 
 @each_side
 @seeded
-@given(gamma=GAMMAS, decay_rate=DECAYS, interval=LONG)
-def test_schedules_that_are_one_and_the_same(side, gamma, decay_rate, interval):
-    steps = tuple(range(interval, 40, interval))
-    for (one, options), (other, same) in (
-        (("fixed_interval", {"interval": 1}), ("inverse_time", {})),
-        (("staircase", {"step_size": 1}), ("exponential", {})),
-        (("staircase", {"step_size": interval}), ("milestones", {"milestones": steps})),
-    ):
-        decay = {"decay_rate": decay_rate} if one == "fixed_interval" else {"gamma": gamma}
-        np.testing.assert_array_equal(
-            rates_of(side, one, **options, **decay), rates_of(side, other, **same, **decay)
-        )
+@given(gamma=GAMMAS, decay_rate=DECAYS, k=st.floats(0.1, 10), interval=LONG)
+def test_each_schedule_in_steps_is_a_smooth_one_that_waits(side, gamma, decay_rate, k, interval):
+    """And 1/√t is half as large at 4t"""
+
+    def rates(name, **options):
+        return rates_of(side, name, **options)
+
+    same = np.testing.assert_array_equal
+    smooth, powers = rates("inverse_time", decay_rate=decay_rate), rates("exponential", gamma=gamma)
+    same(rates("fixed_interval", decay_rate=decay_rate, interval=1), smooth)
+    same(rates("fixed_interval", decay_rate=decay_rate, interval=interval), smooth.repeat(interval)[:40])
+    same(rates("staircase", gamma=gamma, step_size=interval), powers.repeat(interval)[:40])
+    multiples = tuple(range(interval, 40, interval))
+    same(rates("milestones", gamma=gamma, milestones=multiples), powers.repeat(interval)[:40])
+    roots = rates("inverse_sqrt", k=k)
+    same(roots[3::4], roots[:10] / 2)
