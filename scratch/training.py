@@ -93,7 +93,7 @@ def train(
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
     """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
     classes = network.predict(x)
-    return float(np.mean(classes == targets.reshape(len(x)).astype(classes.dtype)))
+    return float(np.mean(classes == targets.reshape(len(x))))
 
 
 def check_batches(examples: int, targets: int, batch_size: int) -> None:

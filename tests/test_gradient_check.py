@@ -5,6 +5,10 @@ import doctest
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import each_side, seeded
+from strategies.arrays import SEEDS, floats, laid_out, sizes
 
 import scratch.gradient_check as ours
 import torch_ref.gradient_check as theirs
@@ -109,3 +113,85 @@ def test_a_whole_network_passes_by_way_of_its_flat_parameters(batch_norm):
 
 def test_the_examples_of_the_docstrings_run():
     assert doctest.testmod(ours) == (0, 3)
+
+
+@st.composite
+def quadratics(draw):
+    """½·xᵀAx + bᵀx at some x, and ε: whole numbers and a power of two, so that nothing is rounded"""
+    n, rng = draw(sizes(1, 6)), np.random.default_rng(draw(SEEDS))
+    half, b, x = (rng.integers(-9, 10, shape).astype(np.float64) for shape in ((n, n), n, n))
+    return half + half.T, b, laid_out(draw, x), 2.0 ** draw(st.integers(-20, 6))
+
+
+def numerical(side, f, x, eps):
+    if side == "scratch":
+        return ours.numerical_gradient(f, x.copy(order="K"), eps)
+    return theirs.numerical_gradient(f, torch.from_numpy(x.copy()), eps).numpy()
+
+
+@each_side
+@seeded
+@given(quadratics())
+def test_two_sides_are_exact_for_every_quadratic_whatever_the_step(side, problem):
+    a, b, x, eps = problem
+
+    def f(x):
+        matrix, vector = (a, b) if side == "scratch" else (torch.from_numpy(a), torch.from_numpy(b))
+        return (x @ matrix @ x) / 2 + vector @ x
+
+    np.testing.assert_array_equal(numerical(side, f, x, eps), a @ x + b)
+
+
+@each_side
+@seeded
+@given(quadratics())
+def test_for_a_cube_two_sides_are_off_by_the_square_of_the_step(side, problem):
+    """((x + ε)³ − (x − ε)³)/(2ε) = 3x² + ε²: exactly so for whole numbers and a power of two not too small"""
+    _, _, x, _ = problem
+    for eps in (2.0**-10, 0.5, 4.0):
+        np.testing.assert_array_equal(numerical(side, cube, x, eps), 3 * x**2 + eps**2)
+
+
+@each_side
+@seeded
+@given(a=st.integers(0, 2).flatmap(lambda n: floats((3,) * n, np.float64)), seed=SEEDS)
+def test_the_relative_error_is_a_relative_error(side, a, seed):
+    """Between 0 and 1, symmetric, and the same in any unit of measure"""
+
+    def error(a, b):
+        if side == "scratch":
+            return float(ours.relative_error(a, b))
+        return float(theirs.relative_error(*(torch.from_numpy(np.array(value)) for value in (a, b))))
+
+    b = np.asarray(np.random.default_rng(seed).standard_normal(a.shape))
+    assert 0 <= error(a, b) <= 1 + 1e-15
+    assert error(a, b) == error(b, a) == error(a * 1024, b * 1024)
+    assert error(a, a) == 0
+    assert error(b, -b) == pytest.approx(1, rel=1e-15)
+    assert error(b, 0 * b) == 1
+    assert error(b, b * 3) == pytest.approx(0.5, rel=1e-15)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_check_finds_a_mistake_of_pytorchs(training):
+    """Its batch norm, on a CPU, reads a γ that is every other element of an array as if it were contiguous
+
+    (running statistics too), in the backward pass alone. What `BatchNorm1d` makes for itself is contiguous.
+    """
+    rng = np.random.default_rng(0)
+    x, dy, gamma = (torch.from_numpy(rng.standard_normal(shape)) for shape in ((4, 3), (4, 3), (6,)))
+    mean, variance = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+
+    def f(gamma):
+        def value(x):
+            return (dy * torch.nn.functional.batch_norm(x, mean, variance, gamma, None, training)).sum()
+
+        return value
+
+    assert theirs.gradcheck(f(gamma[::2].contiguous()), x)
+    assert not theirs.gradcheck(f(gamma[::2]), x)
+    eps = 1e-5
+    mu, var = (x.numpy().mean(0), x.numpy().var(0)) if training else (mean.numpy(), variance.numpy())
+    by_hand = gamma[::2].numpy() * (x.numpy() - mu) / np.sqrt(var + eps)
+    strided = torch.nn.functional.batch_norm(x, mean, variance, gamma[::2], None, training)
+    np.testing.assert_allclose(strided, by_hand, rtol=1e-12)  # the forward pass is right

@@ -1,11 +1,18 @@
 """What only a test can ask of the network: its errors, its buffers, and weights that travel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
+from strategies.network import INPUTS
 
 import scratch.network
 import torch_ref.network
+from compare.component import Case
 from compare.weights import convert, to_torch
 from scratch.random import NumpyGenerator
 
@@ -152,3 +159,102 @@ def test_prediction_does_not_depend_on_the_batch_and_leaves_the_mode_alone():
     alone = [int(network.predict(row[np.newaxis])[0]) for row in x]
     assert network.predict(x).tolist() == alone
     assert network.training
+
+
+def without(case: Case, *options: str) -> Case:
+    """The same network in a plainer form, with the parameters that are left."""
+    return replace(case, options={key: value for key, value in case.options.items() if key not in options})
+
+
+def plain_cases(dtype):
+    """Of these every example counts for itself, and nothing is drawn."""
+    return (
+        INPUTS["network"](dtype)
+        .filter(lambda case: not case.options.get("batch_norm"))
+        .map(lambda case: without(case, "dropout", "l2"))
+    )
+
+
+def part(case: Case, rows: slice) -> Case:
+    return replace(case, arrays={**case.arrays, **{key: case[key][rows] for key in ("x", "targets")}})
+
+
+def assert_close(case: Case, key: str, found: np.ndarray, expected: np.ndarray) -> None:
+    """Within what the component may use, on either side of the equation."""
+    assert (np.abs(found - expected) <= 2 * allowed("network", case, key)).all(), key
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(plain_cases))
+def test_the_gradient_of_two_batches_is_the_mean_of_theirs(side, case):
+    """Weighted by their sizes; so are the costs, while logits stand below each other"""
+    m, k = len(case["x"]), len(case["x"]) // 2
+    assume(k > 0)
+    parts = [part(case, slice(k)), part(case, slice(k, None))]
+    whole, first, second = (run(side, "network", c) for c in (case, *parts))
+    for key, found in whole.items():
+        if key == "logits":
+            assert_close(case, key, found, np.concatenate([first[key], second[key]]))
+        elif key == "cost" or (key.startswith("grad.") and key != "grad.x"):
+            errors = [allowed("network", c, key) for c in (case, *parts)]
+            expected = (k * first[key] + (m - k) * second[key]) / m
+            assert (np.abs(found - expected) <= sum(errors)).all(), key
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(lambda dtype: INPUTS["network"](dtype).map(lambda case: without(case, "dropout"))))
+def test_the_order_of_the_examples_does_not_matter(side, case):
+    backwards = part(case, slice(None, None, -1))
+    there, back = run(side, "network", case), run(side, "network", backwards)
+    for key, found in back.items():
+        if key in ("logits", "grad.x"):
+            assert_close(backwards, key, found, there[key][::-1])
+        elif key == "cost" or key.startswith("grad."):
+            assert_close(backwards, key, found, there[key])
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(plain_cases), power=st.integers(-3, 3))
+def test_without_biases_a_network_of_relus_is_homogeneous(side, case, power):
+    """c times the input, c times the logits, for c > 0: to the last bit where c is a power of two"""
+    assume(case.options.get("activation", "relu") in ("relu", "leaky_relu"))
+    case = changed(case, **{key: 0 * case[key] for key in case.arrays if key.endswith("bias")})
+    results = run(side, "network", case)
+    scaled = run(side, "network", changed(case, x=times(2.0**power, case["x"])))
+    small = np.abs(results["logits"]) < np.finfo(case.dtype).tiny * 2**9
+    np.testing.assert_array_equal(scaled["logits"][~small], 2.0**power * results["logits"][~small])
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(plain_cases))
+def test_the_gradients_of_the_last_biases_add_up_to_0_for_classes(side, case):
+    """A constant added to all logits changes no probability."""
+    assume(case.options.get("loss", "cross_entropy") == "cross_entropy")
+    key = f"grad.linear{len(case.options['widths']) - 1}.bias"
+    assert abs(run(side, "network", case)[key].sum()) <= allowed("network", case, key).sum()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS["network"]))
+def test_a_network_without_a_penalty_costs_less_by_the_penalty(side, case):
+    """P = λ/(2m)·Σ‖W‖², and the gradients of weights by λ/m·W; all others stay"""
+    l2, m = case.options.get("l2", 0.0), len(case["x"])
+    free, penalised = run(side, "network", without(case, "l2")), run(side, "network", case)
+    weights = {
+        key.removeprefix("state."): array
+        for key, array in case.arrays.items()
+        if key.startswith("state.linear") and key.endswith("weight")
+    }
+    for key in penalised:
+        if key == "cost":
+            extra = l2 / (2 * m) * sum((w.astype(np.float64) ** 2).sum() for w in weights.values())
+        elif key.startswith("grad."):
+            extra = l2 / m * weights.get(key.removeprefix("grad."), 0)
+        else:
+            continue
+        assert_close(case, key, penalised[key], free[key] + extra)

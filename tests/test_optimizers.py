@@ -1,8 +1,15 @@
 """What only a test can ask of the optimizers: errors, layouts, schedules, and conventions that differ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from laws import allowed, changed, each_side, in_any_dtype, run, seeded
+from strategies.arrays import SEEDS, sizes
+from strategies.optimizers import INPUTS, SHARES
 
 from compare.cases.optimizers import (
     COMPONENTS,
@@ -13,6 +20,7 @@ from compare.cases.optimizers import (
     _rmsprop,
     _sgd_momentum,
 )
+from compare.component import Case
 from compare.parity import cases_of, run_case
 from scratch import optimizers as scratch
 from torch_ref import optimizers as reference
@@ -246,3 +254,153 @@ def test_mistakes_are_wrong_for_their_own_line_alone(name):
         if case.finite and "large" not in case.name:
             result = run_case(component, case, replaced=UNCHANGED[name], arbiter=False)
             assert result.equal, (case.name, result.error, result.worst)
+
+
+def with_options(case, **options):
+    return replace(case, options={**case.options, **options})
+
+
+@st.composite
+def plain_adam(draw, dtype) -> Case:
+    """Without weight decay, θ from 0, gradients of one order of magnitude in each case"""
+    betas = draw(st.tuples(SHARES, st.floats(0.01, 0.999)))
+    rates = tuple(draw(st.lists(st.sampled_from([0.125, 1.0, 4.0]), min_size=1, max_size=6)))
+    n, rng = draw(sizes()), np.random.default_rng(draw(SEEDS))
+    grads = rng.standard_normal((len(rates), n)) * 2.0 ** draw(st.integers(-9, 9))
+    arrays = {"param.0": np.zeros(n, dtype), "grads.0": grads.astype(dtype)}
+    options = {"optimizer": "Adam", "rates": rates, "betas": betas, "eps": 0.0}
+    return Case("plain Adam", arrays, options, dtype=dtype)
+
+
+def longest_step(betas: tuple[float, float], t: int) -> float:
+    """The largest |m̂|/√v̂ of any gradients, by Cauchy and Schwarz: √c₂/c₁ · √Σ wᵢ²/uᵢ
+
+    wᵢ = (1−β₁)·β₁ⁱ and uᵢ = (1−β₂)·β₂ⁱ are the weights that m and v give to the gradient of i steps ago. It
+    is 1 at the first step, whatever the betas; with time it may grow to what the paper says, (1−β₁)/√(1−β₂),
+    and by 1/√(1 − β₁²/β₂) beyond.
+    """
+    beta1, beta2 = betas
+    ratio = sum(((1 - beta1) * beta1**i) ** 2 / ((1 - beta2) * beta2**i) for i in range(t))
+    return (ratio * (1 - beta2**t)) ** 0.5 / (1 - beta1**t)
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(plain_adam), amsgrad=st.booleans(), eps=st.sampled_from([0.0, 1e-8, 1e-3]))
+def test_no_step_of_adam_is_longer_than_its_bound(side, case, amsgrad, eps):
+    case = with_options(case, amsgrad=amsgrad, eps=eps)
+    results = run(side, "adam", case)
+    for t, lr in enumerate(case.options["rates"], start=1):
+        name, bound = f"step{t}.update.0", lr * longest_step(case.options["betas"], t)
+        assert (np.abs(results[name]) <= bound + allowed("adam", case, name)).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(plain_adam))
+def test_adams_bound_is_reached_where_gradients_grow_like_the_weights(side, case):
+    """By gᵢ ∝ wᵢ/uᵢ; so no factor can be missing in either moment, nor in its correction."""
+    betas, rates = case.options["betas"], case.options["rates"]
+    assume(betas[0] > 0.001)
+    last, name = len(rates), f"step{len(rates)}.update.0"
+    ages = np.arange(last)[::-1, np.newaxis]
+    case = changed(case, **{"grads.0": np.sign(case["grads.0"][0]) * (betas[0] / betas[1]) ** ages})
+    longest = rates[-1] * longest_step(betas, last)
+    off = np.abs(run(side, "adam", case)[name] + longest * np.sign(case["grads.0"][0]))
+    assert (off <= allowed("adam", case, name)).all()
+
+
+@each_side
+@seeded
+@given(
+    case=in_any_dtype(plain_adam),
+    power=st.integers(-9, 9),
+    name=st.sampled_from(["adam", "adamw", "rmsprop"]),
+)
+def test_without_epsilon_the_size_of_the_gradients_does_not_matter(side, case, power, name):
+    """To the last bit, if it is a power of two that they are multiplied with."""
+    if name == "rmsprop":
+        case = replace(case, options={"optimizer": "RMSprop", "rates": case.options["rates"], "eps": 0.0})
+    elif name == "adamw":
+        case = with_options(case, optimizer="AdamW")
+    larger = changed(case, **{"grads.0": case["grads.0"] * case.dtype(2.0**power)})
+    results, scaled = run(side, name, case), run(side, name, larger)
+    for key in results:
+        if "update" in key or "param" in key:
+            np.testing.assert_array_equal(results[key], scaled[key])
+
+
+@each_side
+@pytest.mark.parametrize("name", INPUTS)
+@seeded
+@given(data=st.data())
+def test_mirrored_parameters_and_gradients_take_mirrored_steps(side, name, data):
+    case = data.draw(in_any_dtype(INPUTS[name]))
+    results = run(side, name, case)
+    mirrored = run(side, name, changed(case, **{key: -array for key, array in case.arrays.items()}))
+    for key, array in results.items():
+        squares = "_sq." in key or "square_avg" in key
+        np.testing.assert_array_equal(mirrored[key], array if squares else -array)
+
+
+@each_side
+@pytest.mark.parametrize("name", INPUTS)
+@seeded
+@given(data=st.data())
+def test_a_rate_of_zero_moves_the_state_but_no_parameter(side, name, data):
+    case = data.draw(in_any_dtype(INPUTS[name]))
+    case = with_options(case, rates=(0.0,) * len(case.options["rates"]))
+    results = run(side, name, case)
+    for key, array in results.items():
+        if ".param." in key:
+            np.testing.assert_array_equal(array, case[key.partition(".")[2]])
+        elif ".update." not in key and key.startswith("step1"):
+            _, _, i = key.split(".")
+            moved = case[f"grads.{i}"][0] != 0
+            assert (array[moved] != 0).all() or case.options.get("weight_decay") or "grad_avg" in key
+
+
+@st.composite
+def one_push(draw, dtype) -> Case:
+    """Whole numbers and powers of two: nothing is rounded. A gradient at the first step, and none after it"""
+    n, rng, steps = draw(sizes()), np.random.default_rng(draw(SEEDS)), draw(st.integers(1, 6))
+    arrays = {"param.0": rng.integers(-99, 100, n), "grads.0": np.zeros((steps, n))}
+    arrays["grads.0"][0] = rng.integers(-9, 10, n)
+    options = {"rates": (draw(st.sampled_from([0.125, 0.5, 1.0, 2.0])),) * steps}
+    return Case("one push", {k: a.astype(dtype) for k, a in arrays.items()}, options, dtype=dtype)
+
+
+@each_side
+@pytest.mark.parametrize(
+    ("name", "options", "updates"),  # in units of lr·g
+    [
+        ("sgd", {"optimizer": "SGD"}, [1, 0, 0, 0, 0, 0]),
+        ("momentum", {"optimizer": "Momentum", "beta": 0.5}, [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]),
+        ("momentum", {"optimizer": "SGD", "momentum": 0.5}, [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]),
+        (
+            "nesterov",
+            {"optimizer": "SGD", "momentum": 0.5, "nesterov": True},
+            [3 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64],
+        ),
+    ],
+)
+@seeded
+@given(case=in_any_dtype(one_push))
+def test_one_push_is_all_there_is_of_a_step_and_dies_away_geometrically_with_momentum(
+    side, name, options, updates, case
+):
+    """Σ of the textbook's updates is lr·g, of PyTorch's and Nesterov's lr·g/(1−μ), once all have come."""
+    case = with_options(case, **options)
+    results = run(side, name, case)
+    step = case.options["rates"][0] * case["grads.0"][0]
+    for t in range(len(case.options["rates"])):
+        np.testing.assert_array_equal(results[f"step{t + 1}.update.0"], -updates[t] * step)
+
+
+def test_pytorch_loses_the_digits_of_a_small_beta_where_the_average_is_much_larger_than_the_gradient():
+    """`torch.lerp` has 1 − (1 − β) for β: 1e-7 is 1.19e-7 in float32."""
+    average, grad = np.ones(1, np.float32), np.zeros(1, np.float32)
+    theirs = torch.from_numpy(average.copy()).lerp(torch.from_numpy(grad), 1 - 1e-7).item()
+    scratch._average(average, grad, 1e-7)
+    assert average[0] == np.float32(1e-7)
+    assert theirs == 2.0**-23

@@ -8,12 +8,18 @@ import platform
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import each_side, seeded
+from strategies.random import INPUTS, bounds
+from strategies.random import SEEDS as ANY_SEED
 
 import scratch.random
 import torch_ref.random as theirs
@@ -435,6 +441,113 @@ def test_a_state_is_a_copy():
         generator.set_state(state)
         state[:] = 0
         np.testing.assert_array_equal(generator.rand(5), following)
+
+
+# Laws
+
+
+def drawn(side: str, seed: int, calls: list[Call], dtype: str = "float32") -> list[np.ndarray]:
+    """What one generator of the seed gives, call by call."""
+    generator = TorchGenerator(seed) if side == "scratch" else torch.Generator().manual_seed(seed)
+    return [np.asarray(draw(replace(call, dtype=call.dtype or dtype), generator)) for call in calls]
+
+
+@each_side
+@seeded
+@given(seed=ANY_SEED, n=st.integers(1, 700))
+def test_a_permutation_is_one(side, seed, n):
+    once, again, epoch = drawn(
+        side,
+        seed,
+        [
+            Call("randperm", arguments=(n,)),
+            Call("randperm", arguments=(n,)),
+            Call("epoch_order", arguments=(n,)),
+        ],
+    )
+    for order in (once, again, epoch):
+        np.testing.assert_array_equal(np.sort(order), np.arange(n))
+    if n > 20:
+        assert (once != again).any()
+
+
+@each_side
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 24), ("float64", 53)])
+@seeded
+@given(seed=ANY_SEED, n=st.integers(1, 700))
+def test_uniform_numbers_are_multiples_of_one_power_of_two_below_1(side, dtype, digits, seed, n):
+    (u,) = drawn(side, seed, [Call("rand", n)], dtype)
+    scaled = u * 2.0**digits
+    assert ((u >= 0) & (u < 1) & (scaled == np.floor(scaled))).all()
+
+
+@each_side
+@pytest.mark.parametrize("dtype", DTYPES)
+@seeded
+@given(seed=ANY_SEED, data=st.data())
+def test_uniform_numbers_stay_within_any_bounds(side, dtype, seed, data):
+    low, high = data.draw(bounds(np.dtype(dtype).type))
+    low, high = (np.dtype(dtype).type(bound) for bound in (low, high))
+    (u,) = drawn(side, seed, [Call("uniform", 700, (float(low), float(high)))], dtype)
+    assert (u >= low).all()
+    assert (u < high).all() or low == high
+
+
+@each_side
+@seeded
+@given(seed=ANY_SEED, low=st.integers(-(2**63), 2**63 - 2), data=st.data())
+def test_integers_stay_within_any_bounds(side, seed, low, data):
+    high = data.draw(st.integers(low + 1, min(low + 9, 2**63 - 1)) | st.integers(low + 1, 2**63 - 1))
+    (numbers,) = drawn(side, seed, [Call("randint", arguments=(low, high, 300))])
+    assert low <= int(numbers.min())
+    assert int(numbers.max()) < high
+    if high - low < 10:
+        assert len(np.unique(numbers)) == high - low, "300 numbers miss one of 9 with a chance of 10⁻¹⁴"
+
+
+@each_side
+@pytest.mark.parametrize("method", ["bernoulli", "dropout_mask"])
+@seeded
+@given(seed=ANY_SEED, probabilities=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted))
+def test_what_is_kept_is_kept_at_every_greater_probability_too(side, method, seed, probabilities):
+    """One u for both: 1 where u < p. A mask drops with probability p, and keeps the complement"""
+    less, more = (drawn(side, seed, [Call(method, 300, (p,))])[0] for p in probabilities)
+    assert set(np.unique([less, more])) <= {0, 1}
+    if method == "dropout_mask":
+        less, more = more, less
+    assert (less <= more).all()
+
+
+@each_side
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", ["rand", "bernoulli", "randint"])
+@seeded
+@given(seed=ANY_SEED, n=st.integers(0, 700), m=st.integers(0, 700))
+def test_two_calls_go_on_where_one_would(side, method, dtype, seed, n, m):
+    def call(size):
+        if method == "randint":
+            return Call("randint", arguments=(-5, 2**30, size))
+        return Call(method, size, (0.3,) if method == "bernoulli" else ())
+
+    first, second = drawn(side, seed, [call(n), call(m)], dtype)
+    (whole,) = drawn(side, seed, [call(n + m)], dtype)
+    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+
+
+@seeded
+@given(case=INPUTS["generator_state"](np.float32), following=INPUTS["generator_state"](np.float32))
+def test_a_copy_of_the_state_goes_on_to_equal_draws(case, following):
+    generator, copy = TorchGenerator(case.seed), TorchGenerator(following.seed)
+    calls = [
+        [call for call in c.options["calls"] if call.method not in ("to PyTorch", "to NumPy", "elsewhere")]
+        for c in (case, following)
+    ]
+    for call in calls[0]:
+        draw(call, generator)
+    copy.set_state(generator.get_state())
+    for call in calls[1]:
+        assert to_bytes(draw(call, generator)) == to_bytes(draw(call, copy))
+    assert to_bytes(generator.get_state()) == to_bytes(copy.get_state())
 
 
 # Bad input

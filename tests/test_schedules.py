@@ -1,11 +1,17 @@
 """What only a test can ask of the schedules: errors, which epoch gets which rate, and PyTorch's rounding."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import allowed, each_side, run, seeded
+from strategies.schedules import DECAYS, GAMMAS, INPUTS, LONG
 
+from compare.component import Case
 from scratch import schedules as ours
 from torch_ref import schedules as theirs
 
@@ -156,3 +162,84 @@ def test_no_schedule_warns_when_stepped_after_the_optimizer():
 
 def test_numpy_integers_are_epochs_too():
     assert ours.staircase(1.0, np.int64(4), step_size=np.int64(2), gamma=0.5) == 0.25
+
+
+def rates_of(side: str, name: str, **options) -> np.ndarray:
+    """The rates of so many epochs, by one side."""
+    return run(side, name, Case("law", {}, {"lr": 1.0, "epochs": 40, **options}))["learning_rate"]
+
+
+FALLING = ("inverse_time", "fixed_interval", "inverse_sqrt", "exponential", "staircase", "milestones")
+
+
+@each_side
+@pytest.mark.parametrize("name", FALLING)
+@seeded
+@given(data=st.data())
+def test_a_decay_never_rises_and_stays_between_0_and_the_first_rate(side, name, data):
+    """With γ > 1 it is growth instead, and never falls; a few rounding units aside, for γⁿ is not exact"""
+    case = data.draw(INPUTS[name](np.float64))
+    rates, gamma = run(side, name, case)["learning_rate"], case.options.get("gamma", 1)
+    ratios = 1 + 4 * np.finfo(np.float64).eps
+    first = case.options["lr"] * case.options.get("k", 1)
+    if gamma > 1:
+        assert (rates[1:] * ratios >= rates[:-1]).all()
+        assert (rates * ratios >= first).all()
+    else:
+        assert (rates[1:] <= rates[:-1] * ratios).all()
+        assert (rates <= first * ratios).all()
+        assert (rates >= 0).all()
+
+
+@each_side
+@seeded
+@given(case=INPUTS["cosine_with_warmup"](np.float64))
+def test_the_warm_up_rises_to_the_peak_and_the_cosine_falls_from_it_as_it_arrives(side, case):
+    """Up by equal steps, to lr exactly; then between both ends, and alike from either: a + b = lr + lr_min"""
+    lr, low, warmup, total = (
+        case.options.get(k, 0) for k in ("lr", "lr_min", "warmup_epochs", "total_epochs")
+    )
+    case = replace(case, options={**case.options, "epochs": total + 1})
+    rates = run(side, "cosine_with_warmup", case)["learning_rate"]
+    rising, falling = rates[:warmup], rates[warmup:]
+    np.testing.assert_allclose(rising, lr * np.arange(1, warmup + 1) / max(warmup, 1), rtol=1e-15)
+    if warmup:
+        assert rising[-1] == lr
+    off = allowed("cosine_with_warmup", case, "learning_rate")
+    assert abs(falling[0] - lr) <= off
+    assert abs(falling[-1] - low) <= off
+    assert (falling <= max(lr, low) + off).all()
+    assert (falling >= min(lr, low) - off).all()
+    assert (np.abs(falling + falling[::-1] - lr - low) <= 2 * off).all()
+    assert (np.diff(falling) * np.sign(low - lr) >= -2 * off).all()
+
+
+@each_side
+@pytest.mark.parametrize("name", INPUTS)
+@seeded
+@given(data=st.data())
+def test_every_rate_is_proportional_to_the_first(side, name, data):
+    case = data.draw(INPUTS[name](np.float64))
+    doubled = {key: 2 * value if key in ("lr", "lr_min") else value for key, value in case.options.items()}
+    rates, twice = (run(side, name, c)["learning_rate"] for c in (case, replace(case, options=doubled)))
+    np.testing.assert_array_equal(twice[rates > 1e-300], 2 * rates[rates > 1e-300])
+
+
+@each_side
+@seeded
+@given(gamma=GAMMAS, decay_rate=DECAYS, k=st.floats(0.1, 10), interval=LONG)
+def test_each_schedule_in_steps_is_a_smooth_one_that_waits(side, gamma, decay_rate, k, interval):
+    """And 1/√t is half as large at 4t"""
+
+    def rates(name, **options):
+        return rates_of(side, name, **options)
+
+    same = np.testing.assert_array_equal
+    smooth, powers = rates("inverse_time", decay_rate=decay_rate), rates("exponential", gamma=gamma)
+    same(rates("fixed_interval", decay_rate=decay_rate, interval=1), smooth)
+    same(rates("fixed_interval", decay_rate=decay_rate, interval=interval), smooth.repeat(interval)[:40])
+    same(rates("staircase", gamma=gamma, step_size=interval), powers.repeat(interval)[:40])
+    multiples = tuple(range(interval, 40, interval))
+    same(rates("milestones", gamma=gamma, milestones=multiples), powers.repeat(interval)[:40])
+    roots = rates("inverse_sqrt", k=k)
+    same(roots[3::4], roots[:10] / 2)

@@ -1,11 +1,19 @@
 """What only a test can ask of mini-batches and the loop: their errors, and that training learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import allowed, each_side, in_any_dtype, run, seeded
+from strategies.training import INPUTS
 
 import scratch.training
+import torch_ref.network
 import torch_ref.training
+from compare.cases.training import EPOCHS
 from compare.data import breast_cancer, digits
 from scratch.network import Network
 from scratch.optimizers import Adam
@@ -58,3 +66,75 @@ def test_training_learns_digits():
     assert len(history.cost) == 3 * 23
     assert history.accuracy[-1] > 0.97
     assert scratch.training.accuracy(network, data.x_test, data.targets_test) > 0.93
+
+
+def test_a_target_between_two_classes_counts_as_neither_on_both_sides():
+    targets = np.array([[0.7], [0.0], [-0.3], [1.0]], np.float32)
+    x = np.array([[-1.0], [-1.0], [-1.0], [1.0]], np.float32)
+    network = Network((1, 1), NumpyGenerator(0), loss="mse_loss")
+    twin = torch_ref.network.Network((1, 1), loss="mse_loss")
+    network.flat_parameters[:] = [1, 0]
+    twin.load_state_dict({name: torch.from_numpy(a) for name, a in network.state_dict().items()})
+    assert scratch.training.accuracy(network, x, targets) == 0.5
+    assert torch_ref.training.accuracy(twin, torch.from_numpy(x), torch.from_numpy(targets)) == 0.5
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS["minibatches"]))
+def test_the_batches_of_every_epoch_are_a_partition_of_the_examples(side, case):
+    """Full ones, then the rest; every row goes with its target"""
+    n, size = len(case["x"]), case.options["batch_size"]
+    results = run(side, "minibatches", case)
+    batches = [results[f"batch {i}.targets"] for i in range(len(results) // 2)]
+    per_epoch = -(-n // size)
+    assert len(batches) == EPOCHS * per_epoch
+    for epoch in range(EPOCHS):
+        of_epoch = batches[epoch * per_epoch : (epoch + 1) * per_epoch]
+        np.testing.assert_array_equal(np.sort(np.concatenate(of_epoch)), np.arange(n))
+        assert [len(batch) for batch in of_epoch[:-1]] == [size] * (per_epoch - 1)
+    for i, batch in enumerate(batches):
+        np.testing.assert_array_equal(results[f"batch {i}.x"], case["x"][batch])
+
+
+def parameters_of(results):
+    return {name: array for name, array in results.items() if "linear" in name or ".weight" in name}
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(INPUTS["train"]))
+def test_a_rate_of_zero_learns_nothing_and_an_epoch_less_stops_where_the_longer_run_was(side, case):
+    """Without epochs a run returns what it began with; the history has an entry for every step and epoch"""
+    epochs = case.options["epochs"]
+
+    def after(**options):
+        return run(side, "train", replace(case, options={**case.options, **options}))
+
+    start, still, shorter, whole = after(epochs=0), after(lr=0.0), after(epochs=epochs - 1), after()
+    for name, array in parameters_of(start).items():
+        np.testing.assert_array_equal(still[name], array)
+    steps = -(-len(case["x"]) // case.options["batch_size"])
+    assert len(whole["cost"]) == epochs * steps
+    assert len(whole["accuracy"]) == len(whole["learning_rate"]) == epochs
+    for name in ("cost", "accuracy", "learning_rate"):
+        np.testing.assert_array_equal(whole[name][: len(shorter[name])], shorter[name])
+
+
+@st.composite
+def descents(draw, dtype):
+    """All examples at once, a smooth network, no chance, and a rate far below 2/curvature"""
+    case = draw(INPUTS["train"](dtype))
+    plain = {key: case.options[key] for key in ("widths", "loss") if key in case.options}
+    recipe = {"activation": "tanh", "batch_size": len(case["x"]), "epochs": 5, "decay_rate": 0.0}
+    arrays = {**case.arrays, "x": np.clip(case["x"], -3, 3)}
+    return replace(case, arrays=arrays, options={**plain, **recipe, "lr": 1e-3, "momentum": 0.0})
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(descents))
+def test_short_steps_against_the_whole_gradient_never_raise_the_cost(side, case):
+    cost = run(side, "train", case)["cost"]
+    assert (np.diff(cost) <= 2 * allowed("train", case, "cost")[1:]).all()
+    assert cost[-1] < cost[0]

@@ -426,7 +426,7 @@ def run_scratch(case: Case, f: Any) -> Results:
         "numerical": numerical,
         "x": x,
         "relative_error": np.asarray(error),
-        "check": np.asarray(_gradient_check(f)(value, case["x"].copy(), gradient, **eps)),
+        "check": np.asarray(_gradient_check(f)(value, case["x"].copy(order="K"), gradient, **eps)),
         "passed": np.asarray(error < PASSES),
     }
 

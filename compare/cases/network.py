@@ -132,7 +132,7 @@ def run_scratch(case: Case, f: Any) -> Results:
     results |= {f"updated.{name}": array for name, array in network.state_dict().items()}
     results["evaluation logits"] = network.eval().forward(case["x"])
     results["classes"] = network.predict(case["x"])
-    return results
+    return with_positive_zeros(results)
 
 
 def run_torch(case: Case) -> Results:
@@ -153,7 +153,16 @@ def run_torch(case: Case) -> Results:
     results |= {f"updated.{name}": tensor for name, tensor in network.state_dict().items()}
     results["evaluation logits"] = network.eval()(x)
     results["classes"] = network.predict(x)
-    return results
+    return with_positive_zeros(results)
+
+
+def with_positive_zeros(results: Results) -> Results:
+    """0 for every −0: of a sum of zeros, the sign hangs on what a matrix product starts from
+
+    (0, or its first term; 0 + (−0) is 0.) Units that are off, or examples that are fitted to the last digit,
+    make whole gradients of such sums.
+    """
+    return {name: array + 0 for name, array in results.items()}
 
 
 def budget(case: Case) -> float:

@@ -222,12 +222,14 @@ Sizes = dict[str, Any]
 
 
 def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
-    """Sums, with every term taken as positive: B = μB + (1−d)G; U = lr·B, with Nesterov lr·(G + μB).
+    """Sums, with every term taken as positive: B = μB + |1−d|G; U = lr·B, with Nesterov lr·(G + μB).
 
     The textbook's form is the one with d = β from the first step on.
     """
-    beta = o.get("beta", o.get("momentum", 0))
-    dampening = o.get("beta", o.get("dampening", 0) if t > 1 else 0)
+    if o["optimizer"] == "Momentum":
+        beta = dampening = o.get("beta", 0.9)
+    else:
+        beta, dampening = o.get("momentum", 0), o.get("dampening", 0) if t > 1 else 0
     b = beta * size.get("velocity", 0) + abs(1 - dampening) * g
     size["velocity"] = size["momentum_buffer"] = b
     return lr * (g + beta * b if o.get("nesterov") else b)
@@ -243,7 +245,7 @@ def rmsprop_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: in
     """
     alpha, eps, momentum = o.get("alpha", 0.99), o.get("eps", 1e-8), o.get("momentum", 0)
     s = size["square_avg"] = alpha * size.get("square_avg", 0) + (1 - alpha) * g * g
-    size["grad_avg"] = alpha * size.get("grad_avg", 0) + (1 - alpha) * g
+    size["grad_avg"] = _average_size(size.get("grad_avg", 0), g, alpha)
     w = true("square_avg") - (true("grad_avg") ** 2 if o.get("centered") else 0)
     quotient = _quotient_size(g, np.sqrt(w), s / np.maximum(np.sqrt(w), 1e-300), eps)
     size["momentum_buffer"] = momentum * size.get("momentum_buffer", 0) + quotient
@@ -259,7 +261,7 @@ def adam_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, 
     """
     (beta1, beta2), eps = o.get("betas", (0.9, 0.999)), o.get("eps", 1e-8)
     c1, c2 = 1 - beta1**t, 1 - beta2**t
-    m = size["exp_avg"] = beta1 * size.get("exp_avg", 0) + (1 - beta1) * g
+    m = size["exp_avg"] = _average_size(size.get("exp_avg", 0), g, beta1)
     v = size["exp_avg_sq"] = beta2 * size.get("exp_avg_sq", 0) + (1 - beta2) * g * g
     root = true("exp_avg_sq")
     if o.get("amsgrad"):
@@ -272,6 +274,15 @@ def adam_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, 
 def adamw_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
     """As Adam, and the decay lr·λ·P."""
     return lr * o.get("weight_decay", 0.01) * p + adam_sizes(size, p, g, true, t, lr, o)
+
+
+def _average_size(average: Any, g: Any, beta: float) -> Any:
+    """βA + (1−β)G, and where β < ½ as much as half a unit of g − a besides
+
+    `torch.lerp` steps back from g there, by 1 − w times g − a. Its weight w = 1 − β has been rounded: of a
+    small β few digits are left in 1 − w, and where a is much larger than g, they matter.
+    """
+    return beta * average + (1 - beta) * g + (0.5 * (average + g) if beta < 0.5 else 0)
 
 
 def _quotient_size(numerator: Any, root: Any, root_size: Any, eps: float) -> Any:

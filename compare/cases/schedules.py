@@ -85,7 +85,7 @@ def milestones_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
 
 
 def cosine_with_warmup_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """With and without warm-up and a smallest rate; up to the epoch that reaches it."""
+    """With and without warm-up and a smallest rate; up to the epoch that reaches it, and far beyond."""
     case = _case(rng, dtype)
     yield case("typical", 31, warmup_epochs=5, total_epochs=30)
     yield case("smallest rate", 31, lr=0.1, warmup_epochs=5, total_epochs=30, lr_min=0.01)
@@ -95,6 +95,7 @@ def cosine_with_warmup_cases(rng: np.random.Generator, dtype: Any) -> Iterator[C
     yield case("one epoch of warm-up", 13, warmup_epochs=1, total_epochs=13)
     yield case("one epoch of cosine", 8, warmup_epochs=7, total_epochs=8)
     yield case("long", 300, warmup_epochs=10, total_epochs=300)
+    yield case("down, up and down again", 40, warmup_epochs=3, total_epochs=14)
 
 
 REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # schedule → option → what it may not be
@@ -189,10 +190,27 @@ def decayed_magnitude(case: Case) -> dict[str, Any]:
     return {"learning_rate": case.options["lr"] * case.options["gamma"] ** decays(case)}
 
 
+def cosine_magnitude(case: Case) -> dict[str, Any]:
+    """Both ends of the curve are terms of every rate: lr_min + ½(lr − lr_min)(1 + cos …)"""
+    return {"learning_rate": max(case.options["lr"], case.options.get("lr_min", 0))}
+
+
 def decayed_units(case: Case) -> float:
     """Nothing for a power of two; else a half for each of PyTorch's products, two for γⁿ and its product."""
     power_of_two = math.frexp(case.options["gamma"])[0] == 0.5
     return 0 if power_of_two else 0.5 * int(decays(case).max()) + 2
+
+
+def cosine_units(case: Case) -> float:
+    """Three an epoch, and all of them grow where the rate rises again
+
+    Each rate is lr_min + q·(the one before − lr_min) with q = (1 + cos(πe/N))/(1 + cos(π(e − 1)/N)) and
+    N = T − w; errors are multiplied by q too. q < 1 up to epoch N, where it is 0. From there on the rate
+    rises to lr again, by a factor of 2/(1 − cos(π/N)) from epoch N + 1 to 2N.
+    """
+    epochs, length = case.options["epochs"], case.options["total_epochs"] - case.options["warmup_epochs"]
+    rises = epochs > case.options["total_epochs"] + 2
+    return 3 * epochs * (2 / (1 - math.cos(math.pi / length)) if rises else 1)
 
 
 SAME_EXPRESSION = Budget(0, "LambdaLR: the same expression in Python floats on both sides")
@@ -202,9 +220,10 @@ MULTIPLIED = Budget(
     " two: n/2 + 2, and 0 where γ is a power of two",
 )
 RECURSIVE_COSINE = Budget(
-    lambda case: 3 * case.options["epochs"],
+    cosine_units,
     "PyTorch computes each rate from the one before: two cosines, a quotient, a product, a difference and a"
-    " sum are at most three units of the largest rate an epoch",
+    " sum are at most three units of the largest rate an epoch; beyond T, where the rate rises again,"
+    " 2/(1 − cos(π/(T − w))) times as many",
 )
 
 
@@ -496,6 +515,7 @@ COMPONENTS = (
             ),
             _epoch_from_1("cosine_with_warmup"),
             _every_batch("cosine_with_warmup"),
-        ),  # no arbiter: math.cos knows float64 only
+        ),
+        magnitude=cosine_magnitude,  # no arbiter: math.cos knows float64 only
     ),
 )

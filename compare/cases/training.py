@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 import scratch.network
 import scratch.training
+from compare.cases.network import with_positive_zeros
 from compare.component import Budget, Case, Component, Mistake, Results
 from compare.error_analysis import ErrorAnalysis, scales
 from compare.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
@@ -20,10 +22,7 @@ from torch_ref import schedules as torch_schedules
 from torch_ref import training as reference
 
 EPOCHS = 3
-LEARNING_RATE = 0.1
-MOMENTUM = 0.9
-BATCH_SIZE = 8
-DECAY_RATE = 0.5
+RECIPE = {"epochs": EPOCHS, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "decay_rate": 0.5}
 
 
 def batch_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -180,55 +179,65 @@ def training_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("not contiguous", "everything", strided)
 
 
+def _recipe(case: Case) -> tuple[dict[str, Any], SimpleNamespace]:
+    """The description of the network, and how it is trained: options other than those of `RECIPE`."""
+    options = dict(case.options)
+    recipe = {name: options.pop(name, default) for name, default in RECIPE.items()}
+    return options, SimpleNamespace(**recipe)
+
+
 def run_training_scratch(case: Case, f: Any) -> Results:
-    """Three epochs of four batches."""
+    """Three epochs of four batches, unless the case wants others."""
+    description, recipe = _recipe(case)
     generator = case.generator()
-    network = scratch.network.Network(generator=generator, dtype=case.dtype, **case.options)
-    optimizer = optimizers.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    network = scratch.network.Network(generator=generator, dtype=case.dtype, **description)
+    optimizer = optimizers.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum)
     history = f.train(
         network,
         optimizer,
         case["x"],
         case["targets"],
-        epochs=EPOCHS,
-        batch_size=BATCH_SIZE,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
         generator=generator,
-        schedule=lambda lr, epoch: schedules.inverse_time(lr, epoch, decay_rate=DECAY_RATE),
+        schedule=lambda lr, epoch: schedules.inverse_time(lr, epoch, decay_rate=recipe.decay_rate),
     )
     results: Results = {
         "cost": np.array(history.cost, case.dtype),
         "learning_rate": np.array(history.learning_rate),
         "accuracy": np.array(history.accuracy),
     }
-    return results | network.state_dict()
+    return with_positive_zeros(results | network.state_dict())
 
 
 def run_training_torch(case: Case) -> Results:
     """The same with DataLoader, autograd and LambdaLR."""
+    description, recipe = _recipe(case)
     with case.torch_draws():
-        network = torch_network.Network(dtype=case.dtype, device=case.device, **case.options)
-        optimizer = torch_optimizers.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+        network = torch_network.Network(dtype=case.dtype, device=case.device, **description)
+        optimizer = torch_optimizers.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum)
         history = reference.train(
             network,
             optimizer,
             case["x"],
             case["targets"],
-            epochs=EPOCHS,
-            batch_size=BATCH_SIZE,
-            scheduler=torch_schedules.inverse_time(optimizer, decay_rate=DECAY_RATE),
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            scheduler=torch_schedules.inverse_time(optimizer, decay_rate=recipe.decay_rate),
         )
     results: Results = {
         "cost": torch.tensor(history.cost, dtype=case.dtype),
         "learning_rate": np.array(history.learning_rate),
         "accuracy": np.array(history.accuracy),
     }
-    return results | network.state_dict()
+    return with_positive_zeros(results | network.state_dict())
 
 
 def training_budget(case: Case) -> float:
     """Every step adds sums over the inputs of a layer and over the batch."""
-    widths = case.options["widths"]
-    return sum_units(max(BATCH_SIZE, *widths), sum(a * b for a, b in pairwise(widths)))
+    description, recipe = _recipe(case)
+    widths = description["widths"]
+    return sum_units(max(recipe.batch_size, *widths), sum(a * b for a, b in pairwise(widths)))
 
 
 def training_magnitude(case: Case) -> dict[str, Any]:
@@ -244,24 +253,26 @@ def training_magnitude(case: Case) -> dict[str, Any]:
     right: k such rows among n, and it may be off by k/n.
     """
     wide = case.in_higher_precision(np.float64)
+    description, recipe = _recipe(wide)
     generator = wide.generator()
-    network = scratch.network.Network(generator=generator, dtype=np.float64, **wide.options)
-    optimizer = optimizers.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    network = scratch.network.Network(generator=generator, dtype=np.float64, **description)
+    optimizer = optimizers.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum)
     allowed = training_budget(case)
-    loss = case.options.get("loss", "cross_entropy")
+    loss = description.get("loss", "cross_entropy")
     analysis = ErrorAnalysis(network, loss, case.dtype, allowed)
     parameters = network.named(network.flat_parameters)
     velocity = {name: np.zeros(array.shape) for name, array in parameters.items()}
     costs, accuracies = [], []
     with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
-        for epoch in range(EPOCHS):
-            optimizer.lr = schedules.inverse_time(LEARNING_RATE, epoch, decay_rate=DECAY_RATE)
-            for x, targets in scratch.training.minibatches(wide["x"], wide["targets"], BATCH_SIZE, generator):
+        for epoch in range(recipe.epochs):
+            optimizer.lr = schedules.inverse_time(recipe.lr, epoch, decay_rate=recipe.decay_rate)
+            batches = scratch.training.minibatches(wide["x"], wide["targets"], recipe.batch_size, generator)
+            for x, targets in batches:
                 costs.append(analysis.cost(*analysis.forward(x), targets))
                 analysis.backward()
                 optimizer.step(network.gradients())
                 for name, parameter in parameters.items():
-                    velocity[name] = MOMENTUM * velocity[name] + np.sqrt(analysis.gradients[name])
+                    velocity[name] = recipe.momentum * velocity[name] + np.sqrt(analysis.gradients[name])
                     carried = np.sqrt(analysis.state[name]) + optimizer.lr * velocity[name]
                     analysis.state[name] = carried**2 + parameter**2
             network.eval()
@@ -269,7 +280,7 @@ def training_magnitude(case: Case) -> dict[str, Any]:
             network.train()
             accuracies.append((1 + undecided / (allowed * np.finfo(case.dtype).eps)) ** 2)
     found = {"cost": np.array(costs), "accuracy": np.array(accuracies)}
-    return scales(found | analysis.state) | {"learning_rate": LEARNING_RATE}
+    return scales(found | analysis.state) | {"learning_rate": recipe.lr}
 
 
 def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> float:

@@ -1,0 +1,52 @@
+"""Mini-batches of any size, and short training runs of any network."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from compare.component import Case
+from strategies.arrays import NAME, SEEDS, Inputs, floats, sizes
+from strategies.network import descriptions, targets_of
+
+INITS = ("kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform", "zeros", "default")
+
+
+@st.composite
+def batches(draw: Any, dtype: Any) -> Case:
+    """Every example is recognisable."""
+    examples = draw(sizes(1, 40))
+    arrays = {"x": draw(floats((examples, draw(sizes(0, 5))), dtype)), "targets": np.arange(examples)}
+    return Case(NAME, arrays, {"batch_size": draw(sizes(1, 50))}, draw(SEEDS), dtype)
+
+
+@st.composite
+def runs(draw: Any, dtype: Any) -> Case:
+    """A few epochs of few examples, which do not diverge: of a run that does, every rounding is amplified
+
+    Batch norm wants two examples in the last batch too, and the accuracy one target for each.
+    """
+    options = draw(descriptions(INITS, outputs=1))
+    normalised = options.get("batch_norm", False)
+    batch_size = draw(sizes(2 if normalised else 1, 12))
+    full, left = draw(st.integers(0, 2)), draw(st.integers(0, batch_size - 1))
+    examples = full * batch_size + left
+    if examples == 0 or (normalised and left == 1):
+        examples += batch_size - left
+    largest = -2 if options.get("loss") == "mse_loss" else -0.5
+    recipe = {
+        "epochs": st.integers(1, 3),
+        "lr": st.floats(-6, largest).map(lambda exponent: 10.0**exponent),
+        "momentum": st.floats(0, 0.95),
+        "decay_rate": st.floats(0, 2),
+    }
+    options |= {"batch_size": batch_size, **draw(st.fixed_dictionaries(recipe))}
+    seed = draw(SEEDS)
+    arrays = {
+        "x": draw(floats((examples, options["widths"][0]), dtype, (-3, 0))),
+        "targets": targets_of(np.random.default_rng(seed), options, examples, dtype),
+    }
+    return Case(NAME, arrays, options, seed, dtype)
+
+
+INPUTS: Inputs = {"minibatches": batches, "train": runs}
