@@ -4,6 +4,7 @@ A test that can not fail proves nothing. Each sabotage below changes one file of
 project, and the tests that it names, which stand in the other files, run there: at least one must fail.
 """
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -14,17 +15,12 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LIBRARIES = (  # what every copy imports that is not part of the copy: loaded once, inherited by every process
-    *("click", "hypothesis", "jinja2", "numpy", "pygments.lexers", "rich.progress", "rich.syntax"),
-    *(
-        "scipy.io",
-        "sklearn.datasets",
-        "sklearn.model_selection",
-        "threadpoolctl",
-        "torch",
-        "torch.utils.data",
-    ),
-)
+# What every copy imports that is no part of it: loaded once, inherited by every process.
+LIBRARIES = [
+    *["click", "hypothesis", "jinja2", "matplotlib.figure", "numpy", "pygments.lexers", "rich.console"],
+    *["rich.progress", "rich.syntax", "rich.table", "scipy.io", "sklearn.datasets", "threadpoolctl"],
+    *["sklearn.model_selection", "torch", "torch._dynamo", "torch._inductor", "torch.utils.data"],
+]
 
 
 class Sabotage(NamedTuple):
@@ -873,7 +869,7 @@ def forks():
     if "forkserver" not in multiprocessing.get_all_start_methods():
         pytest.skip("needs processes that can fork")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(LIBRARIES))
+    context.set_forkserver_preload(LIBRARIES)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OMP_NUM_THREADS", "1")
         multiprocessing.forkserver.ensure_running()
@@ -938,6 +934,7 @@ def run_tests(forks, folder: Path, tests: Sequence[str]) -> tuple[int | None, st
 
 def _run_tests(folder: Path, tests: Sequence[str]) -> None:
     """In a process of its own: `python -m pytest` in the copy."""
+    gc.freeze()  # what was inherited is not looked through again and again
     with open(folder / "output", "wb") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)

@@ -238,16 +238,18 @@ def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, l
 def rmsprop_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
     """S = αS + (1−α)G² and A = αA + (1−α)G, with every term taken as positive.
 
-    The variance w (s, or s − a²) has an error of up to S units and √w, by its derivative 1/(2√w), one of
-    up to S/√w. The denominator d = √w + ε hence has the size D = S/√w + ε, and the quotient g/d, by the
-    rule for quotients, G/d·(1 + D/d). All of it is 1 or 2 times the value itself, unless the weight decay
-    nearly cancels the gradient or a² nearly all of s.
+    An error of one unit of G in each g makes one of up to √(s·S) in s (Cauchy-Schwarz). The variance w (s, or
+    s − a²) has the same and √w, by its derivative 1/(2√w), one of up to √(s·S)/√w. The denominator
+    d = √w + ε hence has the size D = √(s·S)/√w + ε, and the quotient g/d, by the rule for quotients,
+    G/d + |g|·D/d². All of it is 1 or 2 times the value itself, unless the weight decay nearly cancels the
+    gradient or a² nearly all of s.
     """
     alpha, eps, momentum = o.get("alpha", 0.99), o.get("eps", 1e-8), o.get("momentum", 0)
-    s = size["square_avg"] = alpha * size.get("square_avg", 0) + (1 - alpha) * g * g
+    squares = size["squares"] = alpha * size.get("squares", 0) + (1 - alpha) * g * g
+    s = size["square_avg"] = np.sqrt(true("square_avg")) * np.sqrt(squares)
     size["grad_avg"] = _average_size(size.get("grad_avg", 0), g, alpha)
     w = true("square_avg") - (true("grad_avg") ** 2 if o.get("centered") else 0)
-    quotient = _quotient_size(g, np.sqrt(w), s / np.maximum(np.sqrt(w), 1e-300), eps)
+    quotient = _quotient_size(g, true("gradient"), np.sqrt(w), s / np.maximum(np.sqrt(w), 1e-300), eps)
     size["momentum_buffer"] = momentum * size.get("momentum_buffer", 0) + quotient
     return lr * size["momentum_buffer"]
 
@@ -255,20 +257,23 @@ def rmsprop_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: in
 def adam_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
     """M = β₁M + (1−β₁)G and V = β₂V + (1−β₂)G², with every term taken as positive.
 
-    An error of one unit of G in each g makes one of up to √V in √v (Cauchy-Schwarz). The quotient
-    m/c₁ / (√v/√c₂ + ε) = m/c₁/d hence has the size M/c₁/d·(1 + D/d) with D = √(V/c₂) + ε. AMSGrad takes
-    the largest V.
+    An error of one unit of G in each g makes one of up to √(v·V) in v and √V in √v (Cauchy-Schwarz).
+    The quotient m/c₁ / (√v/√c₂ + ε) = m/c₁/d hence has the size (M/d + |m|·D/d²)/c₁ with D = √(V/c₂) + ε.
+    AMSGrad takes the largest v.
     """
     (beta1, beta2), eps = o.get("betas", (0.9, 0.999)), o.get("eps", 1e-8)
     c1, c2 = 1 - beta1**t, 1 - beta2**t
     m = size["exp_avg"] = _average_size(size.get("exp_avg", 0), g, beta1)
-    v = size["exp_avg_sq"] = beta2 * size.get("exp_avg_sq", 0) + (1 - beta2) * g * g
-    root = true("exp_avg_sq")
+    squares = size["squares"] = beta2 * size.get("squares", 0) + (1 - beta2) * g * g
+    root = np.sqrt(true("exp_avg_sq"))
+    size["exp_avg_sq"] = root * np.sqrt(squares)
     if o.get("amsgrad"):
-        v = size["max_exp_avg_sq"] = np.maximum(size.get("max_exp_avg_sq", 0), v)
-        root = true("max_exp_avg_sq")
+        squares = size["largest"] = np.maximum(size.get("largest", 0), squares)
+        root = np.sqrt(true("max_exp_avg_sq"))
+        size["max_exp_avg_sq"] = root * np.sqrt(squares)
     # Each root by itself: v/c₂ may overflow where √v/√c₂ does not.
-    return lr / c1 * _quotient_size(m, np.sqrt(root) / np.sqrt(c2), np.sqrt(v) / np.sqrt(c2), eps)
+    root, root_size = root / np.sqrt(c2), np.sqrt(squares) / np.sqrt(c2)
+    return lr / c1 * _quotient_size(m, true("exp_avg"), root, root_size, eps)
 
 
 def adamw_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
@@ -276,6 +281,7 @@ def adamw_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int,
     return lr * o.get("weight_decay", 0.01) * p + adam_sizes(size, p, g, true, t, lr, o)
 
 
+<<<<<<< HEAD
 def _average_size(average: Any, g: Any, beta: float) -> Any:
     """βA + (1−β)G, and where β < ½ as much as half a unit of g − a besides
 
@@ -286,8 +292,11 @@ def _average_size(average: Any, g: Any, beta: float) -> Any:
 
 
 def _quotient_size(numerator: Any, root: Any, root_size: Any, eps: float) -> Any:
+=======
+def _quotient_size(size: Any, numerator: Any, root: Any, root_size: Any, eps: float) -> Any:
+>>>>>>> harness
     d = root + eps
-    return numerator / d * (1 + (root_size + eps) / d)
+    return size / d + np.abs(numerator) / d * (root_size + eps) / d
 
 
 def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
@@ -305,10 +314,14 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
     scales: dict[str, Any] = {}
     with np.errstate(all="ignore"):
         for i in range(len(wide.arrays) // 2):
-            p: Any = np.abs(wide[f"param.{i}"])
+            param = wide[f"param.{i}"]
+            p: Any = np.abs(param)
             size: Sizes = {}
             for t, lr in enumerate(rates, start=1):
-                g = np.abs(wide[f"grads.{i}"][t - 1]) + (decay * p if decay else 0)  # p may be NaN
+                grad = wide[f"grads.{i}"][t - 1]
+                g = np.abs(grad) + (decay * p if decay else 0)  # p may be NaN
+                truth[f"step{t}.gradient.{i}"] = grad + (decay * param if decay else 0)
+                param = truth[f"step{t}.param.{i}"]
                 update = sizes(size, p, g, lambda name: truth[f"step{t}.{name}.{i}"], t, lr, o)  # noqa: B023
                 p = p + update
                 size |= {"param": p, "update": update + np.abs(truth[f"step{t}.param.{i}"])}
