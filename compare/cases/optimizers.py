@@ -281,7 +281,6 @@ def adamw_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int,
     return lr * o.get("weight_decay", 0.01) * p + adam_sizes(size, p, g, true, t, lr, o)
 
 
-<<<<<<< HEAD
 def _average_size(average: Any, g: Any, beta: float) -> Any:
     """βA + (1−β)G, and where β < ½ as much as half a unit of g − a besides
 
@@ -291,10 +290,7 @@ def _average_size(average: Any, g: Any, beta: float) -> Any:
     return beta * average + (1 - beta) * g + (0.5 * (average + g) if beta < 0.5 else 0)
 
 
-def _quotient_size(numerator: Any, root: Any, root_size: Any, eps: float) -> Any:
-=======
 def _quotient_size(size: Any, numerator: Any, root: Any, root_size: Any, eps: float) -> Any:
->>>>>>> harness
     d = root + eps
     return size / d + np.abs(numerator) / d * (root_size + eps) / d
 
