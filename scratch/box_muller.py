@@ -53,8 +53,8 @@ def fma(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
 
     float32: the product of two is exact in float64; the sum is rounded to odd there, so that the second
     rounding, to float32, sees on which side of a tie it was. float64: product and sums as a rounded part and
-    its exact error, the smallest parts added with rounding to odd. (A subnormal float64 result is rounded
-    once more.)
+    its exact error, the smallest parts added with rounding to odd. A subnormal result has fewer digits:
+    added to 2⁵² times the last one of them, it is rounded to these.
 
     Boldo and Melquiond 2008, https://doi.org/10.1109/TC.2007.70819
     """
@@ -66,7 +66,14 @@ def fma(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
     product, product_error = _two_product(x, np.ldexp(y, -exponent))
     low, low_error = _two_sum(np.ldexp(z, -exponent), product_error)
     high, high_error = _two_sum(product, low)
-    return np.ldexp(high + _sum_rounded_to_odd(high_error, low_error), exponent)
+    low = _sum_rounded_to_odd(high_error, low_error)
+    value = high + low
+    if np.all(exponent > -900):
+        return np.ldexp(value, exponent)
+    coarse = np.copysign(np.ldexp(2.0**52, -1074 - exponent), value)
+    total, error = _two_sum(coarse, high)
+    rounded = np.copysign(total + _sum_rounded_to_odd(error, low) - coarse, value)
+    return np.ldexp(np.where(np.abs(value) < np.ldexp(1.0, -1022 - exponent), rounded, value), exponent)
 
 
 def log_avx(x: np.ndarray) -> np.ndarray:

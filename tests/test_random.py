@@ -344,6 +344,25 @@ def test_fma_sees_on_which_side_of_a_tie_the_sum_lies(dtype, x, y, below, sign):
     assert fma(np.array([sign * x]), y, -sign * tiny)[0] == sign * below
 
 
+def test_fma_rounds_a_subnormal_once_too():
+    """float() of a fraction is rounded once, subnormal or not"""
+    rng = np.random.default_rng(0)
+    x, twice_rounded = rng.standard_normal(50), 0
+    for exponent in range(-1080, -1015, 2):
+        y, z = (np.float64(np.ldexp(rng.standard_normal(), exponent)) for _ in range(2))
+        for addend in (z, -x[7] * y, np.float64(0)):
+            exact = [Fraction(a) * Fraction(float(y)) + Fraction(float(addend)) for a in x]
+            expected = np.array([float(value) for value in exact])
+            found = fma(x, y, addend)
+            np.testing.assert_array_equal(found, expected)
+            signs = np.array([value < 0 for value in exact])
+            np.testing.assert_array_equal(
+                np.signbit(found)[signs | (found != 0)], signs[signs | (found != 0)]
+            )
+            twice_rounded += int((x * y + addend != expected).sum())
+    assert twice_rounded > 50, "the examples do not tell one rounding from two"
+
+
 def test_a_gpus_counter_moves_by_four_for_each_call_of_its_threads():
     generator = TorchGenerator(0, device="cuda", multiprocessors=2, threads_per_multiprocessor=256)
     for n, offset in ((2048, 4), (2049, 12), (1, 16), (0, 16)):  # 2·256 threads, four words a call
