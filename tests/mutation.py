@@ -1,0 +1,358 @@
+"""Mutation testing: change one thing in scratch/ at a time, and see who notices.
+
+    python tests/mutation.py [TOPIC …]
+
+cosmic-ray makes the mutants: another operator, comparison or number, a condition negated, a loop that does
+not run, … Each is judged **by the comparison alone**: the cases of the components and the inputs that they
+refuse, in both dtypes, and no test written by hand. What survives that is judged by the test suite. What
+survives both must be listed in tests/equivalent_mutants.toml, with a proof that nothing can tell it from the
+original.
+
+Verdicts are kept in report/mutation/, so that a run goes on where the last one stopped; a changed file of
+scratch/ starts anew, and survivors are always judged again. Exits with 1 if an unlisted mutant survived.
+"""
+
+import ast
+import hashlib
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+import tomllib
+import types
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from multiprocessing import connection, get_context
+from pathlib import Path
+from typing import Any
+
+import cosmic_ray.plugins
+import numpy as np
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkResult
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+FOLDER = ROOT / "report" / "mutation"
+DTYPES = (np.float32, np.float64)
+DRAWS = ("own", "shared")
+BITWISE = ("BitAnd", "BitOr", "BitXor", "LShift", "RShift")  # of floats they are plain errors
+INTEGERS = {"random", "box_muller", "philox"}
+COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "survived"
+SECONDS = {COMPARISON: 120, SUITE: 900}  # a mutant that runs longer is noticed for that
+MEMORY = 12 * 2**30
+# The suite without what starts a new process or a browser: such a process does not run the mutant.
+ELSEWHERE = ("test_cli", "test_site", "test_hostile", "test_determinism", "test_harness", "test_edges")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file."""
+
+    job: str
+    module: str
+    mutation: MutationSpec
+
+    @property
+    def path(self) -> Path:
+        return ROOT / "scratch" / f"{self.module}.py"
+
+    def source(self) -> str:
+        """The whole file, changed."""
+        operator = cosmic_ray.plugins.get_operator(self.mutation.operator_name)(**self.mutation.operator_args)
+        return mutate_code(read(self.path), operator, self.mutation.occurrence)
+
+    def change(self) -> tuple[str, str]:
+        """The lines that differ, before and after, without their indentation."""
+        before, after = read(self.path).splitlines(), self.source().splitlines()
+        start = next(i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)
+        end = next(i for i, (a, b) in enumerate(zip(before[::-1], after[::-1], strict=False)) if a != b)
+        return joined(before[start : len(before) - end]), joined(after[start : len(after) - end])
+
+
+@cache
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def joined(lines: list[str]) -> str:
+    return " ".join(line.strip() for line in lines)
+
+
+# The mutants
+
+
+def session(module: str) -> Path:
+    """Where the verdicts on one state of one file are kept."""
+    digest = hashlib.sha256(read(ROOT / "scratch" / f"{module}.py").encode()).hexdigest()
+    return FOLDER / f"{module}-{digest[:12]}.sqlite"
+
+
+def mutants_of(module: str, work: WorkDB) -> list[Mutant]:
+    """Those that are worth a run, made on the first call: no annotations, bit operators for integers only."""
+    if not work.num_work_items:
+        init([ROOT / "scratch" / f"{module}.py"], work, {})
+    notes = annotations(ast.parse(read(ROOT / "scratch" / f"{module}.py")))
+    found = [Mutant(item.job_id, module, item.mutations[0]) for item in work.work_items]
+    lines = read(ROOT / "scratch" / f"{module}.py").splitlines()
+
+    def worthwhile(mutation: MutationSpec) -> bool:
+        row, column = mutation.start_pos
+        star = lines[row - 1].startswith("*,", column)  # where keyword arguments begin: no product
+        annotation = any(start <= (row, column) < end for start, end in notes)
+        bits = mutation.operator_name.endswith(BITWISE) and module not in INTEGERS
+        return not (star or annotation or bits)
+
+    return [mutant for mutant in found if worthwhile(mutant.mutation)]
+
+
+def annotations(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """From where to where the annotations go."""
+    nodes: list[Any] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            nodes.append(node.returns)
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            nodes.append(node.annotation)
+    return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in nodes if n is not None]
+
+
+# The two judges, each in a process of its own
+
+
+def install(mutant: Mutant) -> None:
+    """Put the changed module in the place of the right one, before anybody imports it."""
+    name = f"scratch.{mutant.module}"
+    module = types.ModuleType(name)
+    module.__file__ = str(mutant.path)
+    package = importlib.import_module("scratch")
+    sys.modules[name] = module
+    setattr(package, mutant.module, module)
+    exec(compile(mutant.source(), str(mutant.path), "exec"), module.__dict__)
+
+
+def forget() -> None:
+    """Our own packages, as if they had never been imported; what they need stays."""
+    for name in [name for name in sys.modules if name.split(".")[0] in ("scratch", "compare")]:
+        del sys.modules[name]
+
+
+def comparison_notices(mutant: Mutant, reached: dict) -> str:
+    """The first component that is red, '' if all are green; only those that run the changed function."""
+    install(mutant)
+    from compare.parity import cases_of, refused_of, run_case, run_refused
+    from compare.registry import all_components
+
+    function = enclosing_function(mutant)
+    components = sorted(all_components().values(), key=lambda c: c.topic != mutant.module)
+    for draws in DRAWS:
+        for component in components:
+            if (mutant.module, function) not in reached[component.name, draws]:
+                continue
+            for dtype in DTYPES:
+                for case in cases_of(component, 0, dtype):
+                    arbiter = component.topic == mutant.module
+                    if not run_case(component, case, arbiter=arbiter, draws=draws).equal:
+                        return component.name
+                for case in refused_of(component, 0, dtype):
+                    if not run_refused(component, case, draws=draws).equal:
+                        return component.name
+    return ""
+
+
+def suite_notices(mutant: Mutant, reached: dict) -> str:
+    """The first test file that is red, those of the mutant's own topic first."""
+    import pytest
+
+    install(mutant)
+    tests = sorted(path for path in (ROOT / "tests").glob("test_*.py") if path.stem not in ELSEWHERE)
+    helpers = {"checks": "components", "box_muller": "random", "philox": "random"}
+    own = f"test_{helpers.get(mutant.module, mutant.module)}"
+    for path in sorted(tests, key=lambda path: (path.stem != own, "experiments" in path.stem)):
+        if pytest.main(
+            ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", str(path)]
+        ):
+            return path.name
+    return ""
+
+
+def enclosing_function(mutant: Mutant) -> int:
+    """The line where the outermost function around the change begins; 0 outside of all."""
+    return function_at(mutant.path, mutant.mutation.start_pos[0])
+
+
+@cache
+def functions(path: Path) -> list[tuple[int, int, int]]:
+    """Of each function or method: its first line with decorators and its last one; and where `def` stands."""
+    tree = ast.parse(read(path))
+    bodies = [tree.body, *[node.body for node in tree.body if isinstance(node, ast.ClassDef)]]
+    return [
+        (min([f.lineno, *[d.lineno for d in f.decorator_list]]), f.end_lineno or 0, f.lineno)
+        for body in bodies
+        for f in body
+        if isinstance(f, ast.FunctionDef)
+    ]
+
+
+def function_at(path: Path, line: int) -> int:
+    return next((first for first, last, _ in functions(path) if first <= line <= last), 0)
+
+
+def what_components_reach() -> dict[tuple[str, str], set[tuple[str, int]]]:
+    """(component, draws) → the functions of scratch/ that its cases run, as (module, line)."""
+    from compare.parity import cases_of, refused_of, run_case, run_refused
+    from compare.registry import all_components
+
+    scratch = str(ROOT / "scratch") + os.sep
+    reached: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    seen: set[tuple[str, int]] = set()
+
+    def watch(frame: Any, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(scratch):
+            seen.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+
+    for name, component in all_components().items():
+        for draws in DRAWS:
+            seen.clear()
+            sys.setprofile(watch)
+            for dtype in DTYPES:
+                for case in cases_of(component, 0, dtype):
+                    run_case(component, case, arbiter=False, draws=draws)
+                for case in refused_of(component, 0, dtype):
+                    run_refused(component, case, draws=draws)
+            sys.setprofile(None)
+            places = {(Path(file).stem, function_at(Path(file), line)) for file, line in seen}
+            reached[name, draws] = places | {(module, 0) for module, _ in places}
+    return reached
+
+
+# Many at a time
+
+
+def judge(judged_by: str, mutant: Mutant, reached: dict, pipe: connection.Connection) -> None:
+    """In a forked process: who notices, '' if nobody does."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends even a power of a million digits
+    signal.alarm(SECONDS[judged_by])
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            notices = comparison_notices if judged_by == COMPARISON else suite_notices
+            noticed = notices(mutant, reached)
+        except BaseException as error:  # the mutant does not even start
+            noticed = type(error).__name__
+    pipe.send(noticed)
+
+
+def judgements(judged_by: str, mutants: list[Mutant], reached: dict) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant with who noticed it, as many at a time as there are cores."""
+    fork, waiting, running = get_context("fork"), list(reversed(mutants)), {}
+    while waiting or running:
+        while waiting and len(running) < (os.cpu_count() or 1):
+            mutant = waiting.pop()
+            receiver, sender = fork.Pipe(duplex=False)
+            process = fork.Process(target=judge, args=(judged_by, mutant, reached, sender))
+            process.start()
+            sender.close()
+            running[receiver] = mutant, process
+        for receiver in connection.wait(list(running)):
+            mutant, process = running.pop(receiver)
+            try:
+                noticed = receiver.recv()
+            except EOFError:  # killed: by its alarm, or for its memory
+                noticed = "killed"
+            process.join()
+            yield mutant, noticed
+
+
+def listed() -> dict[str, set[tuple[str, str]]]:
+    """The changes of each module that nothing can tell from the original: (before, after)."""
+    with open(ROOT / "tests" / "equivalent_mutants.toml", "rb") as file:
+        entries = tomllib.load(file)
+    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for module, group in entries.items():
+        found[module] |= {(entry["before"], after) for entry in group for after in entry["after"]}
+    return found
+
+
+def keep(work: WorkDB, mutant: Mutant, noticed_by: str) -> None:
+    """Write a verdict down, so that the next run need not ask again."""
+    work.set_result(mutant.job, WorkResult(WorkerOutcome.NORMAL, noticed_by, TestOutcome.KILLED))
+
+
+def verdicts_of(module: str, work: WorkDB, reached: dict, equivalent: dict, bar: Progress) -> Counter[str]:
+    """How many mutants of one file who noticed; tells those that nobody did."""
+    mutants = mutants_of(module, work)
+    known = {job: result.output.partition(":")[0] for job, result in work.results if result.is_killed}
+    verdicts = Counter(known[m.job] for m in mutants if m.job in known)
+    pending = [mutant for mutant in mutants if mutant.job not in known]
+    for judged_by in (COMPARISON,) if "--comparison-only" in sys.argv else (COMPARISON, SUITE):
+        task = bar.add_task(f"{module}: {judged_by}", total=len(pending))
+        survivors = []
+        for mutant, noticed in judgements(judged_by, pending, reached):
+            bar.advance(task)
+            if noticed:
+                verdicts[judged_by] += 1
+                keep(work, mutant, f"{judged_by}: {noticed}")
+            else:
+                survivors.append(mutant)
+        pending = [m for m in survivors if m.change() not in equivalent[module]]
+        verdicts[EQUIVALENT] += len(survivors) - len(pending)
+        bar.remove_task(task)
+    for mutant in sorted(pending, key=lambda m: m.mutation.start_pos):
+        before, after = mutant.change()
+        print(f"survived: {module}.py:{mutant.mutation.start_pos[0]}\n  - {before}\n  + {after}", flush=True)
+    verdicts[SURVIVED] = len(pending)
+    return verdicts
+
+
+def main() -> int:
+    import torch
+
+    torch.set_num_threads(1)
+    chosen = [argument for argument in sys.argv[1:] if argument != "--comparison-only"]
+    modules = chosen or sorted(p.stem for p in (ROOT / "scratch").glob("*.py") if p.stem != "__init__")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    equivalent, start = listed(), time.monotonic()
+    reached = what_components_reach()
+    forget()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    table: list[tuple[str, Counter[str]]] = []
+    for module in modules:
+        print(f"{module}.py", file=sys.stderr)
+        with use_db(str(session(module))) as work, Progress(*columns, console=Console(stderr=True)) as bar:
+            table.append((module, verdicts_of(module, work, reached, equivalent, bar)))
+    total = sum((counts for _, counts in table), Counter[str]())
+    lines = [
+        "| scratch/ | mutants | noticed by the comparison alone | by the suite | equivalent | survived |",
+        "|---|--:|--:|--:|--:|--:|",
+        *(row(f"`{module}`", counts) for module, counts in table),
+        row("all", total),
+    ]
+    minutes = (time.monotonic() - start) / 60
+    text = "\n".join(
+        [*lines, "", f"{date.today()}, python tests/mutation.py {' '.join(sys.argv[1:])}".strip(), ""]
+    )
+    print(f"\n{text}({minutes:.0f} minutes)")
+    if not sys.argv[1:]:
+        (FOLDER / "score.md").write_text(text, encoding="utf-8")
+    return bool(total[SURVIVED])
+
+
+def row(name: str, counts: Counter[str]) -> str:
+    cells = [counts.total(), *(counts[v] for v in (COMPARISON, SUITE, EQUIVALENT, SURVIVED))]
+    return f"| {name} | {' | '.join(map(str, cells))} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
