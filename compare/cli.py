@@ -67,6 +67,7 @@ def cli() -> None:
     show_default=True,
     help="Folder of the report.",
 )
+@environment.one_thread()
 def run(
     device: str, dtype: str, seed: int, seeds: int, draws: str | None, only: str | None, out: Path
 ) -> int:
@@ -120,6 +121,7 @@ def show_(name: str) -> None:
     show_default=True,
     help="Folder of the page.",
 )
+@environment.one_thread()
 def site(measure: bool, out: Path) -> int:
     """Write the page to read: formulas, both sources, mistakes and conventions of every component.
 
@@ -169,6 +171,7 @@ def seeds(seed: int) -> int:
     show_default=True,
     help="Folder of the page and the figures.",
 )
+@environment.one_thread()
 def experiments(name: str | None, side: str, quick: bool, data: Path | None, out: Path) -> int:
     """Run the study day's experiments, or the one called NAME, and draw their figures."""
     from compare.experiments import registry as known

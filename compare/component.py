@@ -154,9 +154,16 @@ def gradients(
 
 
 def copy_with_strides(array: np.ndarray) -> np.ndarray:
-    """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous."""
+    """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous
+
+    It starts at a multiple of 64 bytes, as PyTorch's own memory does: the order in which MKL adds up hangs on
+    where an array lies, and where NumPy puts one, on what was put somewhere before.
+    """
     extent = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True))
-    buffer = np.zeros(extent // array.itemsize + 1 if array.size else 0, array.dtype)
+    size = extent + array.itemsize if array.size else 0
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    buffer = memory[start : start + size].view(array.dtype)
     copy = np.lib.stride_tricks.as_strided(buffer, array.shape, array.strides)
     copy[...] = array
     return copy

@@ -5,6 +5,8 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,22 @@ def prepare(device: str) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     check_device(device)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep both libraries to one thread, and give them back what they had.
+
+    Several threads add up a sum in several parts, so that its last bits hang on how many there are. Nor is
+    there time to win: on small networks, two pools that wake each other cost more than they give.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def describe(device: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from compare.check import Verdict
+from compare.environment import one_thread
 
 LOADING = "loading the file"
 
@@ -83,7 +84,7 @@ def _ended(component: str, case: str, status: str, message: str) -> Verdict:
 def _child(path: str, done: list[str], seconds: float, connection: Connection) -> None:
     from compare.check import check, find
 
-    with contextlib.redirect_stdout(sys.stderr):  # what the learner prints is no part of our output
+    with one_thread(), contextlib.redirect_stdout(sys.stderr):  # what the learner prints is not our output
         try:
             attempts = find(own_definitions(_load(path)))
         except BaseException as error:
