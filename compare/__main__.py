@@ -1,6 +1,9 @@
 """python -m compare"""
 
+import os
+import signal
 import sys
+from types import FrameType
 
 
 def start() -> int:
@@ -17,5 +20,14 @@ def start() -> int:
         return 130
 
 
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave as after an error, so that unfinished files and child processes go too."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    os.environ["MPLBACKEND"] = "agg"  # figures become files: no display is asked for
+    for name in ("SIGTERM", "SIGHUP"):  # Windows lacks the latter
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end)
     sys.exit(start())

@@ -4,8 +4,10 @@ import dataclasses
 import difflib
 import json
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from compare import environment, lockstep, registry, show, vectors
 from compare.component import Component
 from compare.draws import why_not_own
-from compare.files import write_whole
+from compare.files import path_text, write_whole
 from compare.lockstep import TrainingResult
 from compare.parity import DTYPES, CaseResult, cases_of, refused_of, run_component
 from compare.report import Report
 from compare.site import check_folder, write, write_site
+
+
+class FilePath(click.Path):
+    """A path, and not the empty text, which would silently be the current folder."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The text as a Path."""
+        if not os.fspath(value):
+            self.fail("expected a path, got an empty text.", parameter, context)
+        return super().convert(value, parameter, context)
 
 
 class DefaultGroup(click.Group):
@@ -62,11 +74,12 @@ def cli() -> None:
 @click.option("--only", metavar="NAME,...", help="Components, topics or training runs; see `list`.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     default="report",
     show_default=True,
     help="Folder of the report.",
 )
+@environment.one_thread()
 def run(
     device: str, dtype: str, seed: int, seeds: int, draws: str | None, only: str | None, out: Path
 ) -> int:
@@ -85,12 +98,10 @@ def run(
     others = vectors.run(components, device)
     report = Report(environment.describe(device), options, components, results, training, others)
     page = _usable(out, lambda: write(report, out))
-    try:
+    with _whoever_reads():
         console = show.Terminal(highlight=False)
         show.print_report(console, report)
         console.print(f"report: {page}", markup=False, soft_wrap=True)
-    except BrokenPipeError:  # the verdict stands, whoever stopped reading
-        _discard_output()
     return 0 if report.equal else 1
 
 
@@ -116,11 +127,12 @@ def show_(name: str) -> None:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     default="report/site",
     show_default=True,
     help="Folder of the page.",
 )
+@environment.one_thread()
 def site(measure: bool, out: Path) -> int:
     """Write the page to read: formulas, both sources, mistakes and conventions of every component.
 
@@ -137,7 +149,10 @@ def site(measure: bool, out: Path) -> int:
     edge_values = {component.name: grouped(examine(component)) for component in components if measure}
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
     report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
-    print(f"{report.verdict}\npage: {_usable(out, lambda: write_site(report, out))}")
+    page = _usable(out, lambda: write_site(report, out))
+    with _whoever_reads():
+        print(f"{report.verdict}
+page: {page}")
     return 0 if report.equal else 1
 
 
@@ -158,6 +173,7 @@ def seeds(seed: int) -> int:
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@environment.one_thread()
 def edges(names: tuple[str, ...]) -> int:
     """Show what both sides make of NaN, ±∞, ±0, subnormals, empty batches, p = 0, eps = 0 and the like.
 
@@ -177,22 +193,23 @@ def edges(names: tuple[str, ...]) -> int:
 @click.option("--quick", is_flag=True, help="A twentieth of the training, for a first look.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE.mat",
     help="Your copy of the course's data, for the regularization experiment.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     default="report/experiments",
     show_default=True,
     help="Folder of the page and the figures.",
 )
+@environment.one_thread()
 def experiments(name: str | None, side: str, quick: bool, data: Path | None, out: Path) -> int:
     """Run the study day's experiments, or the one called NAME, and draw their figures."""
     from compare.experiments import registry as known
     from compare.experiments.experiment import SIDES, Options
-    from compare.experiments.run import run_experiments
+    from compare.experiments.run import print_sections, run_experiments, write_page
 
     if name is not None and name not in known.NAMES:
         close = difflib.get_close_matches(name, known.NAMES)
@@ -204,16 +221,19 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
     _usable(out, lambda: check_folder(out))
     environment.prepare("cpu")
     try:
-        agrees, page = run_experiments([name] if name else list(known.NAMES), options, out, show.Terminal())
+        sections = run_experiments([name] if name else list(known.NAMES), options)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    print(f"page: {page}")
-    return 0 if agrees else 1
+    page = _usable(out, lambda: write_page(sections, options, out))
+    with _whoever_reads():
+        print_sections(show.Terminal(), sections)
+        print(f"page: {page}")
+    return 0 if all(section.agrees for section in sections) else 1
 
 
 @cli.command("exercise")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write.  [default: NAME.py]")
+@click.option("--out", type=FilePath(path_type=Path), help="The file to write.  [default: NAME.py]")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def exercise_(name: str, out: Path | None, force: bool) -> int:
     """Write a file to fill in: the functions of a component (or topic, or `all`), without their bodies."""
@@ -223,9 +243,10 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
     path = out or Path(f"{name}.py")
     if path.exists() and not force:
         raise click.ClickException(f"--out {path}: is there already; --force overwrites it")
-    text = exercise(components, str(path))
+    quoted = shlex.quote(path_text(path))
+    text = exercise(components, quoted)
     _usable(path, lambda: write_whole({path.name: text.encode()}, path.parent))
-    print(f"{path}: fill it in, then `python -m compare check {path}`")
+    print(f"{path}: fill it in, then `python -m compare check {quoted}`")
     return 0
 
 
@@ -250,13 +271,16 @@ def check_(file: Path, timeout: float, as_json: bool) -> int:
             for verdict in check_file(file, timeout, status.update):
                 verdicts.append(verdict)
                 if not as_json:
-                    show.print_verdict(console, verdict)
+                    with _whoever_reads():
+                        show.print_verdict(console, verdict)
     except FileError as error:
         raise click.ClickException(f"{file}: {error}") from None
-    if as_json:
-        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2, ensure_ascii=False))
-    else:
-        show.print_check(console, verdicts)
+    with _whoever_reads():
+        if as_json:
+            document = [dataclasses.asdict(verdict) for verdict in verdicts]
+            print(json.dumps(document, indent=2, ensure_ascii=False))
+        else:
+            show.print_check(console, verdicts)
     return 0 if all(verdict.equal for verdict in verdicts) else 1
 
 
@@ -273,9 +297,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ✓ gets a ?
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    status = 0
     try:
         with cli.make_context("python -m compare", arguments) as context:
-            return cli.invoke(context) or 0
+            status = cli.invoke(context) or 0
+        sys.stdout.flush()
     except click.exceptions.Exit as finished:  # --help
         return finished.exit_code
     except click.ClickException as error:
@@ -283,11 +309,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         _discard_output()
-        return 0
     except OSError as error:  # such as a full disk behind stdout
         _discard_output()
         print("error:", error, file=sys.stderr)
         return 2
+    return status
 
 
 def _select(only: str | None) -> tuple[list[Component], list[str]]:
@@ -378,6 +404,16 @@ def _usable(out: Path, write: Callable[[], Any]) -> Any:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise click.ClickException(f"--out {out}: can not write there: {reason}") from None
+
+
+@contextmanager
+def _whoever_reads() -> Iterator[None]:
+    """The verdict stands, and so does the exit status, when somebody stops reading (`| head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
 
 
 def _discard_output() -> None:

@@ -163,11 +163,16 @@ def gradients(
 def copy_with_strides(array: np.ndarray) -> np.ndarray:
     """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous
 
-    Their signs are dropped: PyTorch has no negative ones.
+    The signs of strides are dropped: PyTorch has no negative ones. And it starts at a multiple of 64 bytes, as
+    PyTorch's own memory does: the order in which MKL adds up hangs on where an array lies, and where NumPy
+    puts one, on what was put somewhere before.
     """
     strides = tuple(map(abs, array.strides))
     extent = sum((n - 1) * stride for n, stride in zip(array.shape, strides, strict=True))
-    buffer = np.zeros(extent // array.itemsize + 1 if array.size else 0, array.dtype)
+    size = extent + array.itemsize if array.size else 0
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    buffer = memory[start : start + size].view(array.dtype)
     copy = np.lib.stride_tricks.as_strided(buffer, array.shape, strides)
     copy[...] = array
     return copy

@@ -1,10 +1,15 @@
 """The machine: set up so that two right answers can be equal, and described so that a report can be read."""
 
 import importlib.metadata
+import multiprocessing
 import os
 import platform
 import re
+import signal
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +59,47 @@ def prepare(device: str) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     check_device(device)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep both libraries to one thread, and give them back what they had.
+
+    Several threads add up a sum in several parts, so that its last bits hang on how many there are. Nor is
+    there time to win: on small networks, two pools that wake each other cost more than they give.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started in here leave Ctrl-C to their parent, who ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it does, even if that was killed."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def describe(device: str) -> dict[str, Any]:

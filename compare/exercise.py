@@ -25,8 +25,9 @@ def exercise(components: Iterable[Component], file: str) -> str:
 
     Args:
         components: what to write oneself
-        file: the name of the file, which its first lines tell
+        file: the name of the file, which its first lines tell, as a shell reads it
     """
+    file = file.replace("\\", "\\\\").replace('"', '\\"')
     components = list(components)
     title = ", ".join(component.name for component in components) + "."
     if len(components) > 3:

@@ -21,3 +21,8 @@ def write_whole(files: Mapping[str, bytes], folder: Path) -> None:
 def unfinished_name(path: Path) -> Path:
     """What a file is called while it is being written."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def path_text(path: Path) -> str:
+    """A path as text that can be written into a file, whatever the locale made of its bytes."""
+    return os.fsencode(path).decode(errors="replace")

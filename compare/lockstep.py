@@ -1,14 +1,12 @@
 """Trains both networks side by side from the same seed, and compares them after every step."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 import scratch.network
 import scratch.optimizers
@@ -18,7 +16,7 @@ import torch_ref.network
 import torch_ref.optimizers
 import torch_ref.schedules
 import torch_ref.training
-from compare import data
+from compare import data, environment
 from compare.component import Case
 from compare.measure import Difference, compare_arrays, compare_results, to_numpy
 from compare.parity import DTYPES
@@ -270,19 +268,7 @@ class TorchSide:
                 }
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep both libraries to one thread: for small networks, two pools waking each other cost far more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@one_thread()
+@environment.one_thread()
 def train_in_lockstep(
     name: str,
     dtype: str,

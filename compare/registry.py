@@ -32,7 +32,9 @@ def all_components() -> dict[str, Component]:
 
 
 def select(names: str | None) -> list[Component]:
-    """The components that a comma-separated list names (a topic names all of its own); all for None.
+    """The components that a comma-separated list names (a topic names all of its own); all for None
+
+    In teaching order, whatever the order of the names.
 
     Raises:
         ValueError: a name that is neither a component nor a topic.
@@ -40,12 +42,12 @@ def select(names: str | None) -> list[Component]:
     components = all_components()
     if names is None:
         return list(components.values())
-    chosen: dict[str, Component] = {}
+    chosen: set[str] = set()
     for name in filter(None, (part.strip() for part in names.split(","))):
         found = [c for c in components.values() if name in (c.name, c.topic)]
         if not found:
             raise ValueError(f"unknown component {name!r}: `python -m compare list` names them all")
-        chosen |= {component.name: component for component in found}
+        chosen |= {component.name for component in found}
     if not chosen:
         raise ValueError("no component named: `python -m compare list` names them all")
-    return list(chosen.values())
+    return [component for component in components.values() if component.name in chosen]

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from compare.check import Verdict
+from compare.environment import deaf_to_interrupts, end_with_parent, one_thread
 
 LOADING = "loading the file"
 
@@ -42,7 +43,8 @@ def check_file(
     while True:
         receiver, sender = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(str(path), done, seconds, sender), daemon=True)
-        child.start()
+        with deaf_to_interrupts():
+            child.start()
         sender.close()
         current, case = LOADING, ""
         try:
@@ -83,7 +85,8 @@ def _ended(component: str, case: str, status: str, message: str) -> Verdict:
 def _child(path: str, done: list[str], seconds: float, connection: Connection) -> None:
     from compare.check import check, find
 
-    with contextlib.redirect_stdout(sys.stderr):  # what the learner prints is no part of our output
+    end_with_parent()
+    with one_thread(), contextlib.redirect_stdout(sys.stderr):  # what the learner prints is not our output
         try:
             attempts = find(own_definitions(_load(path)))
         except BaseException as error:

@@ -26,7 +26,7 @@ import scratch.training
 import torch_ref.network
 import torch_ref.training
 from compare.draws import why_not_own
-from compare.lockstep import one_thread
+from compare.environment import one_thread
 from scratch.random import TorchGenerator
 from scratch.regularization import dropout_forward
 

@@ -22,6 +22,7 @@ from compare.report import Report, Summary, last_loss, ulp_text, units_text
 from compare.sources import source_of
 
 SIDE_BY_SIDE = 120  # columns that two versions need beside each other
+WHOLE_TRAINING = 74  # columns of the table of training runs; in fewer, two of them are left to the report
 
 
 class Terminal(Console):
@@ -39,7 +40,7 @@ def print_report(console: Console, report: Report) -> None:
         console.print(_component_table(report), "")
     if report.training:
         console.print("Training runs in lockstep: scratch above, torch below", style="bold")
-        console.print(_training_table(report.training), "")
+        console.print(_training_table(report.training, console.width), "")
         if any(run.kinks for run in report.training):
             console.print(_KINKS)
         for run in report.training:
@@ -103,26 +104,28 @@ def _stacked(lines: Iterable[Text]) -> Text:
     return Text("\n").join(lines)
 
 
-def _training_table(training: list[TrainingResult]) -> Table:
+def _training_table(training: list[TrainingResult], width: int) -> Table:
     table = _table()
     table.add_column("run", overflow="fold")
-    for header in ("loss", "train", "test", "one step", "drift", "differ"):
+    headers = ("loss", "train", "test", "one step", "drift", "differ")
+    shown = [header for header in headers if width >= WHOLE_TRAINING or header not in ("train", "differ")]
+    for header in shown:
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("")
     for run in training:
+        name = f"{run.name}\n  {run.dtype}, seed {run.seed}"
         if run.error or not run.one_step:
-            table.add_row(f"{run.name}\n  {run.dtype}, seed {run.seed}", *["–"] * 6, _mark(run.equal))
+            table.add_row(name, *["–"] * len(shown), _mark(run.equal))
             continue
-        table.add_row(
-            f"{run.name}\n  {run.dtype}, seed {run.seed}",
-            f"{last_loss(run, run.loss_scratch):.6f}\n{last_loss(run, run.loss_torch):.6f}",
-            f"{run.train_accuracy_scratch[-1]:.2%}\n{run.train_accuracy_torch[-1]:.2%}",
-            f"{run.test_accuracy_scratch[-1]:.2%}\n{run.test_accuracy_torch[-1]:.2%}",
-            f"{units_text(max(run.one_step))}{'*' if run.kinks else ''}\nof {run.budget:g}",
-            f"{run.drift[-1]:.1e}",
-            f"{run.different_predictions}\nof {run.test_samples}",
-            _mark(run.equal),
-        )
+        cells = {
+            "loss": f"{last_loss(run, run.loss_scratch):.6f}\n{last_loss(run, run.loss_torch):.6f}",
+            "train": f"{run.train_accuracy_scratch[-1]:.2%}\n{run.train_accuracy_torch[-1]:.2%}",
+            "test": f"{run.test_accuracy_scratch[-1]:.2%}\n{run.test_accuracy_torch[-1]:.2%}",
+            "one step": f"{units_text(max(run.one_step))}{'*' if run.kinks else ''}\nof {run.budget:g}",
+            "drift": f"{run.drift[-1]:.1e}",
+            "differ": f"{run.different_predictions}\nof {run.test_samples}",
+        }
+        table.add_row(name, *(cells[header] for header in shown), _mark(run.equal))
     return table
 
 

@@ -1,11 +1,15 @@
 """Carries weights between the two sides: `.npz` of `scratch.network`, `.pt` of `torch_ref.network`."""
 
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+
+import scratch.network
+import torch_ref.network
+from compare.files import write_whole
 
 
 def to_torch(state: Mapping[str, np.ndarray], device: str = "cpu") -> dict[str, torch.Tensor]:
@@ -22,19 +26,18 @@ def convert(source: str | Path, target: str | Path) -> None:
     """Write the weights in `source` to `target`, each an `.npz` or a `.pt` file.
 
     Raises:
-        ValueError: not one `.npz` and one `.pt`.
+        ValueError: not one `.npz` and one `.pt`; a damaged `source`, or something else than weights in it.
+        OSError: a file that can not be read, or written.
     """
     kinds = Path(source).suffix, Path(target).suffix
-    partial = Path(f"{target}.partial")
+    if kinds not in ((".npz", ".pt"), (".pt", ".npz")):
+        raise ValueError(f"target: expected .npz to .pt or .pt to .npz, got {kinds[0]} to {kinds[1]}")
+    content = io.BytesIO()
     try:
         if kinds == (".npz", ".pt"):
-            with np.load(source) as state:
-                torch.save(to_torch(state), partial)
-        elif kinds == (".pt", ".npz"):
-            with partial.open("wb") as file:
-                np.savez(file, **to_scratch(torch.load(source, map_location="cpu", weights_only=True)))  # type: ignore[arg-type]
+            torch.save(to_torch(scratch.network.read_state(source)), content)
         else:
-            raise ValueError(f"target: expected .npz to .pt or .pt to .npz, got {kinds[0]} to {kinds[1]}")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+            np.savez(content, **to_scratch(torch_ref.network.read_state(source)))  # type: ignore[arg-type]
+    except TypeError as error:  # a dtype that the other side does not have
+        raise ValueError(f"{source}: {error}") from None
+    write_whole({Path(target).name: content.getvalue()}, Path(target).parent)

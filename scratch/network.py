@@ -226,12 +226,41 @@ class Network:
             partial.unlink(missing_ok=True)
 
     def load(self, path: str | Path) -> None:
-        """Read what `save` wrote, here or by way of `compare.weights` from PyTorch."""
-        with np.load(path) as state:
-            self.load_state_dict(dict(state))
+        """Read what `save` wrote, here or by way of `compare.weights` from PyTorch.
+
+        Raises:
+            ValueError: no such file of weights (see `read_state`), a name is missing or unknown, or a shape
+                differs; nothing is copied then.
+            TypeError: a dtype differs; nothing is copied then.
+            OSError: the file can not be read.
+        """
+        state = read_state(path)
+        try:
+            self.load_state_dict(state)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{path}: {error}") from None
 
     def _linear_layers(self) -> Iterator[Linear]:
         return (layer for layer in self.layers.values() if isinstance(layer, Linear))
+
+
+def read_state(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by name. Nothing that a stranger puts into it is run.
+
+    Raises:
+        ValueError: not an .npz file, a damaged one, or one with something else than numbers in it.
+        OSError: the file can not be read.
+    """
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                state = dict(arrays)
+        except Exception as error:  # whatever it is that NumPy stumbles over in a damaged file
+            raise ValueError(f"{path}: expected an .npz file of arrays, and a whole one: {error}") from None
+    for name, array in state.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            raise ValueError(f"{path}: {name}: expected an array of numbers")
+    return state
 
 
 def check_widths(widths: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,20 +117,47 @@ class Network(nn.Sequential):
         """Read what `save` wrote, here or by way of `compare.weights` from NumPy.
 
         Raises:
-            ValueError: a name is missing or unknown, or a shape differs; nothing is copied then.
+            ValueError: no such file of weights (see `read_state`), a name is missing or unknown, or a shape
+                differs; nothing is copied then.
             TypeError: a dtype differs (`load_state_dict` would convert it silently).
+            OSError: the file can not be read.
         """
-        own, state = self.state_dict(), torch.load(path, map_location="cpu", weights_only=True)
+        own, state = self.state_dict(), read_state(path)
         if own.keys() != state.keys():
             raise ValueError(
-                f"state: missing {sorted(own.keys() - state.keys())}, "
+                f"{path}: state: missing {sorted(own.keys() - state.keys())}, "
                 f"unknown {sorted(state.keys() - own.keys())}"
             )
         for name, tensor in own.items():
-            check_shape(name, state[name], tensor.shape)
+            check_shape(f"{path}: {name}", state[name], tensor.shape)
             if state[name].dtype != tensor.dtype:
-                raise TypeError(f"{name}: expected {dtype_name(tensor)}, got {dtype_name(state[name])}")
+                raise TypeError(
+                    f"{path}: {name}: expected {dtype_name(tensor)}, got {dtype_name(state[name])}"
+                )
         self.load_state_dict(state)
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a .pt file by name, on the CPU. Nothing that a stranger puts into it is run.
+
+    Raises:
+        ValueError: not a .pt file, a damaged one, or one with something else than tensors by name in it.
+        OSError: the file can not be read.
+    """
+    with open(path, "rb") as file:
+        try:
+            if zipfile.is_zipfile(file) and zipfile.ZipFile(file).testzip():  # PyTorch checks no checksums
+                raise ValueError
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception:  # PyTorch's own message may say how to run the stranger's code all the same
+            raise ValueError(f"{path}: expected a .pt file of tensors by name, and a whole one") from None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
+        for name, tensor in state.items()
+    ):
+        raise ValueError(f"{path}: expected a .pt file of tensors by name, and of nothing else")
+    return state
 
 
 def check_widths(widths: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
 from compare.data import Data
+from compare.environment import deaf_to_interrupts, end_with_parent
 from compare.experiments.page import Section
 from compare.experiments.recipe import Recipe
 from compare.experiments.train import SIDES, Run, train
@@ -90,7 +91,8 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], progress: Progress) -> dict[str
     done: Any = context.Array("q", len(names))  # epochs, of each experiment
     results: dict[str, dict[tuple[str, str], Run]] = {name: {} for name in names}
     with ProcessPoolExecutor(os.cpu_count(), context, _prepare_worker, (done,)) as pool:
-        waiting = {pool.submit(_train, names.index(name), task): (name, task) for name, task in tasks}
+        with deaf_to_interrupts():
+            waiting = {pool.submit(_train, names.index(name), task): (name, task) for name, task in tasks}
         try:
             while waiting:
                 for future in wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED).done:
@@ -100,6 +102,8 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], progress: Progress) -> dict[str
                     progress.update(bar, completed=count)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.kill()
             raise
     return results
 
@@ -110,6 +114,7 @@ _done: Any = None  # in a worker: the counters of `run_tasks`
 def _prepare_worker(done: Any) -> None:
     global _done
     _done = done
+    end_with_parent()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     threadpool_limits(1)

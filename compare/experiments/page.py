@@ -10,8 +10,10 @@ from typing import Any
 
 import jinja2
 import markupsafe
+import matplotlib
 from matplotlib.figure import Figure as Drawing
 
+from compare.experiments.figures import STYLE
 from compare.files import write_whole
 
 
@@ -105,7 +107,8 @@ def write(
 def _drawn(drawing: Drawing, kind: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}  # the same drawing is the same file
-    drawing.savefig(buffer, format=kind, metadata=metadata)
+    with matplotlib.rc_context(STYLE):  # the salt of the ids counts when they are written
+        drawing.savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()
 
 

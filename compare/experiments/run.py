@@ -15,12 +15,11 @@ from compare.experiments import registry
 from compare.experiments.experiment import Options, run_tasks
 from compare.experiments.page import Section, write
 from compare.experiments.train import SIDES
+from compare.files import path_text
 
 
-def run_experiments(
-    names: Sequence[str], options: Options, folder: Path, console: Console
-) -> tuple[bool, Path]:
-    """Run the experiments of these names; return whether all figures came out, and the path of the page.
+def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
+    """Run the experiments of these names.
 
     Raises:
         ValueError: the reader's data file is not what it should be.
@@ -31,21 +30,27 @@ def run_experiments(
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         results = run_tasks(tasks, progress)
-    sections = [experiment.report(options, results.get(experiment.name, {})) for experiment in chosen]
-    for section in sections:
-        print_section(console, section)
+    return [experiment.report(options, results.get(experiment.name, {})) for experiment in chosen]
+
+
+def write_page(sections: Sequence[Section], options: Options, folder: Path) -> Path:
+    """Write the figures and the page, and return its path."""
     said = {
         "sides": ", ".join(options.sides),
         "quick": options.quick,
-        "data": options.data and options.data.name,
+        "data": options.data and path_text(Path(options.data.name)),
     }
-    page = write(sections, environment.describe("cpu"), said, folder)
-    agrees = all(section.agrees for section in sections)
+    return write(sections, environment.describe("cpu"), said, folder)
+
+
+def print_sections(console: Console, sections: Sequence[Section]) -> None:
+    """Every section, and the verdict."""
+    for section in sections:
+        print_section(console, section)
     count = sum(len(section.comparisons) for section in sections)
     wrong = [section.name for section in sections if not section.agrees]
-    verdict = f"all {count} figures agree" if agrees else f"NOT all figures agree: see {', '.join(wrong)}"
-    console.print(Text(verdict, "bold green" if agrees else "bold red"))
-    return agrees, page
+    verdict = f"NOT all figures agree: see {', '.join(wrong)}" if wrong else f"all {count} figures agree"
+    console.print(Text(verdict, "bold red" if wrong else "bold green"))
 
 
 def print_section(console: Console, section: Section) -> None:

@@ -1,0 +1,449 @@
+"""Hostile surroundings: files from strangers, full disks, signals, odd paths, poor terminals, no display."""
+
+import ast
+import contextlib
+import copy
+import fcntl
+import json
+import os
+import pickle
+import pty
+import re
+import resource
+import shlex
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+
+import scratch.network
+import torch_ref.network
+from compare.cli import main
+from compare.experiments import figures
+from compare.experiments.page import Figure, Section
+from compare.files import path_text, write_whole
+from compare.weights import convert
+from scratch.random import NumpyGenerator
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# Files from strangers
+
+
+def ours() -> scratch.network.Network:
+    return scratch.network.Network((3, 2), NumpyGenerator(0))
+
+
+def theirs() -> torch_ref.network.Network:
+    return torch_ref.network.Network((3, 2), torch.Generator().manual_seed(0))
+
+
+class Bomb:
+    """What is unpickled into a side effect."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+def bombs(folder: Path) -> dict[str, list[Path]]:
+    """By side: files that make the folder `trace` when they are unpickled."""
+    bomb = Bomb(folder / "trace")
+    np.savez(folder / "object.npz", **{"linear1.weight": np.array([bomb], object)})
+    np.save(folder / "object.npy", np.array([bomb], object), allow_pickle=True)
+    torch.save({"linear1.weight": bomb}, folder / "zip.pt")
+    torch.save({"linear1.weight": bomb}, folder / "legacy.pt", _use_new_zipfile_serialization=False)
+    for name in ("plain.npz", "plain.pt"):
+        (folder / name).write_bytes(pickle.dumps(bomb))
+    return {
+        "scratch": [folder / name for name in ("object.npz", "object.npy", "plain.npz")],
+        "torch": [folder / name for name in ("zip.pt", "legacy.pt", "plain.pt")],
+    }
+
+
+def load_trustingly(path: Path, side: str) -> None:
+    """What the project does not do."""
+    with contextlib.suppress(Exception):
+        if side == "torch":
+            torch.load(path, weights_only=False)
+        else:
+            loaded = np.load(path, allow_pickle=True)
+            dict(loaded)
+
+
+def refuse(path: Path, side: str, message: str) -> None:
+    """The file is refused when it is loaded and, by its name, when it is converted; nothing changes."""
+    network = ours() if side == "scratch" else theirs()
+    before = {name: copy.copy(np.asarray(array)) for name, array in network.state_dict().items()}
+    pattern = re.escape(str(path)) + ".*" + message
+    with pytest.raises(ValueError, match=pattern) as caught:
+        network.load(path)
+    assert "weights_only" not in str(caught.value)
+    for name, array in network.state_dict().items():
+        np.testing.assert_array_equal(before[name], np.asarray(array))
+    if path.suffix in (".npz", ".pt"):
+        target = path.parent / ("target.pt" if side == "scratch" else "target.npz")
+        with pytest.raises(ValueError, match=pattern):
+            convert(path, target)
+        assert not target.exists()
+
+
+@pytest.mark.parametrize("side", ["scratch", "torch"])
+def test_a_strangers_file_runs_no_code(side, tmp_path):
+    for path in bombs(tmp_path)[side]:
+        refuse(path, side, "expected an? .* file of")
+        assert not (tmp_path / "trace").exists()
+        load_trustingly(path, side)
+        (tmp_path / "trace").rmdir()  # it is a bomb
+
+
+@pytest.mark.parametrize(("side", "suffix"), [("scratch", ".npz"), ("torch", ".pt")])
+def test_a_damaged_file_is_named(side, suffix, tmp_path):
+    whole = tmp_path / f"whole{suffix}"
+    (ours() if side == "scratch" else theirs()).save(whole)
+    content = whole.read_bytes()
+    broken = tmp_path / f"broken{suffix}"
+    for size in [*range(0, len(content), max(1, len(content) // 40)), len(content) - 1]:
+        broken.write_bytes(content[:size])
+        refuse(broken, side, "expected an? .* file of")
+    broken.write_bytes(b"\0" * 1000)
+    refuse(broken, side, "expected an? .* file of")
+    # A bit that flips in the numbers themselves: the checksum of the archive knows.
+    values = (ours() if side == "scratch" else theirs()).state_dict()["linear1.weight"]
+    place = content.index(np.asarray(values).tobytes())
+    broken.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    refuse(broken, side, "Bad CRC-32" if side == "scratch" else "and a whole one")
+
+
+@pytest.mark.parametrize("side", ["scratch", "torch"])
+def test_a_file_that_is_not_there_or_a_folder(side, tmp_path):
+    network = ours() if side == "scratch" else theirs()
+    with pytest.raises(FileNotFoundError, match="nosuch"):
+        network.load(tmp_path / "nosuch")
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))):
+        network.load(tmp_path)
+
+
+def test_what_is_no_set_of_weights(tmp_path):
+    np.save(tmp_path / "one.npy", np.ones(3))
+    refuse(tmp_path / "one.npy", "scratch", "expected an .npz file")
+    np.savez(tmp_path / "words.npz", **{"linear1.weight": np.array(["a"]), "linear1.bias": np.ones(2)})
+    refuse(tmp_path / "words.npz", "scratch", "linear1.weight: expected an array of numbers")
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as file:
+        file.writestr("linear1.weight", "hello")
+    refuse(tmp_path / "text.npz", "scratch", "linear1.weight: expected an array of numbers")
+    for content in ([torch.ones(2)], {1: torch.ones(2)}, {"linear1.weight": "a"}, torch.ones(2), {"a": None}):
+        torch.save(content, tmp_path / "other.pt")
+        refuse(tmp_path / "other.pt", "torch", "expected a .pt file of tensors by name, and of nothing else")
+    torch.save({"linear1.weight": torch.ones(2, 3).to_sparse()}, tmp_path / "sparse.pt")
+    refuse(tmp_path / "sparse.pt", "torch", "tensors by name, and of nothing else")
+
+
+def test_names_shapes_and_dtypes_are_told_with_the_file(tmp_path):
+    weights = {"linear1.weight": np.ones((2, 3), np.float32), "linear1.bias": np.ones(2, np.float32)}
+    for change, error, message in (
+        ({"extra": np.ones(1)}, ValueError, r"unknown \['extra'\]"),
+        ({"linear1.bias": np.ones(3, np.float32)}, ValueError, r"linear1.bias: expected shape \(2,\)"),
+        ({"linear1.bias": np.ones(2)}, TypeError, "linear1.bias: expected float32, got float64"),
+    ):
+        np.savez(tmp_path / "a.npz", **(weights | change))
+        convert(tmp_path / "a.npz", tmp_path / "a.pt")
+        for network, name in ((ours(), "a.npz"), (theirs(), "a.pt")):
+            with pytest.raises(error, match=re.escape(str(tmp_path / name)) + f".*{message}"):
+                network.load(tmp_path / name)
+
+
+def test_nan_travels_and_a_dtype_that_numpy_lacks_does_not(tmp_path):
+    network = ours()
+    network.flat_parameters[:] = np.nan
+    network.save(tmp_path / "nan.npz")
+    convert(tmp_path / "nan.npz", tmp_path / "nan.pt")
+    torch_network = theirs()
+    torch_network.load(tmp_path / "nan.pt")
+    assert torch_network.linear1.weight.isnan().all()
+    torch.save({"linear1.weight": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "half.pt")
+    with pytest.raises(ValueError, match=r"half\.pt: .*BFloat16"):
+        convert(tmp_path / "half.pt", tmp_path / "half.npz")
+    assert not (tmp_path / "half.npz").exists()
+
+
+@pytest.mark.parametrize("kind", ["empty", "pickle", "cut", "cells", "folder", "missing"])
+def test_a_bad_mat_file_is_one_line_and_status_2(kind, tmp_path, capsys):
+    path = tmp_path / "data.mat"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps(Bomb(tmp_path / "trace")))
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind != "missing":
+        cells = np.array([[1, "a"]], object)
+        arrays = {
+            "X": np.ones((9, 2)),
+            "y": np.ones((9, 1)),
+            "Xval": np.ones((9, 2)),
+            "yval": np.ones((9, 1)),
+        }
+        scipy.io.savemat(path, arrays | ({"X": cells} if kind == "cells" else {}))
+        if kind == "cut":
+            path.write_bytes(path.read_bytes()[:300])
+    command = [
+        "experiments",
+        "regularization",
+        "--quick",
+        "--data",
+        str(path),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(command) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {path}: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "trace").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+# Disks
+
+
+@contextlib.contextmanager
+def small_disk(size: int):
+    """No file may grow beyond `size` bytes: a real short write, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+WRITERS = {
+    "run": ["--only", "relu", "--dtype", "float32"],
+    "site": ["site", "--no-measure"],
+    "experiments": ["experiments", "from_scratch", "--quick", "--side", "scratch"],
+    "exercise": ["exercise", "all", "--force"],
+}
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_disk_that_fills_up_is_one_line_and_leaves_what_was_there(command, tmp_path, capsys, monkeypatch):
+    with figures.drawing() as (drawing, _):
+        section = Section("one", "One", ["text"], figures=[Figure("one", drawing, "caption")])
+    monkeypatch.setattr("compare.experiments.run.run_experiments", lambda names, options: [section])
+    out = tmp_path / ("out.py" if command == "exercise" else "out")
+    old = {}
+    if command == "exercise":
+        out.write_text("mine")
+        old = {out.name: b"mine"}
+    elif command == "run":
+        out.mkdir()
+        old = {"report.json": b"old", "index.html": b"old"}
+        for name, content in old.items():
+            (out / name).write_bytes(content)
+    with small_disk(4096):
+        assert main([*WRITERS[command], "--out", str(out)]) == 2
+    assert capsys.readouterr() == ("", f"error: --out {out}: can not write there: File too large\n")
+    folder = tmp_path if command == "exercise" else out
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == old
+
+
+@pytest.mark.parametrize("side", ["scratch", "torch", "convert"])
+def test_weights_on_a_disk_that_fills_up(side, tmp_path):
+    suffix = {"scratch": ".npz", "torch": ".pt", "convert": ".pt"}[side]
+    target = tmp_path / f"target{suffix}"
+    target.write_bytes(b"old")
+    network = ours() if side == "scratch" else theirs()
+    ours().save(tmp_path / "source.npz")
+    write = partial(convert, tmp_path / "source.npz") if side == "convert" else network.save
+    with small_disk(200), pytest.raises((OSError, RuntimeError)):
+        write(target)
+    assert target.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["source.npz", target.name])
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_an_empty_out_is_an_error(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*WRITERS[command], "--out", ""]) == 2
+    message = "error: Invalid value for '--out': expected a path, got an empty text.\n"
+    assert capsys.readouterr() == ("", message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_there_stays_when_writing_is_interrupted(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole({"a": b"new", "b": b"new"}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+
+
+# Signals
+
+
+def wait_for(happened, seconds: float = 120):
+    end = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie, whom only its parent can bury, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def start(*arguments: str, **options) -> subprocess.Popen:
+    command = [sys.executable, "-m", "compare", *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
+    )
+
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+ENDLESS = """
+import os, pathlib
+pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
+while True: pass
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_check_and_the_file_that_it_runs(number, tmp_path):
+    (tmp_path / "mine.py").write_text(ENDLESS)
+    process = start("check", str(tmp_path / "mine.py"))
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    child = int((tmp_path / "pid").read_text())
+    if number == signal.SIGINT:  # the terminal sends it to all
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    # CPython ends as if by the signal where the interrupt fell into code that was compiled at run time.
+    expected = {signal.SIGINT: (130, -2), signal.SIGKILL: (-9,)}
+    assert process.returncode in expected[number]
+    assert (out, err) == ("", "interrupted\n" if number == signal.SIGINT else "")
+    wait_for(lambda: not is_alive(child), 20)
+
+
+@LINUX
+def test_a_signal_in_the_middle_of_training_leaves_nothing(tmp_path):
+    process = start("experiments", "regularization", "--out", str(tmp_path))
+    workers = wait_for(lambda: len(found := children(process.pid)) > 1 and found)
+    time.sleep(1)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (out, err) == ("", "")
+    assert list(tmp_path.iterdir()) == []
+    wait_for(lambda: not any(map(is_alive, workers)), 20)
+
+
+# Surroundings
+
+
+def test_a_checkout_in_an_odd_place_a_poor_locale_and_no_display(tmp_path):
+    place = tmp_path / "Ordner mit Leerzeichen" / "Größe 数"
+    for package in ("scratch", "torch_ref", "compare"):
+        shutil.copytree(ROOT / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
+    kept = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "PYTHONIOENCODING", "PYTHONPATH")}
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "MPLBACKEND": "nosuch"}
+    command = [sys.executable, "-m", "compare", "--only", "relu,breast_cancer", "--dtype", "float32"]
+    done = subprocess.run(
+        [*command, "--out", "Bericht 数"], cwd=place, env={**kept, **poor}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode("ascii").splitlines()[-2] == "equal: 1 component, 11 cases, 1 training run"
+    assert sorted(path.name for path in (place / "Bericht 数").iterdir()) == ["index.html", "report.json"]
+    document = json.loads((place / "Bericht 数" / "report.json").read_text(encoding="utf-8"))
+    assert document["verdict"]["equal"]
+
+
+def test_a_name_that_the_locale_can_not_read_is_written_down_as_text():
+    name = os.fsdecode("Übung 数".encode() + b"\xff.py")
+    assert path_text(Path(name)) == "Übung 数\ufffd.py"
+    path_text(Path(name)).encode()
+
+
+@pytest.mark.parametrize("name", ["Übung 数 x.py", 'a"""b.py', "back\\slash\\N.py", "it's.py"])
+def test_an_exercise_keeps_a_name_that_is_odd(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["exercise", "relu", "--out", name]) == 0
+    told = capsys.readouterr().out.partition("`")[2].rstrip("`\n")
+    source = Path(name).read_text(encoding="utf-8")
+    docstring = ast.get_docstring(compile(source, name, "exec", ast.PyCF_ONLY_AST))
+    assert told in docstring
+    assert shlex.split(told) == ["python", "-m", "compare", "check", name]
+
+
+def in_terminal(*arguments: str, columns: int = 60, **environment: str) -> tuple[int, str]:
+    """Exit status and output in a terminal of so many columns."""
+    ours = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+    surroundings = {name: value for name, value in os.environ.items() if name not in ours}
+    surroundings |= {"TERM": "xterm-256color", **environment}
+    pid, file = pty.fork()
+    if pid == 0:  # not execv: readline, which pytest imports, sets COLUMNS behind the back of os.environ
+        os.execve(sys.executable, [sys.executable, "-m", "compare", *arguments], surroundings)
+    fcntl.ioctl(file, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    output = b""
+    with contextlib.suppress(OSError):  # Linux' way of saying that the other end is closed
+        while piece := os.read(file, 65536):
+            output += piece
+    os.close(file)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return status, output.decode().replace("\r\n", "\n")
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning")
+def test_in_a_terminal_of_60_columns_nothing_is_cut_off(tmp_path):
+    command = ["--only", "adam,breast_cancer", "--dtype", "float32", "--out", str(tmp_path)]
+    status, output = in_terminal(*command)
+    assert status == 0
+    assert COLOUR.search(output)
+    lines = [line.rpartition("\r")[2] for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output).split("\n")]
+    assert max(map(len, lines[:-2])) <= 60
+    assert "…" not in output
+    assert [line for line in lines if line.startswith("breast_cancer ")]
+    assert [line for line in lines if line.startswith("  float32, seed 0 ")]
+
+
+@pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning")
+def test_no_colour_where_none_is_wanted():
+    status, output = in_terminal("show", "relu", NO_COLOR="1")
+    assert status == 0
+    assert "def relu_forward" in output
+    assert [code for code in COLOUR.findall(output) if re.search(r"[349]\d", code)] == []
