@@ -6,6 +6,9 @@ errors are as good as random. For y = f(a, b)
 
     V_y = (∂f/∂a)²·V_a + (∂f/∂b)²·V_b + (what this operation itself rounds)²
 
+A product a·b has a²·V_b and b²·V_a, and the product of both errors, which is all that there is where a and b
+are 0 but for rounding: no error is larger than the budget allows, so a² counts as a² + (budget·u)²·V_a.
+
 An addition rounds a partial sum: those grow to √Σ(terms²) where the signs of the terms are random, and to the
 total where they are not, so a sum itself rounds Σ(terms²) + total². √V is the scale in which a result is
 compared: what was rounded on the way to it, each times the condition number of the rest of the way.
@@ -66,7 +69,8 @@ class ErrorAnalysis:
         own = self._own(name)
         if isinstance(layer, Linear):  # y = x Wᵀ + b
             weight2, bias2 = (_square(layer.parameters.get(key, 0.0)) for key in ("weight", "bias"))
-            return (x**2 + v) @ weight2.T + x**2 @ own["weight"].T + bias2 + own.get("bias", 0) + y**2
+            inherited = (x**2 + v) @ weight2.T + self._size2(x, v) @ own["weight"].T + own.get("bias", 0)
+            return inherited + bias2 + y**2
         if isinstance(layer, BatchNorm1d):  # y = γ·x̂ + β
             gamma = layer.parameters["weight"]
             x_hat, s, _ = layer.cache
@@ -79,7 +83,8 @@ class ErrorAnalysis:
                 fresh = self._scales(layer, x)["output"] ** 2
                 v_x_hat = _centred(x_hat, v) / s**2
                 self._running_statistics(name, layer, x, v)
-            return gamma**2 * v_x_hat + x_hat**2 * own["weight"] + own["bias"] + fresh + y**2
+            own_gamma = self._size2(x_hat, v_x_hat) * own["weight"]
+            return gamma**2 * v_x_hat + own_gamma + own["bias"] + fresh + y**2
         if isinstance(layer, Activation):
             return _times(_slope(name, y) ** 2, v) + y**2
         return _times(np.broadcast_to(_noise(layer), x.shape) ** 2, v) + y**2  # dropout: y = x·noise
@@ -126,8 +131,9 @@ class ErrorAnalysis:
         own, given = self._own(name), dy**2 + v
         if isinstance(layer, Linear):  # dW = dyᵀ x, db = Σ dy, dx = dy W
             weight = layer.parameters["weight"]
-            self._found(name, layer, weight=given.T @ x**2 + (dy**2).T @ v_x, bias=given.sum(axis=0))
-            return given @ weight**2 + dy**2 @ own["weight"] + dx**2
+            v_weight = given.T @ x**2 + self._size2(dy, v).T @ v_x
+            self._found(name, layer, weight=v_weight, bias=given.sum(axis=0))
+            return given @ weight**2 + self._size2(dy, v) @ own["weight"] + dx**2
         if isinstance(layer, BatchNorm1d):
             return self._batch_norm_backward(name, layer, dy, v)
         if isinstance(layer, Activation):
@@ -164,7 +170,7 @@ class ErrorAnalysis:
         self._found(
             name,
             layer,
-            weight=(x_hat**2 * v + dy**2 * v_x_hat).sum(axis=0) + scales["grad.gamma"] ** 2,
+            weight=(x_hat**2 * v + self._size2(dy, v) * v_x_hat).sum(axis=0) + scales["grad.gamma"] ** 2,
             bias=v.sum(axis=0) + scales["grad.beta"] ** 2,
         )
         inherited = _centred(x_hat, v) + c**2 * v_x_hat + x_hat**2 * (dy**2 * v_x_hat).sum(axis=0) / m**2
@@ -187,6 +193,10 @@ class ErrorAnalysis:
     def _scales(self, layer: Any, x: np.ndarray, dy: Any = 0.0) -> dict[str, Any]:
         gamma, beta = np.abs(layer.parameters["weight"]), np.abs(layer.parameters["bias"])
         return training_scales(x, dy, gamma, beta, layer.eps, self.unit)
+
+    def _size2(self, value: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """a² and the square of the largest error of a: the factor of another's V in a product"""
+        return value**2 + (self.budget * self.unit) ** 2 * variance
 
     def _own(self, name: str) -> dict[str, np.ndarray]:
         """V of what a layer keeps."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scratch.checks import check_floating, check_shape
+from scratch.initializers import kaiming_uniform
 from scratch.random import Generator
 
 
@@ -76,7 +77,8 @@ class Linear:
     """An affine layer that keeps its weight, its bias and their gradients.
 
     It starts as `torch.nn.Linear` does: weight and bias uniform on ±1/√in_features, the weight drawn
-    first. (A network then initialises the weight by the method that it was asked for.)
+    first. (A network then initialises the weight by the method that it was asked for.) The weight's bound
+    is computed as He's for a leaky ReLU of slope √5: the same number, but for its last bit.
 
     Args:
         in_features, out_features: integers ≥ 1
@@ -98,9 +100,12 @@ class Linear:
         dtype: Any = np.float32,
     ) -> None:
         check_features(in_features=in_features, out_features=out_features)
-        bound = 1 / math.sqrt(in_features)
-        self.parameters = {"weight": generator.uniform((out_features, in_features), -bound, bound, dtype)}
+        weight = kaiming_uniform(
+            (out_features, in_features), generator, nonlinearity="leaky_relu", a=math.sqrt(5), dtype=dtype
+        )
+        self.parameters = {"weight": weight}
         if bias:
+            bound = 1 / math.sqrt(in_features)
             self.parameters["bias"] = generator.uniform((out_features,), -bound, bound, dtype)
         self.gradients = {name: np.zeros_like(value) for name, value in self.parameters.items()}
 

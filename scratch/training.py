@@ -92,8 +92,10 @@ def train(
 
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
     """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
-    classes = network.predict(x)
-    return float(np.mean(classes == targets.reshape(len(x))))
+    classes, targets = network.predict(x), targets.reshape(len(x))
+    if targets.dtype.kind == "f":  # of one logit
+        classes = classes.astype(targets.dtype)
+    return float(np.mean(classes == targets))
 
 
 def check_batches(examples: int, targets: int, batch_size: int) -> None:

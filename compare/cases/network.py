@@ -176,7 +176,8 @@ def magnitude(case: Case) -> dict[str, Any]:
 
     `ErrorAnalysis` derives it layer by layer, forward and backward. From there, one step of gradient descent
     θ ← θ − lr·g rounds θ and hands on lr times the error of g: V_θ = θ² + lr²·V_g, also for a parameter that
-    its update cancels. With these the evaluation's forward pass is followed like the first.
+    its update cancels. With these the evaluation's forward pass is followed like the first. The initial
+    parameters are equal to the bit: their scale is 0.
     """
     wide = case.in_higher_precision(np.float64)
     network = scratch.network.Network(generator=wide.generator(), dtype=np.float64, **wide.options)
@@ -194,7 +195,7 @@ def magnitude(case: Case) -> dict[str, Any]:
         found |= {f"updated.{name}": v for name, v in analysis.state.items()}
         network.eval()
         found["evaluation logits"] = analysis.forward(wide["x"])[1]
-    return scales(found)
+    return scales(found) | {f"initial.{name}": 0.0 for name in network.state_dict()}
 
 
 class PenaltyOnEverything(scratch.network.Network):
