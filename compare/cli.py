@@ -151,8 +151,7 @@ def site(measure: bool, out: Path) -> int:
     report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
     page = _usable(out, lambda: write_site(report, out))
     with _whoever_reads():
-        print(f"{report.verdict}
-page: {page}")
+        print(f"{report.verdict}\npage: {page}")
     return 0 if report.equal else 1
 
 
