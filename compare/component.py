@@ -163,8 +163,8 @@ def gradients(
 def copy_with_strides(array: np.ndarray) -> np.ndarray:
     """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous
 
-    The signs of strides are dropped: PyTorch has no negative ones. And it starts at a multiple of 64 bytes, as
-    PyTorch's own memory does: the order in which MKL adds up hangs on where an array lies, and where NumPy
+    The signs of strides are dropped: PyTorch has no negative ones. And it starts at a multiple of 64 bytes,
+    as PyTorch's own memory does: the order in which MKL adds up hangs on where an array lies, and where NumPy
     puts one, on what was put somewhere before.
     """
     strides = tuple(map(abs, array.strides))

@@ -113,8 +113,8 @@ def run_refused(
     case = replace(case, device=device, draws=draws)
     scratch = _refusal(lambda: run_scratch(component, case, component.implementation()))
     torch = _refusal(lambda: component.run_torch(case.for_torch(device)))
-    refused = scratch.startswith(("TypeError: ", "ValueError: ")) and torch != "taken"
-    same = refused and (scratch == torch or ": expected " not in torch)
+    ours = scratch.startswith(("TypeError: ", "ValueError: ")) and ": expected " in scratch
+    same = ours and torch != "taken" and (scratch == torch or ": expected " not in torch)
     problem = "" if same else f"scratch: {scratch}; torch: {torch}"
     difference = Difference("refusal", np.inf if problem else 0.0, problem=problem)
     name = f"refused: {case.name}"

@@ -205,8 +205,8 @@ class Network:
         own = self.state_dict()
         if own.keys() != state.keys():
             raise ValueError(
-                f"state: missing {sorted(own.keys() - state.keys())}, "
-                f"unknown {sorted(state.keys() - own.keys())}"
+                f"state: expected the arrays of this network, "
+                f"missing {sorted(own.keys() - state.keys())}, unknown {sorted(state.keys() - own.keys())}"
             )
         for name, array in own.items():
             check_shape(name, state[name], array.shape)

@@ -125,8 +125,8 @@ class Network(nn.Sequential):
         own, state = self.state_dict(), read_state(path)
         if own.keys() != state.keys():
             raise ValueError(
-                f"{path}: state: missing {sorted(own.keys() - state.keys())}, "
-                f"unknown {sorted(state.keys() - own.keys())}"
+                f"{path}: state: expected the arrays of this network, "
+                f"missing {sorted(own.keys() - state.keys())}, unknown {sorted(state.keys() - own.keys())}"
             )
         for name, tensor in own.items():
             check_shape(f"{path}: {name}", state[name], tensor.shape)

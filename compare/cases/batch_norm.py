@@ -74,6 +74,10 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield good.but(f"a batch of {batch}", {name: good[name][:batch] for name in ("x", "dy", "next_x")})
     yield good.but("integers", {"x": good["x"].astype(np.int64)})
     yield good.but("another dtype", {"x": good["x"].astype(other(dtype))})
+    plain = {name: array for name, array in good.arrays.items() if name not in ("gamma", "beta")}
+    for name in ("x", "dy", "next_x"):
+        plain[name] = plain[name].astype(other(dtype))
+    yield Case("another dtype, not affine", plain, {**good.options, "affine": False}, dtype=dtype)
     yield good.but("upstream of another shape", {"dy": good["dy"][0]})
     for name in ("gamma", "beta", "running_mean", "running_var"):
         yield good.but(f"{name} too long", {name: np.resize(good[name], 2 * good[name].size)})

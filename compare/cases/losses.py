@@ -167,7 +167,8 @@ def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Cal
             yield good.but("integer targets", {"targets": targets.astype(np.int64)})
         else:
             yield good.but("targets that are no integers", {"targets": targets.astype(dtype)})
-            yield good.but("a class too high", {"targets": targets + 1})
+            for step in (1, 2):
+                yield good.but(f"a class {step} too high", {"targets": targets + step})
             yield good.but("a class too low", {"targets": targets - 1})
             yield good.but("logits of one dimension", {prediction: values[0]})
         if prediction != "input" and targets.dtype.kind == "f":

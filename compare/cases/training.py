@@ -58,6 +58,7 @@ def batches_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     good = next(iter(batch_cases(rng, dtype)))
     yield good.but("no examples", {"x": good["x"][:0], "targets": good["targets"][:0]})
     yield good.but("a target too few", {"targets": good["targets"][1:]})
+    yield good.but("a target too many", {"targets": np.resize(good["targets"], len(good["x"]) + 1)})
     for size in (0, -1):
         yield good.but(f"batch size {size}", batch_size=size)
 
@@ -65,6 +66,7 @@ def batches_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
 def training_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """No examples, and other targets."""
     good = next(iter(training_cases(rng, dtype)))
+    yield good.but("epochs -1", epochs=-1)
     yield good.but("no examples", {"x": good["x"][:0], "targets": good["targets"][:0]})
     yield good.but("a target too few", {"targets": good["targets"][1:]})
 
@@ -175,6 +177,7 @@ def training_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("values of 1e3", "everything", lambda x: 1e3 * x)
     yield case("zeros and subnormals", "typical", mostly_tiny)
     yield case("nan and infinity", "typical", broken, finite=False)
+    yield case("", "typical").but("no epochs", epochs=0)
     yield case("fortran order", "everything", fortran)
     yield case("not contiguous", "everything", strided)
 
