@@ -1,9 +1,16 @@
 """What the tests share."""
 
+import os
+
+import hypothesis
 import pytest
 import torch
 
 from compare.environment import prepare
+
+# The same examples every time, however slow the machine is; `make fuzz` draws others.
+hypothesis.settings.register_profile("ordinary", derandomize=not os.environ.get("FUZZ"), deadline=None)
+hypothesis.settings.load_profile("ordinary")
 
 
 @pytest.fixture(scope="session")
