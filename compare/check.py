@@ -68,8 +68,9 @@ class Trial:
 
     @property
     def equal(self) -> bool:
-        """Whether every array is within the budget."""
-        return self.outcome.error is None and all(d.units <= self.budget for d in self.differences)
+        """Whether every array is within the budget, and every input still what it was."""
+        kept = self.outcome.error is None and not self.outcome.changed
+        return kept and all(d.units <= self.budget for d in self.differences)
 
     @property
     def wrong(self) -> list[Difference]:
@@ -382,20 +383,19 @@ def _run(component: Component, case: Case, functions: Mapping[str, Callable]) ->
 
 
 def _run_torch(component: Component, case: Case, functions: Mapping[str, Callable]) -> Outcome:
-    """PyTorch functions in the place of those of torch_ref/."""
+    """PyTorch functions in the place of those of torch_ref/: its optimizers change parameters in place."""
     module = importlib.import_module(f"torch_ref.{component.topic}")
     ours = {name: getattr(module, name) for name in functions}
-    own = case.for_torch("cpu")
     try:
         for name, function in functions.items():
             setattr(module, name, function)
-        results = component.run_torch(own)
+        results = component.run_torch(case.for_torch("cpu"))
     except Exception as error:
         return Outcome(error=error)
     finally:
         for name, function in ours.items():
             setattr(module, name, function)
-    return Outcome(_kept(results), changed=_changed(case, own))
+    return Outcome(_kept(results))
 
 
 def _kept(results: Results) -> Results:

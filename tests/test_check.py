@@ -80,6 +80,17 @@ def test_what_is_wrong_in_one_place_only_is_wrong(body, tmp_path):
     assert verdict.cases == sum(len(cases_of(tanh, 0, dtype)) for dtype in DTYPES.values())
 
 
+def test_right_results_do_not_excuse_an_input_that_was_changed(tmp_path):
+    verdict = verdict_on("def tanh_forward(x): y = np.tanh(x); x *= 0; return y, y", tmp_path)
+    assert (verdict.status, verdict.wrong) == ("different", [])
+    assert "the input x was modified in place" in explain(verdict)
+
+
+def test_an_optimizer_in_pytorch_changes_the_parameters_that_it_is_given(tmp_path):
+    verdict = verdict_on("from torch.optim import SGD", tmp_path, "sgd")
+    assert (verdict.side, verdict.status) == ("torch", "equal")
+
+
 def test_a_slightly_wrong_version_is_wrong_in_pytorch_too(tmp_path):
     source = "import torch\ndef tanh(x: torch.Tensor): return torch.tanh(x) * (1 + 1e-10)"
     verdict = verdict_on(source, tmp_path)
