@@ -189,16 +189,18 @@ def _component(
 def binary_logits_magnitude(case: Case) -> dict[str, Any]:
     """(1 − y)·x − log σ(x) is a difference of two terms, σ(x) − y one of two numbers: on the right side, or
     near the minimum, little is left of either. Counted in what they are made of: the mean (or sum) of
-    |(1 − y)·x| + |log σ(x)|, and (σ(x) + y)·|dloss|/n. Where σ + y is not 0, this is at least the smallest
-    positive number: PyTorch's σ is 0 before ours is, and then even the sign of what is left is another.
+    |(1 − y)·x| + |log σ(x)|, and (σ(x) + y)·|dloss|/n.
+
+    Below the smallest normal number σ's rounding unit no longer shrinks (PyTorch's σ is 0 there), and dloss
+    magnifies it: one such unit is added. Where nothing but an underflow is left, even its sign is open.
     """
     x, y, scale = _in_float64(case, "logits")
     log_sigmoid = np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
     terms = np.abs((1 - y) * x) - log_sigmoid
-    return {
-        "loss": terms.sum() / _count(case, x.size),
-        "grad.logits": _not_0(np.exp(log_sigmoid) + y, scale / _count(case, x.size)),
-    }
+    factor, info = scale / _count(case, x.size), np.finfo(case.dtype)
+    gradient = _not_0(np.exp(log_sigmoid) + y, factor)
+    gradient += np.where(gradient < info.tiny, 0, info.tiny / info.eps * factor)
+    return {"loss": terms.sum() / _count(case, x.size), "grad.logits": gradient}
 
 
 def probability_magnitude(case: Case) -> dict[str, Any]:
