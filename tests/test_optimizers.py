@@ -362,39 +362,123 @@ def test_a_rate_of_zero_moves_the_state_but_no_parameter(side, name, data):
 
 @st.composite
 def one_push(draw, dtype) -> Case:
-    """Whole numbers and powers of two: nothing is rounded. A gradient at the first step, and none after it"""
+    """Whole numbers and powers of two: nothing is rounded. A gradient at one step, and none at the others"""
     n, rng, steps = draw(sizes()), np.random.default_rng(draw(SEEDS)), draw(st.integers(1, 6))
     arrays = {"param.0": rng.integers(-99, 100, n), "grads.0": np.zeros((steps, n))}
-    arrays["grads.0"][0] = rng.integers(-9, 10, n)
-    options = {"rates": (draw(st.sampled_from([0.125, 0.5, 1.0, 2.0])),) * steps}
+    push = draw(st.integers(0, steps - 1))
+    arrays["grads.0"][push] = rng.integers(-9, 10, n)
+    options = {"rates": (draw(st.sampled_from([0.125, 0.5, 1.0, 2.0])),) * steps, "push": push}
     return Case("one push", {k: a.astype(dtype) for k, a in arrays.items()}, options, dtype=dtype)
+
+
+HALVES = 0.5 ** np.arange(7)
 
 
 @each_side
 @pytest.mark.parametrize(
-    ("name", "options", "updates"),  # in units of lr·g
+    ("name", "options", "updates", "later"),  # in units of lr·g; how much of a later push counts
     [
-        ("sgd", {"optimizer": "SGD"}, [1, 0, 0, 0, 0, 0]),
-        ("momentum", {"optimizer": "Momentum", "beta": 0.5}, [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64]),
-        ("momentum", {"optimizer": "SGD", "momentum": 0.5}, [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]),
-        (
-            "nesterov",
-            {"optimizer": "SGD", "momentum": 0.5, "nesterov": True},
-            [3 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64],
-        ),
+        ("sgd", {"optimizer": "SGD"}, [1, 0, 0, 0, 0, 0], 1),
+        ("momentum", {"optimizer": "Momentum", "beta": 0.5}, HALVES / 2, 1),
+        ("momentum", {"optimizer": "SGD", "momentum": 0.5}, HALVES, 1),
+        ("momentum", {"optimizer": "SGD", "momentum": 0.5, "dampening": 0.25}, HALVES, 3 / 4),
+        ("nesterov", {"optimizer": "SGD", "momentum": 0.5, "nesterov": True}, [3 / 2, *HALVES[2:]], 1),
     ],
 )
 @seeded
 @given(case=in_any_dtype(one_push))
-def test_one_push_is_all_there_is_of_a_step_and_dies_away_geometrically_with_momentum(
-    side, name, options, updates, case
+def test_one_push_is_all_of_a_step_and_dies_away_geometrically_with_momentum(
+    side, name, options, updates, later, case
 ):
     """Σ of the textbook's updates is lr·g, of PyTorch's and Nesterov's lr·g/(1−μ), once all have come."""
-    case = with_options(case, **options)
+    push = case.options["push"]
+    case = replace(case, options={"rates": case.options["rates"], **options})
     results = run(side, name, case)
-    step = case.options["rates"][0] * case["grads.0"][0]
+    step = case.options["rates"][0] * case["grads.0"][push] * (later if push else 1)
     for t in range(len(case.options["rates"])):
-        np.testing.assert_array_equal(results[f"step{t + 1}.update.0"], -updates[t] * step)
+        expected = -updates[t - push] * step if t >= push else 0 * step
+        np.testing.assert_array_equal(results[f"step{t + 1}.update.0"], expected)
+
+
+@st.composite
+def constant_gradients(draw, dtype) -> Case:
+    """The same gradient at every step, of any size beside ε"""
+    n, rng, steps = draw(sizes()), np.random.default_rng(draw(SEEDS)), draw(st.integers(1, 5))
+    grad = rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-6, 1, n)
+    arrays = {"param.0": np.zeros(n, dtype), "grads.0": np.tile(grad, (steps, 1)).astype(dtype)}
+    options = {"rates": (0.1,) * steps, "eps": draw(st.floats(-10, 0).map(lambda e: 10.0**e))}
+    return Case("constant gradient", arrays, options, dtype=dtype)
+
+
+@each_side
+@seeded
+@given(
+    case=in_any_dtype(constant_gradients),
+    betas=st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),  # not so near 1 that 1 − βᵗ loses digits
+    amsgrad=st.booleans(),
+)
+def test_adam_goes_by_the_rate_as_long_as_the_gradient_stays_the_same(side, case, betas, amsgrad):
+    """lr·g/(|g| + ε), whatever the betas: m̂ = g and v̂ = g² from the first step on"""
+    case = with_options(case, optimizer="Adam", betas=betas, amsgrad=amsgrad)
+    results, g = run(side, "adam", case), case["grads.0"][0].astype(np.float64)
+    for t in range(1, len(case.options["rates"]) + 1):
+        name = f"step{t}.update.0"
+        off = np.abs(results[name] + 0.1 * g / (np.abs(g) + case.options["eps"]))
+        assert (off <= allowed("adam", case, name)).all()
+
+
+@each_side
+@seeded
+@given(
+    case=in_any_dtype(constant_gradients),
+    alpha=st.floats(0.3, 0.99),
+    momentum=st.sampled_from([0.0, 0.5, 0.9]),
+    centered=st.booleans(),
+)
+def test_rmsprop_under_a_constant_gradient(side, case, alpha, momentum, centered):
+    """s = (1−αᵗ)·g² and a = (1−αᵗ)·g, so that s − a² = αᵗ·(1−αᵗ)·g²; the buffer adds up g/(√· + ε)"""
+    case = with_options(case, optimizer="RMSprop", alpha=alpha, momentum=momentum, centered=centered)
+    results, g, b = run(side, "rmsprop", case), case["grads.0"][0].astype(np.float64), 0
+    for t in range(1, len(case.options["rates"]) + 1):
+        root = np.abs(g) * ((1 - alpha**t) * (alpha**t if centered else 1)) ** 0.5
+        b = momentum * b + g / (root + case.options["eps"])
+        name = f"step{t}.update.0"
+        assert (np.abs(results[name] + 0.1 * b) <= allowed("rmsprop", case, name)).all()
+
+
+@st.composite
+def whole_numbers(draw, dtype) -> Case:
+    """One step of whole numbers, rates and decays that are powers of two: no sum and no product is rounded"""
+    n, rng = draw(sizes()), np.random.default_rng(draw(SEEDS))
+    arrays = {"param.0": rng.integers(-99, 100, n), "grads.0": rng.integers(-9, 10, (1, n))}
+    options = {"rates": (draw(st.sampled_from([0.125, 0.5])),), "weight_decay": 0.25}
+    return Case("whole numbers", {k: a.astype(dtype) for k, a in arrays.items()}, options, dtype=dtype)
+
+
+@each_side
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sgd", {"optimizer": "SGD"}),
+        ("momentum", {"optimizer": "SGD", "momentum": 0.5}),
+        ("nesterov", {"optimizer": "SGD", "momentum": 0.5, "nesterov": True}),
+        ("rmsprop", {"optimizer": "RMSprop"}),
+        ("adam", {"optimizer": "Adam"}),
+        ("adamw", {"optimizer": "AdamW"}),
+    ],
+)
+@seeded
+@given(case=in_any_dtype(whole_numbers))
+def test_weight_decay_is_a_gradient_and_in_adamw_a_factor(side, name, options, case):
+    """A step with g and λ is one with g + λθ and none; AdamW's is Adam's from (1 − lr·λ)·θ"""
+    case, decay = with_options(case, **options), case.options["weight_decay"]
+    if name == "adamw":
+        plainly = {"param.0": (1 - case.options["rates"][0] * decay) * case["param.0"]}
+    else:
+        plainly = {"grads.0": case["grads.0"] + decay * case["param.0"]}
+    without = with_options(changed(case, **plainly), weight_decay=0.0)
+    there, here = (run(side, name, c)["step1.param.0"] for c in (without, case))
+    np.testing.assert_array_equal(here, there)
 
 
 def test_pytorch_loses_the_digits_of_a_small_beta_where_the_average_is_much_larger_than_the_gradient():
