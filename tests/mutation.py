@@ -46,7 +46,21 @@ sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "report" / "mutation"
 DTYPES = (np.float32, np.float64)
 DRAWS = ("own", "shared")
-BITWISE = ("BitAnd", "BitOr", "BitXor", "LShift", "RShift")  # of floats they are plain errors
+ARITHMETIC = {"Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow"}  # others are plain errors, of floats
+OPPOSITE = {  # of integers every operator does something: there, one is put in the place of each
+    "Add": "Sub",
+    "Sub": "Add",
+    "Mul": "Add",
+    "Div": "Mul",
+    "FloorDiv": "Mul",
+    "Mod": "FloorDiv",
+    "Pow": "Mul",
+    "LShift": "RShift",
+    "RShift": "LShift",
+    "BitAnd": "BitOr",
+    "BitOr": "BitAnd",
+    "BitXor": "BitOr",
+}
 INTEGERS = {"random", "box_muller", "philox"}
 COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "survived"
 SECONDS = {COMPARISON: 120, SUITE: 900}  # a mutant that runs longer is noticed for that
@@ -99,7 +113,7 @@ def session(module: str) -> Path:
 
 
 def mutants_of(module: str, work: WorkDB) -> list[Mutant]:
-    """Those that are worth a run, made on the first call: no annotations, bit operators for integers only."""
+    """Those that are worth a run, made on the first call: no annotations, no operators of another kind."""
     if not work.num_work_items:
         init([ROOT / "scratch" / f"{module}.py"], work, {})
     notes = annotations(ast.parse(read(ROOT / "scratch" / f"{module}.py")))
@@ -110,8 +124,11 @@ def mutants_of(module: str, work: WorkDB) -> list[Mutant]:
         row, column = mutation.start_pos
         star = lines[row - 1].startswith("*,", column)  # where keyword arguments begin: no product
         annotation = any(start <= (row, column) < end for start, end in notes)
-        bits = mutation.operator_name.endswith(BITWISE) and module not in INTEGERS
-        return not (star or annotation or bits)
+        kind, *operators = mutation.operator_name.removeprefix("core/").split("_")
+        if kind == "ReplaceBinaryOperator":
+            before, after = operators
+            sensible = OPPOSITE[before] == after if module in INTEGERS else after in ARITHMETIC
+        return not (star or annotation) and (kind != "ReplaceBinaryOperator" or sensible)
 
     return [mutant for mutant in found if worthwhile(mutant.mutation)]
 
