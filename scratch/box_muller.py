@@ -58,8 +58,8 @@ def fma(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
 
     Boldo and Melquiond 2008, https://doi.org/10.1109/TC.2007.70819
     """
-    if not np.all(np.isfinite(y) & np.isfinite(z)):
-        return x * y + z
+    if not np.all(np.isfinite(y) & np.isfinite(z) & (y != 0)):
+        return x * y + z  # exact for y = 0, and −0 where it should be
     if x.dtype == np.float32:
         return _sum_rounded_to_odd(x.astype(np.float64) * np.float64(y), np.float64(z)).astype(np.float32)
     _, exponent = np.frexp(np.maximum(np.abs(y), np.abs(z)))  # far from overflow and underflow

@@ -171,6 +171,7 @@ def test_extreme_arguments(dtype, n):
     bounds = (-huge / 4, huge / 4), (huge * 0.9, huge * 0.99), (0, 1e-30), (0.3, 0.3)
     moments = (
         (0, 0),
+        (-0.0, 0),
         (1, 0),
         (huge / 1e4, huge / 1e4),
         (0, huge / 1e4),
