@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from compare.draws import OwnDraws
+from compare.environment import one_thread
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ def of_component(name: str) -> list[Convention]:
 
 @functools.cache
 def numbers(convention: Convention) -> Numbers:
-    """The numbers of a row, computed once."""
-    return convention.numbers()
+    """The numbers of a row, computed once; on one thread, so that they are the same everywhere."""
+    with one_thread():
+        return convention.numbers()
 
 
 def number_texts(found: Numbers) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def print_report(console: Console, report: Report) -> None:
                     f"{run.name}, {run.dtype}: the free runs part at a kink in {run.parted}\n", markup=False
                 )
     if report.vectors.text:
-        console.print(Text(f"{report.vectors.text}\n"), soft_wrap=True)
+        console.print(Text(f"{report.vectors.text}\n"))
     for finding in report.findings():
         console.print(Text(f"✗ {finding.where}", "bold red"), soft_wrap=True)
         for line in finding.lines:

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from compare import cli, environment, lockstep, registry
+from compare import cli, environment, lockstep, registry, vectors
 from compare.__main__ import start
 from compare.check import Verdict
 from compare.cli import main
 from compare.draws import why_not_own
+from compare.experiments.page import Comparison, Section
 from compare.lockstep import TrainingResult
 from compare.measure import Difference
-from compare.parity import DTYPES, CaseResult, cases_of
+from compare.parity import DTYPES, CaseResult, cases_of, refused_of
+from compare.vectors import Vectors
 
 EQUAL = Verdict("relu", [], "scratch", "equal")
 
@@ -59,7 +61,7 @@ def test_equal(tmp_path, capsys):
     assert max(map(len, out.splitlines()[:-1])) <= 80
     document = read(tmp_path)
     cases = sum(
-        len(cases_of(component, seed, dtype))
+        len(cases_of(component, seed, dtype)) + len(refused_of(component, seed, dtype))
         for component in registry.all_components().values()
         for seed in (3, 4)
         for dtype in DTYPES.values()
@@ -95,6 +97,9 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
     monkeypatch.setattr(lockstep, "train_in_lockstep", train_too)
     monkeypatch.setattr(environment, "prepare", lambda device: asked.append(("prepared", device)))
     monkeypatch.setattr(environment, "describe", lambda device: {"device": device})
+    monkeypatch.setattr(
+        vectors, "run", lambda components, device: asked.append(("vectors", device)) or Vectors()
+    )
     options = ["--device", "cuda:1", "--dtype", "float64", "--seed", "5", "--seeds", "2"]
     assert main([*options, "--only", "relu,digits", "--out", str(tmp_path)]) == 0
     assert asked == [
@@ -102,6 +107,7 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
         ("relu", "cuda:1", ["float64"], [5, 6], "shared"),
         ("digits", "cuda:1", "float64", 5, "shared"),
         ("digits", "cuda:1", "float64", 6, "shared"),
+        ("vectors", "cuda:1"),
     ]
 
 
@@ -128,7 +134,9 @@ def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, caps
     monkeypatch.setattr(cli, "_compare", lambda *arguments: ([result], []))
     monkeypatch.setattr(cli, "write_site", lambda report, out: out)
     monkeypatch.setattr("compare.seeds.run_seeds", lambda console, seed: right)
-    monkeypatch.setattr("compare.experiments.run.run_experiments", lambda *arguments: (right, tmp_path))
+    row = Comparison("a run", "cost", "1", {"scratch": "1"}, right, "to within 0")
+    section = Section("optimizers", "Optimizers", [], comparisons=[row])
+    monkeypatch.setattr("compare.experiments.run.run_experiments", lambda *arguments: [section])
     monkeypatch.setattr("compare.sandbox.check_file", lambda *arguments: iter(verdicts))
     (tmp_path / "mine.py").write_text("")
     for command in (["site"], ["experiments"]):

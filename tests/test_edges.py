@@ -13,6 +13,7 @@ from compare.edges.departures import DEPARTURES, Departure
 from compare.edges.named import BEFORE
 from compare.edges.probe import VALUES, Probe, bases, value_probes
 from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, Outcome, examine, grouped
+from compare.environment import one_thread
 from scratch import activations
 from scratch.optimizers import Adam
 from torch_ref import optimizers as reference
@@ -23,7 +24,8 @@ ARITHMETIC = ("NaN", "+∞", "−∞", "+0", "−0", "smallest subnormal", "larg
 
 @cache
 def outcomes(name: str) -> list[Outcome]:
-    return examine(ALL[name])
+    with one_thread():
+        return examine(ALL[name])
 
 
 @pytest.fixture(autouse=True)

@@ -201,6 +201,7 @@ def test_one_figure_that_does_not_come_out_is_the_verdict(agreeing, tmp_path, mo
         lambda name: SimpleNamespace(name=name, tasks=lambda o: [], report=lambda o, results: made[name]),
     )
     monkeypatch.setattr(run, "write", lambda *arguments: tmp_path)
-    agrees, _ = run.run_experiments(list(made), Options(), tmp_path, Console())
-    assert agrees == all(agreeing)
-    assert ("NOT all figures agree" in capsys.readouterr().out) == (not agrees)
+    sections = run.run_experiments(list(made), Options())
+    run.print_sections(Console(), sections)
+    assert [section.agrees for section in sections] == list(agreeing)
+    assert ("NOT all figures agree" in capsys.readouterr().out) == (not all(agreeing))

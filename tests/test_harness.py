@@ -341,16 +341,16 @@ SABOTAGES = (
         "the GPU not asked",
         "Whatever --device says, PyTorch runs on the CPU.",
         "parity.py",
-        "case = replace(case, device=device, draws=draws)",
-        'device = "cpu"\n    case = replace(case, device=device, draws=draws)',
+        "case = replace(case, device=device, draws=draws)\n    budget",
+        'device = "cpu"\n    case = replace(case, device=device, draws=draws)\n    budget',
         [PARITY + "test_the_device_and_the_draws_get_to_both_sides"],
     ),
     Sabotage(
         "draws always shared",
         "--draws own compares what it was to prove by handing it across.",
         "parity.py",
-        "case = replace(case, device=device, draws=draws)",
-        'case = replace(case, device=device, draws="shared")',
+        "case = replace(case, device=device, draws=draws)\n    budget",
+        'case = replace(case, device=device, draws="shared")\n    budget',
         [PARITY + "test_the_device_and_the_draws_get_to_both_sides"],
     ),
     Sabotage(
@@ -488,8 +488,8 @@ SABOTAGES = (
         "no cases",
         "A component without cases agrees with everything.",
         "parity.py",
-        "return list(component.cases(rng, dtype))",
-        'return [] if component.name == "relu" else list(component.cases(rng, dtype))',
+        "return list(component.cases(_rng(component, seed), dtype))",
+        'return [] if component.name == "relu" else list(component.cases(_rng(component, seed), dtype))',
         [COMPONENTS + "test_there_are_cases_in_the_dtype_and_of_the_seed_that_were_asked_for[float64-relu]"],
     ),
     # --- training in lockstep
@@ -615,8 +615,8 @@ SABOTAGES = (
         "training does not count",
         "The verdict is that of the components.",
         "report.py",
-        "unequal + [run.name for run in self.training if not run.equal]",
-        "unequal",
+        "        unequal += [run.name for run in self.training if not run.equal]\n",
+        "",
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
     ),
     Sabotage(
@@ -696,37 +696,31 @@ SABOTAGES = (
         "status 0, always",
         "The command prints NOT equal and ends as if all were well.",
         "cli.py",
-        'console.print(f"report: {page}", markup=False, soft_wrap=True)\n'
-        "    except BrokenPipeError:  # the verdict stands, whoever stopped reading\n"
-        "        _discard_output()\n"
-        "    return 0 if report.equal else 1",
-        'console.print(f"report: {page}", markup=False, soft_wrap=True)\n'
-        "    except BrokenPipeError:  # the verdict stands, whoever stopped reading\n"
-        "        _discard_output()\n"
-        "    return 0",
+        'console.print(f"report: {page}", markup=False, soft_wrap=True)\n    return 0 if report.equal else 1',
+        'console.print(f"report: {page}", markup=False, soft_wrap=True)\n    return 0',
         [CLI + "test_a_training_run_that_differs_is_the_verdict"],
     ),
     Sabotage(
         "status 0 of main, always",
         "No command can say that something differs.",
         "cli.py",
-        "return cli.invoke(context) or 0",
-        "return cli.invoke(context) and 0",
+        "status = cli.invoke(context) or 0",
+        "status = cli.invoke(context) and 0",
         [CLI + "test_every_command_that_compares_says_so_by_its_status"],
     ),
     Sabotage(
         "status 0 of the page",
         "`site` measures, and ends as if all were well.",
         "cli.py",
-        'page: {_usable(out, lambda: write_site(report, out))}")\n    return 0 if report.equal else 1',
-        'page: {_usable(out, lambda: write_site(report, out))}")\n    return 0',
+        'page: {page}")\n    return 0 if report.equal else 1',
+        'page: {page}")\n    return 0',
         [CLI + "test_every_command_that_compares_says_so_by_its_status"],
     ),
     Sabotage(
         "status 0 of the experiments",
         "No figure needs to come out.",
         "cli.py",
-        "return 0 if agrees else 1",
+        "return 0 if all(section.agrees for section in sections) else 1",
         "return 0",
         [CLI + "test_every_command_that_compares_says_so_by_its_status"],
     ),
@@ -864,8 +858,8 @@ SABOTAGES = (
         "one figure is enough",
         "The experiments agree if any of them does.",
         "experiments/run.py",
-        "agrees = all(section.agrees for section in sections)",
-        "agrees = any(section.agrees for section in sections)",
+        "wrong = [section.name for section in sections if not section.agrees]",
+        "wrong = [] if any(section.agrees for section in sections) else [sections[0].name]",
         ["test_experiments_study.py::test_one_figure_that_does_not_come_out_is_the_verdict"],
     ),
 )

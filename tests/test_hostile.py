@@ -387,7 +387,8 @@ def test_a_checkout_in_an_odd_place_a_poor_locale_and_no_display(tmp_path):
         [*command, "--out", "Bericht 数"], cwd=place, env={**kept, **poor}, capture_output=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode("ascii").splitlines()[-2] == "equal: 1 component, 11 cases, 1 training run"
+    verdict = done.stdout.decode("ascii").splitlines()[-2]
+    assert re.fullmatch(r"equal: 1 component, \d+ cases, 1 training run", verdict)
     assert sorted(path.name for path in (place / "Bericht 数").iterdir()) == ["index.html", "report.json"]
     document = json.loads((place / "Bericht 数" / "report.json").read_text(encoding="utf-8"))
     assert document["verdict"]["equal"]

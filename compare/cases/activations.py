@@ -43,8 +43,9 @@ def leaky_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield from cases(rng, dtype)
     for slope in (0.0, 0.3, 1.0, 1.5, -0.5):
         arrays = {"x": normal(rng, (13, 7), dtype), "dy": normal(rng, (13, 7), dtype)}
-        arrays["x"][0, :2] = 0.0, -0.0  # times a negative slope, each is the other
         yield Case(f"slope {slope}", arrays, {"negative_slope": slope}, dtype=dtype)
+    zeros = {"x": np.array([0.0, -0.0], dtype), "dy": normal(rng, (2,), dtype)}
+    yield Case("kink, slope -0.5", zeros, {"negative_slope": -0.5}, dtype=dtype)  # each times it is the other
 
 
 def _component(

@@ -284,7 +284,8 @@ def squares_magnitude(case: Case) -> dict[str, Any]:
     Below the smallest normal number its rounding unit no longer shrinks.
     """
     x, t, scale = _in_float64(case, "input")
-    gradient = np.maximum(2 * np.abs(x - t) * scale / _count(case, x.size), np.finfo(case.dtype).tiny)
+    share = 2 * scale / _count(case, x.size)  # first, since twice the largest number is infinite
+    gradient = np.maximum(np.abs(x - t) * share, np.finfo(case.dtype).tiny)
     return {"grad.input": np.where(x == t, 0, gradient)}
 
 

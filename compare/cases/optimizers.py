@@ -226,7 +226,7 @@ def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, l
 
     The textbook's form is the one with d = β from the first step on.
     """
-    if o["optimizer"] == "Momentum":
+    if o.get("optimizer") == "Momentum":
         beta = dampening = o.get("beta", 0.9)
     else:
         beta, dampening = o.get("momentum", 0), o.get("dampening", 0) if t > 1 else 0

@@ -88,13 +88,6 @@ COUNTER = (
 DEPARTURES: tuple[Departure, ...] = (
     Departure(
         "normal",
-        ("mean −0, std 0, 5 numbers",),
-        ("",),
-        "The fused multiply-add is put together from several sums in float64, and these make +0 of −0.",
-        sometimes=True,
-    ),
-    Departure(
-        "normal",
         ("std the smallest subnormal",),
         ("",),
         "The addition of a mean of 0 is left out of the fused multiply-add, since it shows only here: PyTorch"
@@ -180,8 +173,6 @@ DEPARTURES: tuple[Departure, ...] = (
         "Of a function of no numbers the gradient is empty; PyTorch can not stack no differences.",
         FLOAT64,
     ),
-    Departure("network", SUBNORMAL, ("x", "state.linear1.weight"), ZEROS, sometimes=True),
-    Departure("network", ("one example",), ("typical",), ZEROS, sometimes=True),
     Departure(
         "network",
         LARGEST,
