@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PIP    := -m pip install --quiet --disable-pip-version-check --editable
 
 OLDEST ?= $(VENV)-oldest
 
@@ -22,12 +23,12 @@ fuzz: $(READY)
 	FUZZ=100000 $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_random.py
 
 mutation: $(READY)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,mutation]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python $(PIP) '.[dev,mutation]'
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation.py
 
 test-oldest:
 	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
-	PIP_CONSTRAINT=constraints-oldest.txt $(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	PIP_CONSTRAINT=constraints-oldest.txt $(OLDEST)/bin/python $(PIP) '.[dev]'
 	$(OLDEST)/bin/python -m pytest -n auto
 
 lint: $(READY)
@@ -48,5 +49,5 @@ clean:
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "scratch-vs-torch needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python $(PIP) '.[dev]'
 	@touch $@

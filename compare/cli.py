@@ -35,6 +35,10 @@ class FilePath(click.Path):
         return super().convert(value, parameter, context)
 
 
+def _out(default: str, what: str) -> Callable:
+    return click.option("--out", type=FilePath(path_type=Path), default=default, show_default=True, help=what)
+
+
 class DefaultGroup(click.Group):
     """A group whose command `run` needs not be named."""
 
@@ -72,13 +76,7 @@ def cli() -> None:
     "[default: own where that is exact, else shared]",
 )
 @click.option("--only", metavar="NAME,...", help="Components, topics or training runs; see `list`.")
-@click.option(
-    "--out",
-    type=FilePath(path_type=Path),
-    default="report",
-    show_default=True,
-    help="Folder of the report.",
-)
+@_out("report", "Folder of the report.")
 @environment.one_thread()
 def run(
     device: str, dtype: str, seed: int, seeds: int, draws: str | None, only: str | None, out: Path
@@ -125,13 +123,7 @@ def show_(name: str) -> None:
 @click.option(
     "--measure/--no-measure", default=True, help="Compare both sides first, or write the page alone."
 )
-@click.option(
-    "--out",
-    type=FilePath(path_type=Path),
-    default="report/site",
-    show_default=True,
-    help="Folder of the page.",
-)
+@_out("report/site", "Folder of the page.")
 @environment.one_thread()
 def site(measure: bool, out: Path) -> int:
     """Write the page to read: formulas, both sources, mistakes and conventions of every component.
@@ -196,13 +188,7 @@ def edges(names: tuple[str, ...]) -> int:
     metavar="FILE.mat",
     help="Your copy of the course's data, for the regularization experiment.",
 )
-@click.option(
-    "--out",
-    type=FilePath(path_type=Path),
-    default="report/experiments",
-    show_default=True,
-    help="Folder of the page and the figures.",
-)
+@_out("report/experiments", "Folder of the page and the figures.")
 @environment.one_thread()
 def experiments(name: str | None, side: str, quick: bool, data: Path | None, out: Path) -> int:
     """Run the study day's experiments, or the one called NAME, and draw their figures."""

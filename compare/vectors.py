@@ -124,9 +124,7 @@ def run(components: Sequence[Component], device: str) -> Vectors:
     for vector in vectors:
         try:
             trials = OPERATORS[vector.operator].trials(vector)
-        except (
-            Exception
-        ) as error:  # a form that the installed version of onnx has, and this file does not know
+        except Exception as error:  # a form that the installed onnx has, and this file does not know
             trials = f"not understood: {type(error).__name__}: {error}"
         if isinstance(trials, str):
             not_ours[vector.name] = trials
@@ -344,9 +342,8 @@ def _cross_entropy(vector: Vector) -> list[Trial] | str:
     trials = []
     if reduction == "none":
         each = loss.reshape(-1)
-        trials = [_loss(vector, x[i : i + 1], targets[i : i + 1], {"loss": each[i]}) for i in range(len(x))][
-            :ALONE
-        ]
+        alone = range(min(len(x), ALONE))
+        trials = [_loss(vector, x[i : i + 1], targets[i : i + 1], {"loss": each[i]}) for i in alone]
         reduction, loss = "sum", each.sum()
     trials.append(_loss(vector, x, targets, {"loss": loss}, reduction))
     if len(vector.outputs) > 1:

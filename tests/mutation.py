@@ -65,8 +65,8 @@ INTEGERS = {"random", "box_muller", "philox"}
 COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "survived"
 SECONDS = {COMPARISON: 120, SUITE: 900}  # a mutant that runs longer is noticed for that
 MEMORY = 12 * 2**30
-# Tests of the harness and of the programs around it, which say nothing of scratch/ that others do not.
 RECORDED = "recorded or philox or gpu or fma"  # what other machines draw: asked first of its two modules
+# Tests of the harness and of the programs around it, which say nothing of scratch/ that others do not.
 ELSEWHERE = ("cli", "site", "determinism", "harness", "mistakes", "check", "experiments", "seeds", "report")
 
 
@@ -216,12 +216,12 @@ def enclosing_function(mutant: Mutant) -> int:
 
 
 @cache
-def functions(path: Path) -> list[tuple[int, int, int]]:
-    """Of each function or method: its first line with decorators and its last one; and where `def` stands."""
+def functions(path: Path) -> list[tuple[int, int]]:
+    """The first line of each function or method, with its decorators, and the last one."""
     tree = ast.parse(read(path))
     bodies = [tree.body, *[node.body for node in tree.body if isinstance(node, ast.ClassDef)]]
     return [
-        (min([f.lineno, *[d.lineno for d in f.decorator_list]]), f.end_lineno or 0, f.lineno)
+        (min([f.lineno, *[d.lineno for d in f.decorator_list]]), f.end_lineno or 0)
         for body in bodies
         for f in body
         if isinstance(f, ast.FunctionDef)
@@ -229,7 +229,7 @@ def functions(path: Path) -> list[tuple[int, int, int]]:
 
 
 def function_at(path: Path, line: int) -> int:
-    return next((first for first, last, _ in functions(path) if first <= line <= last), 0)
+    return next((first for first, last in functions(path) if first <= line <= last), 0)
 
 
 def what_components_reach() -> dict[tuple[str, str], set[tuple[str, int]]]:

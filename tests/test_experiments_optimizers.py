@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from threadpoolctl import threadpool_limits
 
+from compare import environment
 from compare.data import circles, moons
 from compare.experiments import batch_normalization, learning_rate_decay, optimizers
 from compare.experiments.experiment import Options
@@ -18,11 +17,8 @@ from compare.experiments.train import SIDES, train
 @pytest.fixture(autouse=True)
 def one_thread():
     """As in the experiments: networks this small only wait for further threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
+    with environment.one_thread():
         yield
-    torch.set_num_threads(before)
 
 
 def both(recipe, data, epochs, **options):

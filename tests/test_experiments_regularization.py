@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-import torch
-from threadpoolctl import threadpool_limits
 
-from compare import cli, data
+from compare import cli, data, environment
 from compare.data import NOISE, mat_file, noisy_classes, parabola
 from compare.experiments import regularization, run
 from compare.experiments.experiment import Options
@@ -28,11 +26,8 @@ BESIDE = Path(__file__).parents[2] / "shared" / "published" / "data.mat"
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """As in the workers of an experiment."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
+    with environment.one_thread():
         yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -257,7 +257,7 @@ def test_mistakes_are_wrong_for_their_own_line_alone(name):
 
 
 def with_options(case, **options):
-    return replace(case, options={**case.options, **options})
+    return case.but(case.name, **options)
 
 
 @st.composite
