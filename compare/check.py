@@ -85,7 +85,7 @@ class Verdict:
     component: str
     functions: list[str]
     side: str
-    status: str  # equal, different, raises, unwritten, timeout or crash
+    status: str  # equal, different, raises, unwritten, not here, timeout or crash
     cases: int = 0
     units: float = 0.0  # the worst case
     budget: float = 0.0
@@ -210,6 +210,8 @@ def check(
     }
     if not attempt.functions:
         return Verdict(**about, status="unwritten")
+    if component.not_here:
+        return Verdict(**about, status="not here", error={"message": component.not_here})
     trials: list[Trial] = []
     skipped: list[str] = []
     deadline = time.monotonic() + seconds

@@ -138,7 +138,11 @@ def site(measure: bool, out: Path) -> int:
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES)
     results, _ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws)
-    edge_values = {component.name: grouped(examine(component)) for component in components if measure}
+    edge_values = {
+        component.name: grouped(examine(component))
+        for component in components
+        if measure and not component.not_here
+    }
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
     report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
     page = _usable(out, lambda: write_site(report, out))
@@ -357,10 +361,11 @@ def _compare(
     results, training = [], []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         first = seeds[0], DTYPES[dtypes[-1]]
-        cases = sum(len(cases_of(c, *first)) + len(refused_of(c, *first)) for c in components)
+        compared = [component for component in components if not component.not_here]
+        cases = sum(len(cases_of(c, *first)) + len(refused_of(c, *first)) for c in compared)
         total = (cases + sum(map(lockstep.steps, runs))) * len(dtypes) * len(seeds)
         task = bar.add_task("", total=total)
-        for component in components:
+        for component in compared:
             bar.update(task, description=component.name)
             for result in run_component(component, device, dtypes, seeds, draws=draws):
                 results.append(result)

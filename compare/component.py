@@ -128,6 +128,7 @@ class Component:
         mistakes: wrong versions that the cases must expose
         refused: (rng, dtype) → inputs that both sides must refuse in the same words
         arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
+        not_here: why the installed PyTorch does something else by design, so that nothing is compared
     """
 
     name: str
@@ -143,6 +144,7 @@ class Component:
     mistakes: tuple[Mistake, ...] = ()
     refused: Callable[[np.random.Generator, Any], Iterable[Case]] = lambda rng, dtype: ()
     arbiter: bool = True
+    not_here: str = ""
 
     def implementation(self, replaced: Mapping[str, Callable] | None = None) -> SimpleNamespace:
         """The scratch functions that `run_scratch` calls, with some of them replaced."""

@@ -20,13 +20,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from scratch.random import NumpyGenerator, TorchGenerator
 
 
+def older_streams() -> str:
+    """What the installed PyTorch draws unlike newer ones; empty from 2.7 on."""
+    if tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 7):
+        return ""
+    return f"PyTorch {torch.__version__} draws masks and large integers unlike newer ones"
+
+
 def why_not_own(device: str) -> str:
     """Why the two sides' own draws can not be expected to be equal to the bit here; empty if they can."""
     machine = f"{platform.system()} {platform.machine()}"
     if device != "cpu":
         return "PyTorch's normal numbers on a GPU come from hardware approximations"
-    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7):
-        return f"PyTorch {torch.__version__} draws dropout masks from another stream (2.7 or newer does not)"
+    if older := older_streams():
+        return older
     if machine not in ("Linux x86_64", "Linux aarch64"):
         return f"PyTorch's normal numbers have not been verified on {machine}"
     return ""

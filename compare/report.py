@@ -105,7 +105,7 @@ class Report:
         if not self.equal:
             return f"NOT equal: {', '.join(self.different)}"
         counts = [
-            _count(len(self.components), "component"),
+            _count(sum(not component.not_here for component in self.components), "component"),
             _count(len(self.results), "case"),
             _count(len(self.training), "training run"),
         ]
@@ -224,7 +224,7 @@ def as_json(report: Report) -> str:
         "verdict": {
             "equal": report.equal,
             "text": report.verdict,
-            "components": len(report.components),
+            "components": sum(not component.not_here for component in report.components),
             "cases": len(report.results),
             "training_runs": len(report.training),
             "different": report.different,
@@ -244,6 +244,7 @@ def as_json(report: Report) -> str:
                 },
                 "mistakes": {mistake.name: mistake.explanation for mistake in component.mistakes},
                 "equal": component.name not in report.different,
+                "not_here": component.not_here,
                 "cases": [
                     dataclasses.asdict(result) | {"units": result.units, "equal": result.equal}
                     for result in report.results

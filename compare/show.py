@@ -38,6 +38,10 @@ def print_report(console: Console, report: Report) -> None:
     if report.components:
         console.print("Worst case, in rounding units of its budget; to truth: scratch · torch", style="bold")
         console.print(_component_table(report), "")
+        for reason, components in groupby(report.components, key=lambda component: component.not_here):
+            if reason:
+                names = ", ".join(component.name for component in components)
+                console.print(Text(f"{names}: not compared, for {reason}\n"))
     if report.training:
         console.print("Training runs in lockstep: scratch above, torch below", style="bold")
         console.print(_training_table(report.training, console.width), "")
@@ -82,6 +86,9 @@ def _component_table(report: Report) -> Table:
     for topic, components in groupby(report.components, key=lambda component: component.topic):
         table.add_row(Text(topic, "bold"))
         for component in components:
+            if component.not_here:
+                table.add_row(f" {component.name}\n   not compared")
+                continue
             summaries = report.summaries(component)
             name = f" {component.name}\n   {sum(summary.count for summary in summaries)} cases"
             table.add_row(name, *map(_stacked, zip(*map(_summary_cells, summaries), strict=True)))
@@ -198,6 +205,7 @@ STATUS = {
     "different": "differs",
     "raises": "raises an exception",
     "unwritten": "not written yet",
+    "not here": "not compared",
     "timeout": "takes too long",
     "crash": "crashes",
 }

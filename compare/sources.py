@@ -173,7 +173,11 @@ def _key(value: Any) -> Any:
 
 
 def _is_own(value: Any) -> bool:
-    return callable(value) and not value.__module__.startswith("scratch.")
+    return callable(value) and not _module(value).startswith("scratch.")
+
+
+def _module(value: Any) -> str:
+    return getattr(value, "__module__", "numpy")  # the ufuncs of NumPy 2.0 have none
 
 
 def _helpers(topic: str, codes: Iterable[str]) -> list[str]:
@@ -187,8 +191,9 @@ def _helpers(topic: str, codes: Iterable[str]) -> list[str]:
 def _assignment(name: str, value: Any) -> str:
     if not callable(value):
         return f"{name} = {value!r}"
-    if not value.__module__.startswith("compare."):
-        return f"{name} = {value.__module__}.{value.__qualname__}".replace("builtins.", "")
+    if not _module(value).startswith("compare."):
+        qualified = getattr(value, "__qualname__", value.__name__)
+        return f"{name} = {_module(value)}.{qualified}".replace("builtins.", "")
     source = _source(value)
     return f"{name} = {source}" if source.startswith("lambda") else source
 

@@ -6,6 +6,7 @@ All parameters live in one flat buffer and all gradients in another, each layer'
 them: an optimizer then updates the whole network as if it were one long vector.
 """
 
+import io
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -217,10 +218,10 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write `state_dict()` to an .npz file, whole or not at all."""
-        partial = Path(f"{path}.partial")
+        content, partial = io.BytesIO(), Path(f"{path}.partial")
+        np.savez(content, **self.state_dict())  # type: ignore[arg-type]
         try:
-            with partial.open("wb") as file:
-                np.savez(file, **self.state_dict())  # type: ignore[arg-type]
+            partial.write_bytes(content.getvalue())
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)

@@ -107,6 +107,7 @@ def test_the_sigmoid_is_a_tanh_of_half_the_width(side, case):
 @seeded
 @given(case=in_any_dtype(cases))
 def test_the_backward_pass_is_linear_in_the_upstream_gradient(side, name, case):
-    """Exactly so for powers of two"""
-    once, twice = run(side, name, case), run(side, name, case, dy=-4 * case["dy"])
-    np.testing.assert_array_equal(twice["grad.x"], -4 * once["grad.x"])
+    """Exactly so for powers of two, as long as nothing is subnormal"""
+    once, twice = (run(side, name, case, dy=factor * case["dy"])["grad.x"] for factor in (1, -4))
+    small = np.abs(once) < np.finfo(case.dtype).tiny
+    np.testing.assert_array_equal(twice[~small], -4 * once[~small])

@@ -9,8 +9,11 @@ from rich.console import Console
 
 from compare import seeds
 from compare.bench import DRAWS
+from compare.draws import why_not_own
 from compare.seeds import first_difference, run_seeds, same_bits
 from scratch.random import TorchGenerator
+
+exact = pytest.mark.skipif(bool(why_not_own("cpu")), reason=why_not_own("cpu"))
 
 SMALL = {"widths": (20, 16, 16, 4), "examples": 70, "epochs": 2}
 DROPOUT_MASK, NORMAL = TorchGenerator.dropout_mask, TorchGenerator.normal
@@ -22,6 +25,7 @@ def demonstrate(seed: int, **options) -> tuple[bool, str]:
     return equal, console.file.getvalue()
 
 
+@exact
 @pytest.mark.parametrize("seed", [0, 42, -1, 2**32 + 5, 2**64 - 1, -(2**63)])
 def test_every_draw_is_equal(seed):
     equal, out = demonstrate(seed)
@@ -39,6 +43,7 @@ def test_it_fits_a_terminal_of_80_columns_and_a_pipe():
     assert "\x1b" not in out
 
 
+@exact
 def test_the_network_of_the_command_line():
     equal, out = demonstrate(42, epochs=1)
     assert equal, out
@@ -84,6 +89,7 @@ SABOTAGE = {  # the method, what takes its place, and how the first difference i
 }
 
 
+@exact
 @pytest.mark.parametrize("name", SABOTAGE)
 def test_the_first_wrong_draw_is_named(name, monkeypatch):
     method, wrong, place = SABOTAGE[name]
@@ -114,6 +120,7 @@ def test_a_wrong_bit_is_marked_where_it_is(monkeypatch):
     ]
 
 
+@exact
 def test_more_bits_of_a_seed_than_pytorch_uses(monkeypatch):
     seeded = TorchGenerator.__init__
 
@@ -133,6 +140,7 @@ def test_pytorchs_global_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@exact
 def test_a_machine_on_which_nobody_has_looked(monkeypatch):
     monkeypatch.setattr(
         seeds, "why_not_own", lambda device: "PyTorch's normal numbers have not been verified"

@@ -108,7 +108,8 @@ class Network(nn.Sequential):
         """Write `state_dict()` to a .pt file, whole or not at all."""
         partial = Path(f"{path}.partial")
         try:
-            torch.save(self.state_dict(), partial)
+            with partial.open("wb") as file:  # given a path, PyTorch 2.6 says nothing of a full disk
+                torch.save(self.state_dict(), file)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """One seed, the same bits: what `TorchGenerator(seed)` draws, and what PyTorch draws of the same seed."""
 
 import math
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results
-from compare.draws import why_not_own
+from compare.draws import older_streams, why_not_own
 from scratch.box_muller import normal_block
 from scratch.random import TorchGenerator
 from torch_ref import random as reference
@@ -93,6 +94,8 @@ def layouts(method: str, *arguments: Any) -> dict[str, list[Call]]:
 def run_scratch(case: Case, f: Any) -> Results:
     """Every call, and the state after it; half-way the stream may be handed to PyTorch and back."""
     ours = generator = _scratch_generator(case, f)
+    if "state" in case.arrays:
+        ours.set_state(case["state"])
     results: Results = {"0. state": generator.get_state()}
     for i, call in enumerate(case.options["calls"], start=1):
         match call.method:
@@ -113,6 +116,8 @@ def run_scratch(case: Case, f: Any) -> Results:
 def run_torch(case: Case) -> Results:
     """The same calls of one torch.Generator."""
     generator = torch.Generator(_device(case)).manual_seed(case.seed)
+    if "state" in case.arrays:
+        generator.set_state(case["state"].cpu())
     results: Results = {"0. state": generator.get_state()}
     for i, call in enumerate(case.options["calls"], start=1):
         if call.method not in ("to PyTorch", "to NumPy", "elsewhere"):
@@ -364,6 +369,37 @@ def _refused(calls: Mapping[str, tuple[tuple[Any, ...], ...]]) -> Callable:
     return refused
 
 
+def no_states(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """States of another length or dtype, not seeded, and at a place that does not exist."""
+    good = make_case("", [], 3, dtype).but("", gpu=False)
+    state = TorchGenerator(3).get_state()
+    for name, other in {
+        "too short": state[:-1],
+        "too long": np.append(state, state[:1]),
+        "signed bytes": state.view(np.int8),
+        "numbers": state.astype(np.float32),
+        "nothing but zeros": np.zeros_like(state),
+    }.items():
+        yield good.but(f"state: {name}", {"state": other})
+    for name, left, seeded, drawn in (
+        ("not seeded", 1, 0, 0),
+        ("0 words left", 0, 1, 625),
+        ("−1 words left", -1, 1, 626),
+        ("625 words left", 625, 1, 0),
+        ("625 words drawn", 1, 1, 625),
+    ):
+        other = state.copy()
+        other[8:24] = np.frombuffer(struct.pack("<iiQ", left, seeded, drawn), np.uint8)
+        yield good.but(f"state: {name}", {"state": other})
+
+
+def end_of_a_range() -> str:
+    """Why the upper ends of ranges differ; empty for a PyTorch that puts `low` in the place of `high`."""
+    numbers = torch.empty(64).uniform_(1, 1 + 2**-23, generator=torch.Generator().manual_seed(0))
+    taken = f"PyTorch {torch.__version__} draws the upper end of a range too, where a number rounds to it"
+    return taken if bool((numbers > 1).any()) else ""
+
+
 LOGICAL = "Row by row, whatever the strides: right for contiguous arrays only."
 
 COMPONENTS = (
@@ -432,6 +468,11 @@ COMPONENTS = (
                     (-1e-30, 3e30),
                     (0.3, 0.3),
                     (0, 2),
+                    (-1, 1),
+                    (1, 1),
+                    (0, 0),
+                    (1, 1 + 2**-23),  # neighbours in float32, and in float64:
+                    (2**52, 2**52 + 1),
                 )
             },
         ),
@@ -440,6 +481,7 @@ COMPONENTS = (
         refused=_refused(
             {"uniform": ((3, (1, 0)), (3, (0, math.inf)), (3, (math.nan, 1)), (3, (-2e308, 2e308)))}
         ),
+        not_here=end_of_a_range(),
         budget=Budget(0, "product and sum fused, rounded once, as in the builds of PyTorch"),
         mistakes=(
             Mistake(
@@ -600,6 +642,7 @@ COMPONENTS = (
         run_scratch=run_scratch,
         run_torch=run_torch,
         refused=_refused({"bernoulli": ((3, (-0.1,)), (3, (1.1,)), (3, (math.nan,)))}),
+        not_here=older_streams(),
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -649,6 +692,7 @@ COMPONENTS = (
         run_scratch=run_scratch,
         run_torch=run_torch,
         refused=_refused({"dropout_mask": ((3, (-0.1,)), (3, (1.1,)))}),
+        not_here=older_streams(),
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -715,6 +759,7 @@ COMPONENTS = (
         refused=_refused(
             {"randint": (((), (3, 3, 2)), ((), (3, 2, 2)), ((), (0, 2**63, 2)), ((), (0, 3, -2)))}
         ),
+        not_here=older_streams(),
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -890,6 +935,8 @@ COMPONENTS = (
         ),
         run_scratch=run_scratch,
         run_torch=run_torch,
+        refused=no_states,
+        not_here=older_streams(),
         budget=NORMAL,
         magnitude=normal_magnitude,
         mistakes=(

@@ -23,6 +23,9 @@ def run_edges(console: Console, components: Sequence[Component], *, whole: bool)
     outcomes: dict[str, list[Outcome]] = {}
     with progress.status("") as status:  # shown in a terminal only
         for component in components:
+            if component.not_here:
+                console.print(Text(f"{component.name}: not examined, for {component.not_here}\n"))
+                continue
             status.update(component.name)
             outcomes[component.name] = examine(component)
             if whole:
@@ -37,7 +40,7 @@ def run_edges(console: Console, components: Sequence[Component], *, whole: bool)
     for outcome in wrong:
         console.print(Text(f"✗ {outcome.finding}", "bold red"), soft_wrap=True)
     verdict = f"NOT as declared: {len(wrong)} of" if wrong else "as declared:"
-    text = f"{verdict} {len(found)} probes of {len(components)} component{'s' * (len(components) != 1)}"
+    text = f"{verdict} {len(found)} probes of {len(outcomes)} component{'s' * (len(outcomes) != 1)}"
     console.print(Text(text, "bold red" if wrong else "bold green"), soft_wrap=True)
     return not wrong
 
