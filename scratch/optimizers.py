@@ -256,12 +256,12 @@ class Optimizer:
 def _blocks(arrays: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
     """The same stretch of every array, one after the other, as views.
 
-    All in one where an array is not contiguous: `reshape` would copy it, and the update would be lost.
+    All in one where an array is not contiguous: `ravel` would copy it, and the update would be lost.
     """
     if not all(array.flags.c_contiguous for array in arrays):
         yield arrays
         return
-    flat = [array.reshape(-1) for array in arrays]
+    flat = [array.ravel() for array in arrays]
     for start in range(0, flat[0].size, BLOCK):
         yield [array[start : start + BLOCK] for array in flat]
 

@@ -319,7 +319,7 @@ class TorchGenerator:
         words, (_, cached_normal, _, cached, _, _) = rest[:624], rest[624:]
         fresh = (left, drawn) == (1, 0)
         if seeded != 1 or not (fresh or (0 < drawn <= 624 and left == 625 - drawn)) or max(words) >> 32:
-            raise ValueError("state: not the state of a Mersenne Twister that has been seeded")
+            raise ValueError("state: expected that of a Mersenne Twister that has been seeded, got another")
         self.seed, self._fresh = seed, fresh
         self._engine.set_state(("MT19937", np.array(words, np.uint32), 624 if fresh else drawn, 0, 0.0))
         self._cached_normal = cached_normal if cached else None
@@ -340,7 +340,7 @@ class TorchGenerator:
         return values
 
     def _normal_pairs(self, n: int, mean: float, std: float) -> np.ndarray:
-        left_over = [] if self._cached_normal is None or n == 0 else [self._cached_normal]
+        left_over = [] if self._cached_normal is None else [self._cached_normal]
         pairs = (n - len(left_over) + 1) // 2
         u = self._unit(2 * pairs, np.float64).reshape(pairs, 2)
         z = np.concatenate([left_over, normal_pairs(angle=u[:, 0], length=u[:, 1])])

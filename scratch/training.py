@@ -92,10 +92,8 @@ def train(
 
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
     """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
-    classes, targets = network.predict(x), targets.reshape(len(x))
-    if targets.dtype.kind == "f":  # of one logit
-        classes = classes.astype(targets.dtype)
-    return float(np.mean(classes == targets))
+    classes = network.predict(x).astype(x.dtype)  # small integers: exact
+    return float(np.mean(classes == targets.reshape(len(x)).astype(x.dtype)))
 
 
 def check_batches(examples: int, targets: int, batch_size: int) -> None:

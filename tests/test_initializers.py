@@ -88,6 +88,7 @@ def test_an_unknown_option_is_refused_alike_on_both_sides(name, options, message
 @pytest.mark.parametrize("a", [0.0, 0.01, 0.3])
 def test_gains_are_equal(nonlinearity, a):
     assert ours.calculate_gain(nonlinearity, a) == theirs.calculate_gain(nonlinearity, a)
+    assert ours.calculate_gain(nonlinearity) == theirs.calculate_gain(nonlinearity, 0.0)
 
 
 def test_pytorch_defaults_to_leaky_relu_of_slope_0_which_is_relu_until_a_is_set():

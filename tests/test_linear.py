@@ -33,6 +33,12 @@ def test_bad_input_is_named_alike_on_both_sides(change, error, message):
         linear(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
+def test_a_dtype_that_says_more_about_its_numbers_is_still_the_same():
+    x, weight = np.ones((3, 4)), np.ones((2, 4))
+    y, _ = linear_forward(x, weight.astype(np.dtype(float, metadata={"unit": "volt"})), None)
+    np.testing.assert_array_equal(y, linear_forward(x, weight, None)[0])
+
+
 def test_upstream_gradient_of_the_wrong_shape_is_refused():
     _, cache = linear_forward(np.ones((3, 4)), np.ones((2, 4)), None)
     with pytest.raises(ValueError, match=r"dy: expected shape \(3, 2\), got \(3, 4\)"):

@@ -1,5 +1,6 @@
 """What only a test can ask of the optimizers: errors, layouts, schedules, and conventions that differ."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -128,6 +129,51 @@ def test_defaults_are_those_of_pytorch(name):
         ours.step([grad])
         reference.step(theirs, [torch.from_numpy(grad)])
     np.testing.assert_allclose(param, twin.numpy(), rtol=1e-14)
+
+
+RULES = {  # rule → what it must be given
+    "sgd_step": {},
+    "sgd_momentum_step": {"momentum_buffer": np.ones(3), "step": 2, "momentum": 0.9},
+    "nesterov_step": {"momentum_buffer": np.ones(3), "step": 2, "momentum": 0.9},
+    "rmsprop_step": {"square_avg": np.ones(3), "momentum_buffer": np.ones(3), "alpha": 0.9, "eps": 0.1},
+    "adam_step": {
+        "exp_avg": np.ones(3),
+        "exp_avg_sq": np.ones(3),
+        "step": 2,
+        "betas": (0.9, 0.9),
+        "eps": 0.1,
+    },
+}
+
+
+def ruled(rule, grad, **options):
+    param = np.array([1.0, 2.0, 3.0])
+    given = {key: np.copy(value) if np.ndim(value) else value for key, value in RULES[rule].items()}
+    getattr(scratch, rule)(param, grad, lr=0.1, **{**given, **options})
+    return param
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_a_rule_is_not_given_is_zero(rule):
+    zeros = dict.fromkeys({"weight_decay", "dampening", "momentum"} - RULES[rule].keys(), 0)
+    known = inspect.signature(getattr(scratch, rule)).parameters
+    zeros = {name: 0 for name in zeros if name in known}
+    grad = np.array([0.5, -1.0, 2.0])
+    np.testing.assert_array_equal(ruled(rule, grad), ruled(rule, grad, **zeros))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("decay", [0.25, -0.25])
+def test_weight_decay_of_either_sign_is_a_gradient(rule, decay):
+    grad = np.array([0.5, -1.0, 2.0])
+    decayed = ruled(rule, grad + decay * np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(ruled(rule, grad, weight_decay=decay), decayed)
+
+
+def test_three_hundred_parameters_have_three_hundred_gradients():
+    params = list(np.ones((300, 1)))
+    scratch.SGD(params, lr=1.0).step(list(np.ones((300, 1))))
+    assert not any(params)
 
 
 @pytest.mark.parametrize("layout", ["C", "F", "every other row", "transposed slice"])

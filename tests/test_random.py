@@ -5,6 +5,7 @@ import hashlib
 import math
 import os
 import platform
+import struct
 import subprocess
 import sys
 import warnings
@@ -29,7 +30,7 @@ from compare.parity import cases_of, run_case
 from compare.show import source_of
 from scratch.box_muller import VARIANTS, fma, log_glibc, sincos_glibc
 from scratch.philox import CudaGenerator, philox4x32
-from scratch.random import TorchGenerator, platform_variant
+from scratch.random import NumpyGenerator, TorchGenerator, platform_variant
 
 NAMED = tuple(SEEDS.values())
 MORE = (2**63, -12345, 12345678901234, 10**9, 2**40 + 1, *range(2, 42))
@@ -649,8 +650,8 @@ BAD_STATES = [
     (np.zeros(16, np.uint8), ValueError, r"state: expected 5056 bytes, got shape \(16,\)"),
     (np.zeros((1, 5056), np.uint8), ValueError, r"state: expected 5056 bytes, got shape \(1, 5056\)"),
     (np.zeros(5056), TypeError, "state: expected an array of uint8, got float64"),
-    (np.zeros(5056, np.uint8), ValueError, "state: not the state of a Mersenne Twister"),
-    (np.full(5056, 255, np.uint8), ValueError, "state: not the state of a Mersenne Twister"),
+    (np.zeros(5056, np.uint8), ValueError, "state: expected that of a Mersenne Twister"),
+    (np.full(5056, 255, np.uint8), ValueError, "state: expected that of a Mersenne Twister"),
 ]
 
 
@@ -704,6 +705,27 @@ def test_an_array_to_fill_must_fit():
             TorchGenerator(0).uniform(3, 0, 1, np.float32, out=out)
 
 
+def test_numpys_own_stream_is_scaled_like_pytorchs():
+    draws = [NumpyGenerator(3) for _ in range(8)]
+    u, z = draws[0].uniform((50,), 0, 1, np.float64), draws[1].normal((50,), 0, 1, np.float64)
+    np.testing.assert_array_equal(draws[2].uniform((50,), dtype=np.float64), u)
+    np.testing.assert_array_equal(draws[3].normal((50,), dtype=np.float64), z)
+    np.testing.assert_array_equal(draws[4].uniform((50,), -0.5, 3.0, np.float64), u * 3.5 - 0.5)
+    np.testing.assert_array_equal(draws[5].normal((50,), 0.7, 3.0, np.float64), z * 3.0 + 0.7)
+    np.testing.assert_array_equal(draws[6].bernoulli((50,), float(u[7]), np.float64), u < u[7])
+    np.testing.assert_array_equal(draws[7].dropout_mask(u, 0.3), u < 0.7)
+
+
+def test_more_words_left_than_a_state_has_drawn_or_fewer_are_refused():
+    """PyTorch takes such a state, and renews its 624 words too early or too late."""
+    for words in (3, 1):
+        state = TorchGenerator(3).get_state()
+        state[8:24] = np.frombuffer(struct.pack("<iiQ", 625 - words, 1, 2), np.uint8)
+        with pytest.raises(ValueError, match="state: expected that of a Mersenne Twister"):
+            TorchGenerator(3).set_state(state)
+        torch.Generator().set_state(torch.from_numpy(state))
+
+
 @pytest.fixture
 def unknown():
     """The variant as if it had not been asked for yet."""
@@ -712,10 +734,13 @@ def unknown():
     platform_variant.cache_clear()
 
 
-def test_an_unverified_platform_is_named_once(unknown, monkeypatch):
-    monkeypatch.setattr(scratch.random.platform, "system", lambda: "Darwin")
-    monkeypatch.setattr(scratch.random.platform, "machine", lambda: "arm64")
-    with pytest.warns(UserWarning, match=r"not been verified on Darwin arm64: expect .* up to 2\.3e-6"):
+@pytest.mark.parametrize("system", ["Darwin", "Windows"])
+@pytest.mark.parametrize("machine", ["arm64", "x86_64", "AMD64"])
+def test_an_unverified_platform_is_named_once(unknown, monkeypatch, system, machine):
+    monkeypatch.setattr(scratch.random.platform, "system", lambda: system)
+    monkeypatch.setattr(scratch.random.platform, "machine", lambda: machine)
+    message = rf"not been verified on {system} {machine}: expect .* up to 2\.3e-6"
+    with pytest.warns(UserWarning, match=message):
         assert TorchGenerator(0).variant == "scalar"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -728,6 +753,8 @@ def test_an_unverified_platform_is_named_once(unknown, monkeypatch):
         ("x86_64", "fma avx2", "", "avx"),
         ("AMD64", "fma avx2", "", "avx"),
         ("x86_64", "fma avx2", "default", "default"),
+        ("x86_64", "fma avx2", "avx2", "avx"),
+        ("x86_64", "fma avx2", "vsx", "avx"),
         ("x86_64", "sse4_2", "", "default"),
         ("aarch64", "asimd", "", "scalar"),
     ],

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
 from compare.inputs import fortran, normal, other, strided, subnormals
 from compare.rounding import sum_units
+from scratch.linear import Linear
 from torch_ref import linear as reference
 
 
@@ -49,6 +51,8 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     broken["x"][0, 1], broken["x"][2, 0], broken["x"][3, 3] = np.nan, np.inf, -np.inf
     broken["dy"][5, 0] = np.inf
     yield broken
+    layer = case("a new layer", 13, 7, 5)
+    yield replace(layer, options={"in_features": 7, "out_features": 5}, seed=int(rng.integers(2**31)))
 
 
 def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -62,6 +66,8 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield good.but(f"{name} of too few dimensions", {name: good[name][0, ...]})
         yield good.but(f"{name} too short", {name: good[name][..., 1:]})
     yield good.but("dy of too few rows", {"dy": good["dy"][1:]})
+    yield good.but("no inputs", in_features=0, out_features=5)
+    yield good.but("no outputs", in_features=7, out_features=0)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -69,6 +75,9 @@ def run_scratch(case: Case, f: Any) -> Results:
     y, cache = f.linear_forward(case["x"], case["weight"], case.arrays.get("bias"))
     dx, dweight, dbias = f.linear_backward(case["dy"], cache)
     results = {"output": y, "grad.x": dx, "grad.weight": dweight}
+    if case.options:
+        layer = Linear(**case.options, generator=case.generator(), dtype=case.dtype)
+        results |= {f"initial.{name}": parameter for name, parameter in layer.parameters.items()}
     return results | ({"grad.bias": dbias} if "bias" in case.arrays else {})
 
 
@@ -77,7 +86,12 @@ def run_torch(case: Case) -> Results:
     inputs = {name: value.requires_grad_() for name, value in case.arrays.items() if name != "dy"}
     inputs = {name: inputs[name] for name in ("x", "weight", "bias") if name in inputs}
     y = reference.linear(inputs["x"], inputs["weight"], inputs.get("bias"))
-    return {"output": y, **gradients(y, case["dy"], **inputs)}
+    results = {"output": y, **gradients(y, case["dy"], **inputs)}
+    if case.options:
+        with case.torch_draws():
+            layer = reference.Linear(**case.options, dtype=case.dtype, device=case.device)
+        results |= {f"initial.{name}": parameter for name, parameter in layer.named_parameters()}
+    return results
 
 
 def magnitude(case: Case) -> dict[str, Any]:
@@ -89,6 +103,7 @@ def magnitude(case: Case) -> dict[str, Any]:
 
     Where all terms are zeros, the scale is the smallest positive number instead, which leaves the sign of the
     sum open: 0 + (−0) is 0, so that it hangs on what a matrix product starts from, 0 or its first term.
+    What a new layer starts with is equal to the bit: its scale is 0.
     """
     x2, weight2, dy2 = (_square(case[name]) for name in ("x", "weight", "dy"))
     bias2 = _square(case.arrays.get("bias", np.zeros(1)))
@@ -99,7 +114,8 @@ def magnitude(case: Case) -> dict[str, Any]:
         "grad.bias": np.sqrt(dy2.sum(axis=0)),
     }
     smallest = np.finfo(np.float64).smallest_subnormal
-    return {name: np.maximum(scale, smallest) for name, scale in scales.items()}
+    scales = {name: np.maximum(scale, smallest) for name, scale in scales.items()}
+    return {**scales, "initial.weight": 0.0, "initial.bias": 0.0}
 
 
 def _sizes(case: Case) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 
 import scratch.network
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
@@ -18,7 +19,7 @@ from torch_ref import network as reference
 from torch_ref import optimizers as torch_optimizers
 
 LEARNING_RATE = 0.1
-BATCH_SIZES = {"smallest": 2, "large": 64}
+BATCH_SIZES = {"smallest": 2, "large": 64, "logits of 0": 16}
 
 DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "typical": {"widths": (20, 13, 7, 4)},
@@ -33,6 +34,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "default init": {"widths": (13, 7, 3), "init": "default"},
     "large random": {"widths": (13, 7, 3), "init": "large_random"},
     "zeros": {"widths": (13, 7, 3), "init": "zeros"},
+    "logits of 0": {"widths": (7, 3, 1), "init": "zeros", "loss": "binary_cross_entropy_with_logits"},
     "one hidden unit": {"widths": (7, 1, 3), "activation": "tanh", "batch_norm": True},
     "deep": {"widths": (8,) * 9, "activation": "tanh", "batch_norm": True},
     "large": {"widths": (512, 1024, 129, 10), "activation": "tanh", "l2": 0.5},
@@ -43,12 +45,15 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """Weights as drawn by the initialiser; biases, γ, β and running statistics away from 0 and 1
 
     No two logits are equal: which of them is the largest would hang on a rounding. A network of zeros says
-    the same for every example, so its classes do not come equally often.
+    the same for every example, so its classes do not come equally often. Of one logit they do: gradients of 0
+    leave it at 0, the border between the two.
     """
     for name, options in DESCRIPTIONS.items():
         case = _case(rng, dtype, name, options)
         if name == "zeros":
             case["targets"][...] = np.repeat([0, 1, 2], [2, 4, 7])
+        if name == "logits of 0":
+            case["targets"][:8], case["targets"][8:] = 0, 1
         yield case
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
         case = _case(rng, dtype, name, DESCRIPTIONS["typical"])
@@ -123,6 +128,7 @@ def run_scratch(case: Case, f: Any) -> Results:
     """One step of gradient descent by hand, and a prediction after it."""
     network = f.Network(generator=case.generator(), dtype=case.dtype, **case.options)
     results = {f"initial.{name}": array.copy() for name, array in network.state_dict().items()}
+    results["training"] = np.array(network.training)
     network.load_state_dict(_state(case))
     results["logits"] = network.forward(case["x"])
     results["cost"] = np.asarray(network.cost(results["logits"], case["targets"]), case.dtype)
@@ -140,6 +146,7 @@ def run_torch(case: Case) -> Results:
     with case.torch_draws():
         network = reference.Network(dtype=case.dtype, device=case.device, **case.options)
         results = {f"initial.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
+        results["training"] = torch.tensor(network.training)
         network.load_state_dict(_state(case))
         optimizer = torch_optimizers.SGD(network.parameters(), lr=LEARNING_RATE)
         x = case["x"].requires_grad_()

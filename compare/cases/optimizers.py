@@ -1,10 +1,12 @@
 """Gradient descent, momentum, Nesterov, RMSProp, Adam, AdamW: every buffer and every update, step by step."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results, copy_with_strides
 from compare.inputs import SPECIAL, fortran, other, strided, subnormals
@@ -74,6 +76,7 @@ def cases(
     huge = problem(rng, dtype, ((4,),))
     huge["grads.0"] *= dtype(np.finfo(dtype).max ** 0.5)
     yield case("square near overflow", huge, finite=False)
+    yield case("defaults", problem(rng, dtype, SHAPES["smallest"]), {**first, "defaults": True})
 
 
 def momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -124,12 +127,20 @@ NOT_NEGATIVE = (-0.1, float("nan"), float("inf"))
 NOT_BELOW_1 = (-0.1, 1.0, 1.5, float("nan"))
 MOMENTUM: dict[str, tuple[Any, ...]] = dict.fromkeys(("momentum", "dampening"), NOT_NEGATIVE)
 ADAM: dict[str, tuple[Any, ...]] = {
-    "betas": (*((beta, 0.999) for beta in NOT_BELOW_1), *((0.9, beta) for beta in NOT_BELOW_1), (0.9,)),
+    "betas": (
+        *((beta, 0.999) for beta in NOT_BELOW_1),
+        *((0.9, beta) for beta in NOT_BELOW_1),
+        (0.9,),
+        (0.9,) * 3,
+    ),
     "eps": NOT_NEGATIVE,
     "weight_decay": NOT_NEGATIVE,
 }
 REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # optimizer → option → what it may not be
-    "SGD": {**MOMENTUM, "weight_decay": NOT_NEGATIVE, "nesterov": (True,)},
+    "SGD": {
+        **MOMENTUM,
+        "weight_decay": NOT_NEGATIVE,
+    },
     "Momentum": {"beta": NOT_BELOW_1},
     "RMSprop": {
         "alpha": NOT_BELOW_1,
@@ -153,9 +164,15 @@ def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Cal
                 yield good.but(f"{optimizer}: rate {rate}", rates=(rate,))
             for option, values in REFUSED[optimizer].items():
                 for value in values:
-                    dampened = {"momentum": 0.9, "dampening": 0.1} if option == "nesterov" else {}
-                    yield good.but(f"{optimizer}: {option} {value}", **{**dampened, option: value})
+                    yield good.but(f"{optimizer}: {option} {value}", **{option: value})
+            if optimizer == "SGD":
+                for momentum, dampening in ((0.0, 0.0), (0.9, 0.1)):
+                    options: dict[str, Any] = {"momentum": momentum, "dampening": dampening}
+                    yield good.but(f"nesterov with momentum {momentum}", nesterov=True, **options)
             grad = good["grads.0"]
+            yield good.but(f"{optimizer}: a gradient too many", {"grads.9": grad})
+            fewer = {name: array for name, array in good.arrays.items() if name != "grads.0"}
+            yield replace(good, name=f"{optimizer}: a gradient too few", arrays=fewer)
             yield replace(good, name=f"{optimizer}: no parameters", arrays={})
             yield good.but(f"{optimizer}: integers", {"param.0": good["param.0"].astype(np.int64)})
             yield good.but(f"{optimizer}: gradient transposed", {"grads.0": grad.swapaxes(1, 2)})
@@ -168,10 +185,10 @@ def run_scratch(case: Case, f: Any) -> Results:
     """The class of scratch, with the rule that `f` holds."""
     options = dict(case.options)
     optimizer_class, rates = getattr(scratch, options.pop("optimizer")), options.pop("rates")
+    results = _defaults(optimizer_class) if options.pop("defaults", False) else {}
     params, grads = _params_and_grads({name: copy_with_strides(array) for name, array in case.arrays.items()})
     optimizer = optimizer_class(params, rates[0], **options)
     optimizer.rule = getattr(f, optimizer.rule.__name__)
-    results: Results = {}
     for t, rate in enumerate(rates):
         optimizer.lr = rate
         before = [param.copy() for param in params]
@@ -186,9 +203,10 @@ def run_torch(case: Case) -> Results:
     """The class of torch.optim."""
     options = dict(case.options)
     optimizer_class, rates = getattr(reference, options.pop("optimizer")), options.pop("rates")
+    defaults = _defaults(optimizer_class) if options.pop("defaults", False) else {}
+    results: Results = {name: torch.from_numpy(value) for name, value in defaults.items()}
     params, grads = _params_and_grads(case.arrays)
     optimizer = optimizer_class(params, rates[0], **options)
-    results: Results = {}
     for t, rate in enumerate(rates):
         optimizer.param_groups[0]["lr"] = rate
         before = [param.clone() for param in params]
@@ -203,9 +221,22 @@ def run_torch(case: Case) -> Results:
     return results
 
 
+def _defaults(optimizer_class: type) -> Results:
+    """What each hyperparameter is if it is not given."""
+    parameters = inspect.signature(optimizer_class).parameters.items()
+    return {
+        f"default.{name}": np.array(parameter.default, float)
+        for name, parameter in parameters
+        if parameter.default is not parameter.empty
+    }
+
+
 def _params_and_grads(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
-    count = len(arrays) // 2
-    return [arrays[f"param.{i}"] for i in range(count)], [arrays[f"grads.{i}"] for i in range(count)]
+    """In the order in which they stand in the case."""
+    params, grads = (
+        [array for name, array in arrays.items() if name.startswith(kind)] for kind in ("param.", "grads.")
+    )
+    return params, grads
 
 
 def _record(results: Results, t: int, i: int, arrays: Mapping[str, Any], copy: Callable) -> None:

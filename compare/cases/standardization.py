@@ -7,6 +7,7 @@ import numpy as np
 
 from compare.component import Budget, Case, Component, Mistake, Results
 from compare.inputs import SIZES, fortran, normal, other, strided, subnormals
+from scratch.standardization import Standardizer
 from torch_ref import standardization as reference
 
 
@@ -65,10 +66,13 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("test set of fewer features", {"x_test": test[:, 1:]})
     yield good.but("test set of one dimension", {"x_test": test[0]})
     yield good.but("test set of another dtype", {"x_test": test.astype(other(dtype))})
+    yield good.but("transform before fit", unfitted=True)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
     """Fitted once, applied to both sets."""
+    if "unfitted" in case.options:
+        Standardizer().transform(case["x_test"])
     mean, std = f.standardize_fit(case["x_train"])
     return {
         "mean": mean,
@@ -80,6 +84,8 @@ def run_scratch(case: Case, f: Any) -> Results:
 
 def run_torch(case: Case) -> Results:
     """The same with tensors."""
+    if "unfitted" in case.options:
+        reference.Standardizer().transform(case["x_test"])
     mean, std = reference.standardize_fit(case["x_train"])
     return {
         "mean": mean,
