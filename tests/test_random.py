@@ -575,6 +575,7 @@ def test_a_copy_of_the_state_goes_on_to_equal_draws(case, following):
 
 
 BAD_SEEDS = [
+    (2**65, ValueError, r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got 36893488147419103232"),
     (2**64, ValueError, r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got 18446744073709551616"),
     (
         -(2**63) - 1,
@@ -687,6 +688,19 @@ def test_a_machine_that_there_is_not(arguments, message):
         TorchGenerator(0, **arguments)
 
 
+def test_a_variant_is_a_matter_of_equality_and_not_of_identity():
+    for size in (3, 100):
+        one, other = (TorchGenerator(5, variant=v) for v in ("default", "".join(["def", "ault"])))
+        np.testing.assert_array_equal(one.normal(size, 0.3, 1.7), other.normal(size, 0.3, 1.7))
+        np.testing.assert_array_equal(one.uniform(size, 0.3, 1.7), other.uniform(size, 0.3, 1.7))
+
+
+def test_a_card_may_be_numbered():
+    card = {"multiprocessors": 2, "threads_per_multiprocessor": 1024}
+    numbered, plain = TorchGenerator(5, "cuda:1", **card), TorchGenerator(5, "cuda", **card)
+    np.testing.assert_array_equal(numbered.rand(9), plain.rand(9))
+
+
 def test_what_the_gpus_stream_does_not_have_is_said():
     card = toy_card(0)
     with pytest.raises(ValueError, match="state: expected 16 bytes"):
@@ -700,9 +714,45 @@ def test_what_the_gpus_stream_does_not_have_is_said():
 
 
 def test_an_array_to_fill_must_fit():
-    for out in (np.empty(4, np.float32), np.empty(3, np.float64)):
-        with pytest.raises(ValueError, match=r"out: expected float32\(3,\), got"):
-            TorchGenerator(0).uniform(3, 0, 1, np.float32, out=out)
+    for size, right, wrong in (
+        (4, np.float32, np.float32),
+        (2, np.float32, np.float32),
+        (3, np.float64, np.float32),
+        (3, np.float32, np.float64),
+    ):
+        with pytest.raises(ValueError, match=r"out: expected float(32|64)\(3,\), got"):
+            TorchGenerator(0).uniform(3, 0, 1, right, out=np.empty(size, wrong))
+
+
+def test_a_number_that_is_the_probability_itself_is_a_zero_on_both_sides():
+    p = float(TorchGenerator(3).rand(1, np.float64)[0])
+    twin = torch.Generator().manual_seed(3)
+    assert TorchGenerator(3).bernoulli(1, p) == torch.empty(1).bernoulli_(p, generator=twin).numpy() == 0
+    assert TorchGenerator(3).bernoulli(1, math.nextafter(p, 1)) == 1
+
+
+def test_the_longest_permutation(monkeypatch):
+    class Allowed(Exception):  # noqa: N818
+        pass
+
+    def begin(*arguments, **options):
+        raise Allowed
+
+    monkeypatch.setattr(np, "arange", begin)
+    with pytest.raises(Allowed):
+        TorchGenerator(0).randperm(214_748_363)
+    for n in (214_748_364, 214_748_365):
+        with pytest.raises(ValueError, match=f"n: expected an integer from 0 to 214748363, got {n}"):
+            TorchGenerator(0).randperm(n)
+
+
+def test_which_seeds_numpys_own_stream_has():
+    for seed in (0, 1, 2**70):
+        NumpyGenerator(seed)
+    with pytest.raises(ValueError, match="seed: expected an integer >= 0, got -1"):
+        NumpyGenerator(-1)
+    with pytest.raises(TypeError, match="seed: expected an integer, got float"):
+        NumpyGenerator(1.0)
 
 
 def test_numpys_own_stream_is_scaled_like_pytorchs():
@@ -716,11 +766,11 @@ def test_numpys_own_stream_is_scaled_like_pytorchs():
     np.testing.assert_array_equal(draws[7].dropout_mask(u, 0.3), u < 0.7)
 
 
-def test_more_words_left_than_a_state_has_drawn_or_fewer_are_refused():
-    """PyTorch takes such a state, and renews its 624 words too early or too late."""
-    for words in (3, 1):
+def test_a_state_that_pytorch_takes_although_it_can_not_be_is_refused():
+    """More or fewer words left than not drawn, which it would renew too early or too late; seeded twice."""
+    for left, times in ((622, 1), (624, 1), (623, 2)):
         state = TorchGenerator(3).get_state()
-        state[8:24] = np.frombuffer(struct.pack("<iiQ", 625 - words, 1, 2), np.uint8)
+        state[8:24] = np.frombuffer(struct.pack("<iiQ", left, times, 2), np.uint8)
         with pytest.raises(ValueError, match="state: expected that of a Mersenne Twister"):
             TorchGenerator(3).set_state(state)
         torch.Generator().set_state(torch.from_numpy(state))
@@ -760,7 +810,7 @@ def test_an_unverified_platform_is_named_once(unknown, monkeypatch, system, mach
     ],
 )
 def test_the_variant_of_a_platform(unknown, monkeypatch, machine, flags, forced, variant):
-    monkeypatch.setattr(scratch.random.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(scratch.random.platform, "system", lambda: "".join(["Lin", "ux"]))
     monkeypatch.setattr(scratch.random.platform, "machine", lambda: machine)
     monkeypatch.setattr(scratch.random.Path, "read_text", lambda *_, **__: f"flags : {flags}\n")
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", forced)

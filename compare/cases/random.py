@@ -921,6 +921,8 @@ COMPONENTS = (
                 "at the end of 624 words": [
                     Call("rand", 624, dtype="float32"),
                     Call("to PyTorch"),
+                    Call("to NumPy"),
+                    Call("to PyTorch"),
                     Call("rand", 1),
                     Call("rand", 312, dtype="float64"),
                     Call("to NumPy"),
