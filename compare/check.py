@@ -188,7 +188,8 @@ def is_stub(function: Callable) -> bool:
         return False
     definition = tree.body[0]
     bodies = [n for n in ast.walk(definition) if isinstance(n, ast.FunctionDef)]
-    return all(ast.unparse(node.body[-1]) == "raise NotImplementedError" for node in bodies)
+    unwritten = [ast.unparse(node.body[-1]) == "raise NotImplementedError" for node in bodies]
+    return bool(unwritten) and all(unwritten)  # of a lambda there is no body
 
 
 def check(

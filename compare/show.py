@@ -38,10 +38,9 @@ def print_report(console: Console, report: Report) -> None:
     if report.components:
         console.print("Worst case, in rounding units of its budget; to truth: scratch · torch", style="bold")
         console.print(_component_table(report), "")
-        for reason, components in groupby(report.components, key=lambda component: component.not_here):
-            if reason:
-                names = ", ".join(component.name for component in components)
-                console.print(Text(f"{names}: not compared, for {reason}\n"))
+        for reason in dict.fromkeys(filter(None, (component.not_here for component in report.components))):
+            names = [component.name for component in report.components if component.not_here == reason]
+            console.print(Text(f"{', '.join(names)}: not compared, for {reason}\n"))
     if report.training:
         console.print("Training runs in lockstep: scratch above, torch below", style="bold")
         console.print(_training_table(report.training, console.width), "")

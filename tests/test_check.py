@@ -86,6 +86,11 @@ def test_right_results_do_not_excuse_an_input_that_was_changed(tmp_path):
     assert "the input x was modified in place" in explain(verdict)
 
 
+def test_a_lambda_is_a_function_that_has_been_written(tmp_path):
+    verdict = verdict_on("tanh_forward = lambda x: (np.tanh(x), np.tanh(x))", tmp_path)
+    assert verdict.status == "equal"
+
+
 def test_an_optimizer_in_pytorch_changes_the_parameters_that_it_is_given(tmp_path):
     verdict = verdict_on("from torch.optim import SGD", tmp_path, "sgd")
     assert (verdict.side, verdict.status) == ("torch", "equal")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -12,7 +13,8 @@ import torch
 
 from compare import cli, environment, lockstep, registry, vectors
 from compare.__main__ import start
-from compare.check import Verdict
+from compare.cases import activations
+from compare.check import Verdict, check, explain, find
 from compare.cli import main
 from compare.draws import why_not_own
 from compare.experiments.page import Comparison, Section
@@ -51,6 +53,31 @@ def fail(*arguments, **options):
 
 def read(folder) -> dict:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_what_the_installed_pytorch_does_otherwise_is_left_out_and_said(tmp_path, capsys, monkeypatch):
+    relu, *others = activations.COMPONENTS
+    relu = dataclasses.replace(relu, not_here="PyTorch 2.6 does it otherwise", run_torch=fail)
+    monkeypatch.setattr(activations, "COMPONENTS", (relu, *others))
+    assert main(["--only", "activations", "--out", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"relu +\n +not compared", out)
+    assert "relu: not compared, for PyTorch 2.6 does it otherwise\n" in out
+    assert "equal: 3 components, " in out
+    found = read(tmp_path / "run")
+    assert found["verdict"]["components"] == 3
+    assert [c["not_here"] for c in found["components"] if not c["cases"]] == [relu.not_here]
+    page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    assert "Not compared: PyTorch 2.6 does it otherwise." in page
+
+    assert main(["edges", "relu"]) == 0
+    out = capsys.readouterr().out
+    assert "relu: not examined, for PyTorch 2.6 does it otherwise" in out
+    assert "0 probes of 0 components" in out
+
+    (attempt,) = find({"relu_forward": lambda x: (x, x)})
+    assert check(attempt).status == "not here"
+    assert explain(check(attempt)) == [relu.not_here]
 
 
 def test_equal(tmp_path, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compare.component import Case, Component, Results
-from compare.draws import why_not_own
+from compare.draws import older_streams, why_not_own
 from compare.measure import to_numpy
 from compare.parity import DTYPES, cases_of, refused_of, run_case, run_refused, run_scratch
 from compare.registry import TOPICS, all_components, select
@@ -38,6 +38,11 @@ def test_no_file_of_scratch_and_no_function_in_it_goes_uncompared():
             if function.__module__ == module.__name__ and not name.startswith(("_", "check"))
         }
         assert public <= compared
+
+
+@pytest.mark.skipif(bool(older_streams()), reason=older_streams())
+def test_none_is_left_out():
+    assert [component.name for component in COMPONENTS if component.not_here] == []
 
 
 @each_component

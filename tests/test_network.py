@@ -151,6 +151,13 @@ def test_a_state_that_does_not_fit_changes_nothing(change, error, message, tmp_p
         torch_network.load(tmp_path / "state.pt")
 
 
+@pytest.mark.parametrize(("own", "other"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_a_state_of_another_dtype_is_refused_wider_or_narrower(own, other):
+    message = rf"linear1.weight: expected {np.dtype(own)}, got {np.dtype(other)}"
+    with pytest.raises(TypeError, match=message):
+        ours(dtype=own).load_state_dict(ours(dtype=other).state_dict())
+
+
 def test_a_dtype_is_a_matter_of_equality_and_not_of_identity():
     network = ours()
     volts = {"unit": "volt"}
