@@ -135,7 +135,7 @@ def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return "n/a"
+        return "not installed"
 
 
 def _processor() -> str:
@@ -149,17 +149,17 @@ def _processor() -> str:
 def _numpy_blas() -> str:
     blas: Any = np.show_config(mode="dicts")
     blas = blas.get("Build Dependencies", {}).get("blas", {})
-    return f"{blas.get('name', 'n/a')} {blas.get('version', '')}".strip()
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
 
 
 def _numpy_threads() -> Any:
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    return max((pool["num_threads"] for pool in pools), default="n/a")
+    return max((pool["num_threads"] for pool in pools), default="unknown")
 
 
 def _torch_blas() -> str:
     found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
-    return found[1] if found else "n/a"
+    return found[1] if found else "unknown"
 
 
 def _driver() -> str:
@@ -168,4 +168,4 @@ def _driver() -> str:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
         return answer.stdout.split()[0]
     except (OSError, subprocess.SubprocessError, IndexError):
-        return "n/a"
+        return "unknown"

@@ -790,8 +790,9 @@ def test_an_unverified_platform_is_named_once(unknown, monkeypatch, system, mach
     monkeypatch.setattr(scratch.random.platform, "system", lambda: system)
     monkeypatch.setattr(scratch.random.platform, "machine", lambda: machine)
     message = rf"not been verified on {system} {machine}: expect .* up to 2\.3e-6"
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=message) as record:
         assert TorchGenerator(0).variant == "scalar"
+    assert record[0].filename == __file__  # the caller's line, not ours
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert TorchGenerator(0).variant == "scalar"

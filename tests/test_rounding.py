@@ -45,7 +45,8 @@ def test_the_scales_of_a_network_leave_no_room_for_a_gradient_that_is_wrong_in_t
     network = COMPONENTS["network"]
     for case in cases_of(network, 0, np.float64):
         result = run_case(network, case, replaced={"Network": Slightly}, arbiter=False)
-        assert not (case.finite and result.equal), case.name
+        if case.name != "zero logits":  # its gradients are all 0
+            assert not (case.finite and result.equal), case.name
 
 
 def test_at_a_kink_either_slope_is_right_and_next_to_it_only_one():

@@ -19,7 +19,7 @@ from torch_ref import network as reference
 from torch_ref import optimizers as torch_optimizers
 
 LEARNING_RATE = 0.1
-BATCH_SIZES = {"smallest": 2, "large": 64, "logits of 0": 16}
+BATCH_SIZES = {"smallest": 2, "large": 64, "zero logits": 16}
 
 DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "typical": {"widths": (20, 13, 7, 4)},
@@ -34,7 +34,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "default init": {"widths": (13, 7, 3), "init": "default"},
     "large random": {"widths": (13, 7, 3), "init": "large_random"},
     "zeros": {"widths": (13, 7, 3), "init": "zeros"},
-    "logits of 0": {"widths": (7, 3, 1), "init": "zeros", "loss": "binary_cross_entropy_with_logits"},
+    "zero logits": {"widths": (7, 3, 1), "init": "zeros", "loss": "binary_cross_entropy_with_logits"},
     "one hidden unit": {"widths": (7, 1, 3), "activation": "tanh", "batch_norm": True},
     "deep": {"widths": (8,) * 9, "activation": "tanh", "batch_norm": True},
     "large": {"widths": (512, 1024, 129, 10), "activation": "tanh", "l2": 0.5},
@@ -52,7 +52,7 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         case = _case(rng, dtype, name, options)
         if name == "zeros":
             case["targets"][...] = np.repeat([0, 1, 2], [2, 4, 7])
-        if name == "logits of 0":
+        if name == "zero logits":
             case["targets"][:8], case["targets"][8:] = 0, 1
         yield case
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):

@@ -185,7 +185,7 @@ def run_scratch(case: Case, f: Any) -> Results:
     """The class of scratch, with the rule that `f` holds."""
     options = dict(case.options)
     optimizer_class, rates = getattr(scratch, options.pop("optimizer")), options.pop("rates")
-    results = _defaults(optimizer_class) if options.pop("defaults", False) else {}
+    results = _defaults(optimizer_class, optimizer_class) if options.pop("defaults", False) else {}
     params, grads = _params_and_grads({name: copy_with_strides(array) for name, array in case.arrays.items()})
     optimizer = optimizer_class(params, rates[0], **options)
     optimizer.rule = getattr(f, optimizer.rule.__name__)
@@ -202,8 +202,9 @@ def run_scratch(case: Case, f: Any) -> Results:
 def run_torch(case: Case) -> Results:
     """The class of torch.optim."""
     options = dict(case.options)
-    optimizer_class, rates = getattr(reference, options.pop("optimizer")), options.pop("rates")
-    defaults = _defaults(optimizer_class) if options.pop("defaults", False) else {}
+    name, rates = options.pop("optimizer"), options.pop("rates")
+    optimizer_class = getattr(reference, name)
+    defaults = _defaults(optimizer_class, getattr(scratch, name)) if options.pop("defaults", False) else {}
     results: Results = {name: torch.from_numpy(value) for name, value in defaults.items()}
     params, grads = _params_and_grads(case.arrays)
     optimizer = optimizer_class(params, rates[0], **options)
@@ -221,12 +222,12 @@ def run_torch(case: Case) -> Results:
     return results
 
 
-def _defaults(optimizer_class: type) -> Results:
-    """What each hyperparameter is if it is not given."""
-    parameters = inspect.signature(optimizer_class).parameters.items()
+def _defaults(optimizer_class: type, ours: type) -> Results:
+    """What each of our hyperparameters is if it is not given."""
+    parameters = inspect.signature(optimizer_class).parameters
     return {
-        f"default.{name}": np.array(parameter.default, float)
-        for name, parameter in parameters
+        f"default.{name}": np.array(parameters[name].default, float)
+        for name, parameter in inspect.signature(ours).parameters.items()
         if parameter.default is not parameter.empty
     }
 
