@@ -83,6 +83,53 @@ def assert_one_stream(seed: int, sizes: tuple[int, ...], dtype: str) -> None:
             assert_same(f"seed {seed}, {call}", draw(call, generator), draw(call, twin), generator, twin)
 
 
+def state_that_draws(words: np.ndarray) -> np.ndarray:
+    """A state whose next words are these, 623 at most: what the Mersenne Twister does to a word, undone."""
+    y = words ^ words >> 18
+    y ^= y << 15 & 0xEFC60000
+    undone = y
+    for _ in range(4):  # seven more bits are right each time
+        undone = y ^ (undone << 7 & 0x9D2C5680)
+    y = undone
+    for _ in range(2):
+        undone = y ^ undone >> 11
+    state = TorchGenerator(0).get_state()
+    state[8:24] = np.frombuffer(struct.pack("<iiQ", 624, 1, 1), np.uint8)
+    state[32 : 32 + 8 * len(words)] = undone.astype("<u8").view(np.uint8)
+    return state
+
+
+def normals_of(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides' normal numbers, of these words: 8 for lengths, 8 for angles, and so on."""
+    generator, twin = TorchGenerator(0), torch.Generator()
+    generator.set_state(state_that_draws(words))
+    twin.set_state(torch.from_numpy(generator.get_state()))
+    ours, theirs = generator.randn(len(words)), torch.randn(len(words), generator=twin).numpy()
+    return ours.view(np.uint32), theirs.view(np.uint32)
+
+
+@exact
+def test_the_normal_numbers_where_logarithm_sine_and_cosine_change_their_branch():
+    around = np.arange(-2, 3)
+    lengths = [2**24 - (round(math.sqrt(0.5) * 2.0**k) + around) for k in range(1, 25)]
+    angles = [eighth * 2**21 + around for eighth in range(9)]
+    borders = np.unique(np.clip(np.concatenate([*lengths, *angles]), 0, 2**24 - 1)).astype(np.uint64)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        np.testing.assert_array_equal(*normals_of(rng.choice(borders, 608)))
+
+
+@exact
+@fuzz
+def test_every_length_and_every_angle_that_a_normal_number_can_have():
+    """All 2²⁴ uniform numbers of float32, each as one and as the other"""
+    numbers = np.arange(2**24, dtype=np.uint64).reshape(-1, 8)
+    pairs = np.concatenate([numbers, numbers[::-1]], axis=1).ravel()  # of 8 lengths and 8 angles
+    for start in range(0, len(pairs), 608):
+        ours, theirs = normals_of(pairs[start : start + 608])
+        assert (ours == theirs).all()
+
+
 @exact
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("seed", NAMED)
