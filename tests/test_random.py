@@ -736,10 +736,11 @@ def test_a_machine_that_there_is_not(arguments, message):
 
 
 def test_a_variant_is_a_matter_of_equality_and_not_of_identity():
-    for size in (3, 100):
-        one, other = (TorchGenerator(5, variant=v) for v in ("default", "".join(["def", "ault"])))
-        np.testing.assert_array_equal(one.normal(size, 0.3, 1.7), other.normal(size, 0.3, 1.7))
-        np.testing.assert_array_equal(one.uniform(size, 0.3, 1.7), other.uniform(size, 0.3, 1.7))
+    for variant in VARIANTS:
+        one, other = (TorchGenerator(5, variant=name) for name in (variant, "".join(list(variant))))
+        for size in (3, 5000):
+            np.testing.assert_array_equal(one.normal(size, 0.3, 1.7), other.normal(size, 0.3, 1.7))
+            np.testing.assert_array_equal(one.uniform(size, 0.3, 1.7), other.uniform(size, 0.3, 1.7))
 
 
 def test_a_card_may_be_numbered():
