@@ -83,6 +83,19 @@ def assert_one_stream(seed: int, sizes: tuple[int, ...], dtype: str) -> None:
             assert_same(f"seed {seed}, {call}", draw(call, generator), draw(call, twin), generator, twin)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_beside_the_middle_of_two_float32_numbers_is_rounded_once(sign):
+    """x·y + z is a hair below the middle of two, and below the second float64 above it."""
+    below = (
+        np.float32([1 + 2**-23]),
+        np.float32(sign * (1 - 2**-23) * 2**-24),
+        np.float32(sign * (1 + 2**-23)),
+    )
+    above = np.float32([1 + 1916 * 2**-23]), np.float32(sign * (1 - 3831 * 2**-24) * 2**-24), np.float32(sign)
+    assert fma(*below) == sign * (1 + 2**-23)
+    assert fma(*above) == sign * (1 + 2**-23)
+
+
 def state_that_draws(words: np.ndarray) -> np.ndarray:
     """A state whose next words are these, 623 at most: what the Mersenne Twister does to a word, undone."""
     y = words ^ words >> 18
