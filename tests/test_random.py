@@ -83,17 +83,19 @@ def assert_one_stream(seed: int, sizes: tuple[int, ...], dtype: str) -> None:
             assert_same(f"seed {seed}, {call}", draw(call, generator), draw(call, twin), generator, twin)
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_sum_beside_the_middle_of_two_float32_numbers_is_rounded_once(sign):
-    """x·y + z is a hair below the middle of two, and below the second float64 above it."""
-    below = (
-        np.float32([1 + 2**-23]),
-        np.float32(sign * (1 - 2**-23) * 2**-24),
-        np.float32(sign * (1 + 2**-23)),
-    )
-    above = np.float32([1 + 1916 * 2**-23]), np.float32(sign * (1 - 3831 * 2**-24) * 2**-24), np.float32(sign)
-    assert fma(*below) == sign * (1 + 2**-23)
-    assert fma(*above) == sign * (1 + 2**-23)
+@pytest.mark.parametrize("scale", [1, -1, 2.0**-9, -(2.0**-9), 2.0**9, -(2.0**9)])
+@pytest.mark.parametrize(
+    ("k", "m", "z"),  # (1 + 2k·u)·(1 + m·u)·u + z, with u = 2⁻²⁴, is a hair
+    [
+        (1, -2, 1 + 2**-23),  # below the middle of two float32 numbers
+        (1984, -3967, 1),  # below the first float64 above it
+        (1916, -3831, 1),  # below the second one
+        (724, -1448, 1 + 2**-23),  # above the second float64 below it
+    ],
+)
+def test_a_sum_beside_the_middle_of_two_float32_numbers_is_rounded_once(k, m, z, scale):
+    x, y = np.float32([1 + k * 2**-23]), np.float32((1 + m * 2**-24) * 2**-24 * scale)
+    assert fma(x, y, np.float32(z * scale)) == scale * (1 + 2**-23)
 
 
 def state_that_draws(words: np.ndarray) -> np.ndarray:

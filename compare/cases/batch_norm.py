@@ -158,7 +158,8 @@ def training_scales(x: Any, dy: Any, gamma: Any, beta: Any, eps: float, u: float
       divided by it have, beside their own, the relative error w = 1 + u·r². The unbiased one times m/(m − 1).
     - x̂ = (x − μ)/s: |x̂| + r. PyTorch's x·(γ/s) + (β − μ·γ/s) cancels in the same way.
     - y = γ·x̂ + β: |γ|·(|x̂| + r)·w + |β|.
-    - dγ = Σ dy·x̂: √Σ(dy·(|x̂| + r))²·w, and dβ = Σ dy: √Σdy², as partial sums of random signs grow.
+    - dγ = Σ dy·x̂ of terms t = dy·(|x̂| + r): √(Σt² + (Σt)²)·w, as partial sums grow, those of random signs to
+      √Σt² and those of one sign to Σt; dβ = Σ dy likewise.
     - dx = γ/s·(dy − mean(dy) − x̂·mean(dy·x̂)), a difference that two rows cancel to nearly nothing. With
       B = mean|dy| and A = mean|dy·x̂|: in the last term x̂ is uncertain by |x̂| + r and the mean by
       A + r·B, so |γ|/s·(|dy| + B + (|x̂| + r)·A + |x̂|·r·B)·w.
@@ -173,8 +174,8 @@ def training_scales(x: Any, dy: Any, gamma: Any, beta: Any, eps: float, u: float
         "variance": (sigma2 + u * q2) * m / (m - 1),
         "output": gamma * (x_hat + r) * w + beta,
         "grad.x": gamma / s * (np.abs(dy) + b + (x_hat + r) * a + x_hat * r * b) * w,
-        "grad.gamma": _root_of_squares(dy * (x_hat + r)) * w,
-        "grad.beta": _root_of_squares(dy),
+        "grad.gamma": _partial_sums(dy * (x_hat + r)) * w,
+        "grad.beta": _partial_sums(dy),
     }
 
 
@@ -210,8 +211,8 @@ def magnitude(case: Case) -> dict[str, Any]:
     return scales | {
         "evaluation.output": gamma * x_hat + beta,
         "evaluation.grad.x": gamma / s * np.abs(dy) * w,
-        "evaluation.grad.gamma": _root_of_squares(dy * x_hat),
-        "evaluation.grad.beta": _root_of_squares(dy),
+        "evaluation.grad.gamma": _partial_sums(dy * x_hat),
+        "evaluation.grad.beta": _partial_sums(dy),
     }
 
 
@@ -219,8 +220,8 @@ def _finite(array: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(array), array, 0).astype(np.float64)
 
 
-def _root_of_squares(array: np.ndarray) -> np.ndarray:
-    return np.sqrt((array**2).sum(axis=0))
+def _partial_sums(array: np.ndarray) -> np.ndarray:
+    return np.sqrt((array**2).sum(axis=0) + array.sum(axis=0) ** 2)
 
 
 def _forward(mean: Any, std: Any) -> dict[str, Any]:
@@ -463,7 +464,7 @@ COMPONENTS = (
         magnitude=magnitude,
         budget=Budget(
             lambda case: sum_units(len(case["x"]), case["x"].shape[1]),
-            "N sums over a batch of m in another order: ¼·√m·ln(10⁶·N) units of √Σ(terms²), at least 32",
+            "N sums over a batch of m, in another order: ¼·√m·ln(10⁶·N) units of partial sums, at least 32",
         ),
         mistakes=MISTAKES,
         refused=refused,

@@ -95,35 +95,39 @@ def run_torch(case: Case) -> Results:
 
 
 def magnitude(case: Case) -> dict[str, Any]:
-    """How large the terms of each sum are, element by element.
+    """How large the partial sums are, which is what gets rounded, element by element.
 
-    y_ni adds the terms x_nj W_ij and b_i. Their signs are as good as random, so the partial sums, which
-    is what gets rounded, grow to √(Σ_j x²_nj W²_ij + b²_i) whatever the total then cancels to. The same
-    for the gradients: dx adds dy W, dW adds dy x, db adds dy.
+    y_ni adds the terms t = x_nj W_ij and b_i. Where their signs are as good as random, the partial sums grow
+    to √Σt², whatever the total then cancels to; where all have one sign, to the total: √(Σt² + (Σt)²).
+    The same for the gradients: dx adds dy W, dW adds dy x, db adds dy.
 
     Where all terms are zeros, the scale is the smallest positive number instead, which leaves the sign of the
     sum open: 0 + (−0) is 0, so that it hangs on what a matrix product starts from, 0 or its first term.
     What a new layer starts with is equal to the bit: its scale is 0.
     """
-    x2, weight2, dy2 = (_square(case[name]) for name in ("x", "weight", "dy"))
-    bias2 = _square(case.arrays.get("bias", np.zeros(1)))
+    x, weight, dy = (_finite(case[name]) for name in ("x", "weight", "dy"))
+    bias = _finite(case.arrays.get("bias", np.zeros(1)))
     scales = {
-        "output": np.sqrt(x2 @ weight2.T + bias2),
-        "grad.x": np.sqrt(dy2 @ weight2),
-        "grad.weight": np.sqrt(dy2.T @ x2),
-        "grad.bias": np.sqrt(dy2.sum(axis=0)),
+        "output": _partial_sums(x, weight.T, bias),
+        "grad.x": _partial_sums(dy, weight),
+        "grad.weight": _partial_sums(dy.T, x),
+        "grad.bias": _partial_sums(np.ones(len(dy)), dy),
     }
     smallest = np.finfo(np.float64).smallest_subnormal
     scales = {name: np.maximum(scale, smallest) for name, scale in scales.items()}
     return {**scales, "initial.weight": 0.0, "initial.bias": 0.0}
 
 
+def _partial_sums(a: np.ndarray, b: np.ndarray, added: Any = 0.0) -> np.ndarray:
+    return np.sqrt(a**2 @ b**2 + added**2 + (a @ b + added) ** 2)
+
+
 def _sizes(case: Case) -> tuple[int, int, int]:
     return (*case["x"].shape, len(case["weight"]))  # batch, fan_in, fan_out
 
 
-def _square(array: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(array), array, 0).astype(np.float64) ** 2
+def _finite(array: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(array), array, 0).astype(np.float64)
 
 
 def _backward(change: Any) -> dict[str, Any]:
@@ -151,7 +155,7 @@ COMPONENTS = (
         budget=Budget(
             lambda case: sum_units(max(_sizes(case)), math.prod(sorted(_sizes(case))[1:])),
             "N sums of n terms in another order, the longest and the most of them in the case:"
-            " ¼·√n·ln(10⁶·N) units of √Σ(terms²), at least 32",
+            " ¼·√n·ln(10⁶·N) units of the partial sums, at least 32",
         ),
         mistakes=(
             Mistake(
