@@ -427,6 +427,72 @@ def test_fma_rounds_a_subnormal_once_too():
     assert twice_rounded > 50, "the examples do not tell one rounding from two"
 
 
+def kernel(seed: int, offset: int, n: int, threads: int, width: int) -> np.ndarray:
+    """The word of each element, thread by thread, as a kernel goes over the tensor
+
+    With width 1 a thread has the elements t, t + T, t + 2T and t + 3T of a call, else `width` neighbours.
+    """
+    words = np.zeros(n, np.uint32)
+    for t in range(threads):
+        calls = range(-(-n // (threads * (4 if width == 1 else width))))
+        counter = np.array([[offset // 4 + call, 0, t, 0] for call in calls], np.uint32).T
+        drawn = philox4x32(counter, np.array([seed, 0], np.uint32))
+        for call in calls:
+            for slot in range(4 if width == 1 else width):
+                i = (4 * call + slot) * threads + t if width == 1 else (call * threads + t) * width + slot
+                if i < n:
+                    words[i] = drawn[slot, call]
+    return words
+
+
+@pytest.mark.parametrize("n", [1, 300, 1024, 5000, 9000])
+def test_a_gpu_draws_what_its_threads_would(n):
+    card = CudaGenerator(7, multiprocessors=2, threads_per_multiprocessor=512)  # 1024 threads at most
+    threads = min(1024, -(-n // 256) * 256)
+    expected = [kernel(7, 0, n, threads, 1), kernel(7, 4 * (-(-n // (4 * threads))), n, threads, 1)]
+    np.testing.assert_array_equal(card.random(n), expected[0])
+    np.testing.assert_array_equal(card.random(n), expected[1])
+    for dtype, most in ((np.float32, 4), (np.float64, 2)):
+        width = next(width for width in (most, most // 2, 1) if n % width == 0)
+        card = CudaGenerator(7, multiprocessors=2, threads_per_multiprocessor=512)
+        u = kernel(7, 0, n, threads, width).astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)
+        np.testing.assert_array_equal(card.dropout_mask(np.ones(n, dtype), 0.3), u < np.float32(0.7))
+
+
+def test_a_gpus_normal_numbers_are_sine_and_cosine_of_its_words():
+    n = 2**20  # of 2¹⁸ threads: four words each
+    cards = [CudaGenerator(3, multiprocessors=512, threads_per_multiprocessor=512) for _ in range(3)]
+    u, words, z = cards[0].rand(n), cards[1].random(n), cards[2].randn(n)
+    for first in (0, 2):
+        length, angle, sine, cosine = (
+            row[first + i].astype(np.float64)
+            for row, i in (
+                (u.reshape(4, -1), 0),
+                (words.reshape(4, -1), 1),
+                (z.reshape(4, -1), 0),
+                (z.reshape(4, -1), 1),
+            )
+        )
+        radius, v = np.sqrt(-2 * np.log(length)), 2 * math.pi * (angle + 0.5) * 2.0**-32
+        np.testing.assert_allclose(sine, radius * np.sin(v), rtol=0, atol=3e-6)
+        np.testing.assert_allclose(cosine, radius * np.cos(v), rtol=0, atol=3e-6)
+        small = (angle < 2**22) & (length < 0.99)
+        assert small.sum() > 100
+        np.testing.assert_allclose(sine[small], (radius * np.sin(v))[small], rtol=1e-6)
+
+
+def test_a_gpus_uniform_number_that_rounds_to_the_upper_end_becomes_the_lower_one():
+    numbers = toy_card(3).uniform(1000, 1, 1 + 2**-23)
+    assert (numbers == 1).all()
+
+
+def test_a_gpu_may_draw_more_than_the_upper_end(monkeypatch):
+    """high − low is rounded up, u may be 1, and PyTorch asks only whether the sum is `high` itself."""
+    card = toy_card(3)
+    monkeypatch.setattr(card, "_unit", lambda n, dtype: np.ones(n, dtype))
+    assert card.uniform(1, -1, 0.75 * 2**-23) == 2**-23
+
+
 def test_a_gpus_counter_moves_by_four_for_each_call_of_its_threads():
     generator = TorchGenerator(0, device="cuda", multiprocessors=2, threads_per_multiprocessor=256)
     for n, offset in ((2048, 4), (2049, 12), (1, 16), (0, 16)):  # 2·256 threads, four words a call
@@ -475,9 +541,8 @@ def test_fma_is_rounded_once(dtype, digits):
 def test_the_c_librarys_functions_to_the_bit():
     library = ctypes.CDLL("libm.so.6")
     rng = np.random.default_rng(0)
-    k = np.unique(
-        np.concatenate([rng.integers(1, 2**24, 30_000), 2 ** np.arange(25), 2**24 - 2 ** np.arange(24)])
-    )
+    powers, borders = 2 ** np.arange(25), np.arange(1, 512) << 15  # where logf takes another row of its table
+    k = np.unique(np.concatenate([rng.integers(1, 2**24, 30_000), powers, 2**24 - powers[:-1], borders]))
     unit = (k * 2.0**-24).astype(np.float32)  # every argument that occurs is such a number
     theta = (2 * math.pi * unit.astype(np.float64)).astype(np.float32)
     for name, argument, found in (
@@ -772,6 +837,8 @@ def test_what_the_gpus_stream_does_not_have_is_said():
         card.set_state(np.array([0, 3], "<u8").view(np.uint8))
     with pytest.raises(TypeError, match="dtype: expected float32, got float64"):
         card.randn(3, np.float64)
+    with pytest.raises(TypeError, match="dtype: expected float32, got int64"):
+        card.randn(3, np.int64)
     with pytest.raises(ValueError, match="generator: expected one of the CPU"):
         card.epoch_order(3)
 
