@@ -486,6 +486,20 @@ def test_a_gpus_uniform_number_that_rounds_to_the_upper_end_becomes_the_lower_on
     assert (numbers == 1).all()
 
 
+def test_a_gpus_number_that_is_the_probability_itself_is_a_zero():
+    p = float(toy_card(3).rand(1)[0])
+    assert toy_card(3).bernoulli(1, p) == 0
+    assert toy_card(3).bernoulli(1, math.nextafter(p, 1) + 2**-24) == 1
+    assert toy_card(3).dropout_mask(np.ones(1, np.float32), 1 - p) == 0
+
+
+def test_which_spreads_a_gpus_normal_numbers_may_have():
+    np.testing.assert_array_equal(toy_card(3).normal(3, 1.5, 0.0), np.full(3, 1.5, np.float32))
+    for std in (-1.0, math.nan):
+        with pytest.raises(ValueError, match=f"std: expected a number >= 0, got {std}"):
+            toy_card(3).normal(3, 0.0, std)
+
+
 def test_a_gpu_may_draw_more_than_the_upper_end(monkeypatch):
     """high − low is rounded up, u may be 1, and PyTorch asks only whether the sum is `high` itself."""
     card = toy_card(3)
