@@ -493,6 +493,14 @@ def test_a_gpus_number_that_is_the_probability_itself_is_a_zero():
     assert toy_card(3).dropout_mask(np.ones(1, np.float32), 1 - p) == 0
 
 
+@pytest.mark.parametrize("make", [TorchGenerator, toy_card])
+def test_the_defaults_are_those_of_pytorch(make):
+    for size in (5, 40):
+        np.testing.assert_array_equal(make(3).uniform(size), make(3).rand(size))
+        np.testing.assert_array_equal(make(3).normal(size), make(3).randn(size))
+        assert make(3).bernoulli(size, 0.5).dtype == np.float32
+
+
 def test_which_spreads_a_gpus_normal_numbers_may_have():
     np.testing.assert_array_equal(toy_card(3).normal(3, 1.5, 0.0), np.full(3, 1.5, np.float32))
     for std in (-1.0, math.nan):

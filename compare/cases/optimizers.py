@@ -185,7 +185,9 @@ def run_scratch(case: Case, f: Any) -> Results:
     """The class of scratch, with the rule that `f` holds."""
     options = dict(case.options)
     optimizer_class, rates = getattr(scratch, options.pop("optimizer")), options.pop("rates")
-    results = _defaults(optimizer_class, optimizer_class) if options.pop("defaults", False) else {}
+    results: Results = {}
+    if options.pop("defaults", False):
+        results["defaults"] = _defaults(optimizer_class, optimizer_class)
     params, grads = _params_and_grads({name: copy_with_strides(array) for name, array in case.arrays.items()})
     optimizer = optimizer_class(params, rates[0], **options)
     optimizer.rule = getattr(f, optimizer.rule.__name__)
@@ -204,8 +206,9 @@ def run_torch(case: Case) -> Results:
     options = dict(case.options)
     name, rates = options.pop("optimizer"), options.pop("rates")
     optimizer_class = getattr(reference, name)
-    defaults = _defaults(optimizer_class, getattr(scratch, name)) if options.pop("defaults", False) else {}
-    results: Results = {name: torch.from_numpy(value) for name, value in defaults.items()}
+    results: Results = {}
+    if options.pop("defaults", False):
+        results["defaults"] = torch.from_numpy(_defaults(optimizer_class, getattr(scratch, name)))
     params, grads = _params_and_grads(case.arrays)
     optimizer = optimizer_class(params, rates[0], **options)
     for t, rate in enumerate(rates):
@@ -222,14 +225,11 @@ def run_torch(case: Case) -> Results:
     return results
 
 
-def _defaults(optimizer_class: type, ours: type) -> Results:
-    """What each of our hyperparameters is if it is not given."""
+def _defaults(optimizer_class: type, ours: type) -> np.ndarray:
+    """What each of our hyperparameters is if it is not given, one after the other."""
     parameters = inspect.signature(optimizer_class).parameters
-    return {
-        f"default.{name}": np.array(parameters[name].default, float)
-        for name, parameter in inspect.signature(ours).parameters.items()
-        if parameter.default is not parameter.empty
-    }
+    given = [n for n, p in inspect.signature(ours).parameters.items() if p.default is not p.empty]
+    return np.hstack([np.array(parameters[name].default, float) for name in given])
 
 
 def _params_and_grads(arrays: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
