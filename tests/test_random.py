@@ -452,6 +452,14 @@ def test_a_gpu_draws_what_its_threads_would(n):
     expected = [kernel(7, 0, n, threads, 1), kernel(7, 4 * (-(-n // (4 * threads))), n, threads, 1)]
     np.testing.assert_array_equal(card.random(n), expected[0])
     np.testing.assert_array_equal(card.random(n), expected[1])
+    for method, dtype, of_a_call in (
+        ("randn", np.float32, 4),
+        ("rand", np.float32, 4),
+        ("rand", np.float64, 2),
+    ):
+        card = CudaGenerator(7, multiprocessors=2, threads_per_multiprocessor=512)
+        assert getattr(card, method)(n, dtype).shape == (n,)
+        assert card.offset == 4 * -(-n // (of_a_call * threads))
     for dtype, most in ((np.float32, 4), (np.float64, 2)):
         width = next(width for width in (most, most // 2, 1) if n % width == 0)
         card = CudaGenerator(7, multiprocessors=2, threads_per_multiprocessor=512)
@@ -460,25 +468,24 @@ def test_a_gpu_draws_what_its_threads_would(n):
 
 
 def test_a_gpus_normal_numbers_are_sine_and_cosine_of_its_words():
-    n = 2**20  # of 2¹⁸ threads: four words each
-    cards = [CudaGenerator(3, multiprocessors=512, threads_per_multiprocessor=512) for _ in range(3)]
-    u, words, z = cards[0].rand(n), cards[1].random(n), cards[2].randn(n)
-    for first in (0, 2):
-        length, angle, sine, cosine = (
-            row[first + i].astype(np.float64)
-            for row, i in (
-                (u.reshape(4, -1), 0),
-                (words.reshape(4, -1), 1),
-                (z.reshape(4, -1), 0),
-                (z.reshape(4, -1), 1),
-            )
-        )
-        radius, v = np.sqrt(-2 * np.log(length)), 2 * math.pi * (angle + 0.5) * 2.0**-32
-        np.testing.assert_allclose(sine, radius * np.sin(v), rtol=0, atol=3e-6)
-        np.testing.assert_allclose(cosine, radius * np.cos(v), rtol=0, atol=3e-6)
-        small = (angle < 2**22) & (length < 0.99)
-        assert small.sum() > 100
-        np.testing.assert_allclose(sine[small], (radius * np.sin(v))[small], rtol=1e-6)
+    """Of the four words of a thread the first is a length and the second an angle, and so on; two calls."""
+    n = 2**20  # of 2¹⁷ threads
+    cards = [CudaGenerator(3, multiprocessors=256, threads_per_multiprocessor=512) for _ in range(3)]
+    drawn = cards[0].rand(n), cards[1].random(n), cards[2].randn(n)
+    u, words, z = (
+        array.reshape(2, 2, 2, -1).astype(np.float64) for array in drawn
+    )  # call, pair, of it, thread
+    radius, v = np.sqrt(-2 * np.log(u[:, :, 0])), 2 * math.pi * (words[:, :, 1] + 0.5) * 2.0**-32
+    np.testing.assert_allclose(z[:, :, 0], radius * np.sin(v), rtol=0, atol=3e-6)
+    np.testing.assert_allclose(z[:, :, 1], radius * np.cos(v), rtol=0, atol=3e-6)
+    small = (words[:, :, 1] < 2**22) & (u[:, :, 0] < 0.99)
+    assert small.sum() > 100
+    np.testing.assert_allclose(z[:, :, 0][small], (radius * np.sin(v))[small], rtol=1e-6)
+
+
+def test_a_gpus_mask_of_an_array_that_repeats_itself():
+    x = np.broadcast_to(np.ones((9, 1), np.float32), (9, 4))
+    np.testing.assert_array_equal(toy_card(3).dropout_mask(x, 0.5), toy_card(3).dropout_mask(x.copy(), 0.5))
 
 
 def test_a_gpus_uniform_number_that_rounds_to_the_upper_end_becomes_the_lower_one():
