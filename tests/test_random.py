@@ -427,6 +427,10 @@ def test_fma_rounds_a_subnormal_once_too():
     assert twice_rounded > 50, "the examples do not tell one rounding from two"
 
 
+def halves(number: int) -> tuple[int, int]:
+    return number % 2**32, number // 2**32
+
+
 def kernel(seed: int, offset: int, n: int, threads: int, width: int) -> np.ndarray:
     """The word of each element, thread by thread, as a kernel goes over the tensor
 
@@ -435,8 +439,8 @@ def kernel(seed: int, offset: int, n: int, threads: int, width: int) -> np.ndarr
     words = np.zeros(n, np.uint32)
     for t in range(threads):
         calls = range(-(-n // (threads * (4 if width == 1 else width))))
-        counter = np.array([[offset // 4 + call, 0, t, 0] for call in calls], np.uint32).T
-        drawn = philox4x32(counter, np.array([seed, 0], np.uint32))
+        counter = np.array([[*halves(offset // 4 + call), t, 0] for call in calls], np.uint32).T
+        drawn = philox4x32(counter, np.array(halves(seed), np.uint32))
         for call in calls:
             for slot in range(4 if width == 1 else width):
                 i = (4 * call + slot) * threads + t if width == 1 else (call * threads + t) * width + slot
@@ -447,9 +451,11 @@ def kernel(seed: int, offset: int, n: int, threads: int, width: int) -> np.ndarr
 
 @pytest.mark.parametrize("n", [1, 300, 1024, 5000, 9000])
 def test_a_gpu_draws_what_its_threads_would(n):
-    card = CudaGenerator(7, multiprocessors=2, threads_per_multiprocessor=512)  # 1024 threads at most
+    seed, offset = 5 * 2**32 + 2**31 + 7, 4 * (2**32 + 2**31 + 3)
+    card = CudaGenerator(seed, multiprocessors=2, threads_per_multiprocessor=512)  # 1024 threads at most
+    card.offset = offset
     threads = min(1024, -(-n // 256) * 256)
-    expected = [kernel(7, 0, n, threads, 1), kernel(7, 4 * (-(-n // (4 * threads))), n, threads, 1)]
+    expected = [kernel(seed, at, n, threads, 1) for at in (offset, offset + 4 * -(-n // (4 * threads)))]
     np.testing.assert_array_equal(card.random(n), expected[0])
     np.testing.assert_array_equal(card.random(n), expected[1])
     for method, dtype, of_a_call in (
@@ -457,13 +463,13 @@ def test_a_gpu_draws_what_its_threads_would(n):
         ("rand", np.float32, 4),
         ("rand", np.float64, 2),
     ):
-        card = CudaGenerator(7, multiprocessors=2, threads_per_multiprocessor=512)
+        card = CudaGenerator(seed, multiprocessors=2, threads_per_multiprocessor=512)
         assert getattr(card, method)(n, dtype).shape == (n,)
         assert card.offset == 4 * -(-n // (of_a_call * threads))
     for dtype, most in ((np.float32, 4), (np.float64, 2)):
         width = next(width for width in (most, most // 2, 1) if n % width == 0)
-        card = CudaGenerator(7, multiprocessors=2, threads_per_multiprocessor=512)
-        u = kernel(7, 0, n, threads, width).astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)
+        card = CudaGenerator(seed, multiprocessors=2, threads_per_multiprocessor=512)
+        u = kernel(seed, 0, n, threads, width).astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)
         np.testing.assert_array_equal(card.dropout_mask(np.ones(n, dtype), 0.3), u < np.float32(0.7))
 
 
