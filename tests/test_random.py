@@ -490,7 +490,7 @@ def test_a_gpus_normal_numbers_are_sine_and_cosine_of_its_words():
 
 
 def test_a_gpus_mask_of_an_array_that_repeats_itself():
-    x = np.broadcast_to(np.ones((9, 1), np.float32), (9, 4))
+    x = np.broadcast_to(np.ones((1, 4), np.float32), (9, 4))
     np.testing.assert_array_equal(toy_card(3).dropout_mask(x, 0.5), toy_card(3).dropout_mask(x.copy(), 0.5))
 
 
