@@ -50,3 +50,8 @@ def zeros_and_subnormals(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """
     tiny = float(np.finfo(dtype).tiny)
     return np.resize(np.array([0.0, tiny, -tiny / 8, -0.0, -tiny, tiny / 8, tiny / 3], dtype), shape)
+
+
+def finite_part(array: np.ndarray) -> np.ndarray:
+    """In float64, with 0 for NaN and infinities: what the size of an error is reckoned from."""
+    return np.where(np.isfinite(array), array, 0).astype(np.float64)

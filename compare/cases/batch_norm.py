@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, fortran, normal, other, strided, subnormals
+from compare.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
 from compare.rounding import sum_units
 from scratch.batch_norm import (
     batch_norm_backward,
@@ -191,7 +191,7 @@ def magnitude(case: Case) -> dict[str, Any]:
     u = float(np.finfo(case.dtype).eps)
     eps, momentum = case.options.get("eps", 1e-5), case.options.get("momentum", 0.1)
     tracked = case.options.get("num_batches_tracked", 0)
-    arrays = {name: _finite(array) for name, array in case.arrays.items()}
+    arrays = {name: finite_part(array) for name, array in case.arrays.items()}
     x, dy, var = (arrays[name] for name in ("x", "dy", "running_var"))
     gamma, beta = np.abs(arrays.get("gamma", np.ones(1))), np.abs(arrays.get("beta", np.zeros(1)))
     mean_scale, var_scale = np.abs(arrays["running_mean"]), var
@@ -214,10 +214,6 @@ def magnitude(case: Case) -> dict[str, Any]:
         "evaluation.grad.gamma": _partial_sums(dy * x_hat),
         "evaluation.grad.beta": _partial_sums(dy),
     }
-
-
-def _finite(array: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(array), array, 0).astype(np.float64)
 
 
 def _partial_sums(array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import fortran, normal, other, strided, subnormals
+from compare.inputs import finite_part, fortran, normal, other, strided, subnormals
 from compare.rounding import sum_units
 from scratch.linear import Linear
 from torch_ref import linear as reference
@@ -105,8 +105,8 @@ def magnitude(case: Case) -> dict[str, Any]:
     sum open: 0 + (−0) is 0, so that it hangs on what a matrix product starts from, 0 or its first term.
     What a new layer starts with is equal to the bit: its scale is 0.
     """
-    x, weight, dy = (_finite(case[name]) for name in ("x", "weight", "dy"))
-    bias = _finite(case.arrays.get("bias", np.zeros(1)))
+    x, weight, dy = (finite_part(case[name]) for name in ("x", "weight", "dy"))
+    bias = finite_part(case.arrays.get("bias", np.zeros(1)))
     scales = {
         "output": _partial_sums(x, weight.T, bias),
         "grad.x": _partial_sums(dy, weight),
@@ -124,10 +124,6 @@ def _partial_sums(a: np.ndarray, b: np.ndarray, added: Any = 0.0) -> np.ndarray:
 
 def _sizes(case: Case) -> tuple[int, int, int]:
     return (*case["x"].shape, len(case["weight"]))  # batch, fan_in, fan_out
-
-
-def _finite(array: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(array), array, 0).astype(np.float64)
 
 
 def _backward(change: Any) -> dict[str, Any]:

@@ -137,10 +137,7 @@ ADAM: dict[str, tuple[Any, ...]] = {
     "weight_decay": NOT_NEGATIVE,
 }
 REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # optimizer → option → what it may not be
-    "SGD": {
-        **MOMENTUM,
-        "weight_decay": NOT_NEGATIVE,
-    },
+    "SGD": {**MOMENTUM, "weight_decay": NOT_NEGATIVE},
     "Momentum": {"beta": NOT_BELOW_1},
     "RMSprop": {
         "alpha": NOT_BELOW_1,
