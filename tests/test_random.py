@@ -850,10 +850,19 @@ def test_a_machine_that_there_is_not(arguments, message):
         TorchGenerator(0, **arguments)
 
 
+def test_which_variants_round_a_uniform_number_once():
+    u, low, high = TorchGenerator(5).rand(5000), np.float32(0.3), np.float32(1.7)
+    once, twice = fma(u, high - low, low), u * (high - low) + low
+    assert (once != twice).any()
+    for variant, expected in (("avx", once), ("scalar", once), ("default", twice)):
+        found = TorchGenerator(5, variant=variant).uniform(5000, 0.3, 1.7)
+        np.testing.assert_array_equal(found, np.where(expected == high, low, expected))
+
+
 def test_a_variant_is_a_matter_of_equality_and_not_of_identity():
     for variant in VARIANTS:
         one, other = (TorchGenerator(5, variant=name) for name in (variant, "".join(list(variant))))
-        for size in (3, 5000):
+        for size in (*[15] * 40, 5000):  # below 16 by pairs
             np.testing.assert_array_equal(one.normal(size, 0.3, 1.7), other.normal(size, 0.3, 1.7))
             np.testing.assert_array_equal(one.uniform(size, 0.3, 1.7), other.uniform(size, 0.3, 1.7))
 
