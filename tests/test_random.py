@@ -599,6 +599,7 @@ def test_the_low_half_of_a_seed_counts_on_a_cpu_and_all_of_it_on_a_gpu():
         for twin in (seed, same):
             np.testing.assert_array_equal(TorchGenerator(twin).rand(20), expected)
     assert TorchGenerator(-1).seed == TorchGenerator(2**64 - 1).seed == 2**64 - 1
+    assert TorchGenerator(-(2**63)).seed == TorchGenerator(2**63).seed == 2**63
     np.testing.assert_array_equal(toy_card(-1).rand(20), toy_card(2**64 - 1).rand(20))
     assert not np.array_equal(toy_card(5).rand(20), toy_card(2**32 + 5).rand(20))
 
@@ -862,8 +863,10 @@ def test_which_variants_round_a_uniform_number_once():
 def test_a_variant_is_a_matter_of_equality_and_not_of_identity():
     for variant in VARIANTS:
         one, other = (TorchGenerator(5, variant=name) for name in (variant, "".join(list(variant))))
-        for size in (*[15] * 40, 5000):  # below 16 by pairs
-            np.testing.assert_array_equal(one.normal(size, 0.3, 1.7), other.normal(size, 0.3, 1.7))
+        for size in (15, 15, 15, 5000):  # below 16 by pairs, in float64
+            for dtype in (np.float32, np.float64):
+                numbers = (make.normal(size, 0.3, 1.7, dtype) for make in (one, other))
+                np.testing.assert_array_equal(*numbers)
             np.testing.assert_array_equal(one.uniform(size, 0.3, 1.7), other.uniform(size, 0.3, 1.7))
 
 
