@@ -489,9 +489,10 @@ def test_a_gpus_normal_numbers_are_sine_and_cosine_of_its_words():
     np.testing.assert_allclose(z[:, :, 0][small], (radius * np.sin(v))[small], rtol=1e-6)
 
 
-def test_a_gpus_mask_of_an_array_that_repeats_itself():
+@pytest.mark.parametrize("make", [TorchGenerator, toy_card])
+def test_the_mask_of_an_array_that_repeats_itself_is_that_of_its_copy(make):
     x = np.broadcast_to(np.ones((1, 4), np.float32), (9, 4))
-    np.testing.assert_array_equal(toy_card(3).dropout_mask(x, 0.5), toy_card(3).dropout_mask(x.copy(), 0.5))
+    np.testing.assert_array_equal(make(3).dropout_mask(x, 0.5), make(3).dropout_mask(x.copy(), 0.5))
 
 
 def test_a_gpus_uniform_number_that_rounds_to_the_upper_end_becomes_the_lower_one():
@@ -923,7 +924,21 @@ def test_the_longest_permutation(monkeypatch):
             TorchGenerator(0).randperm(n)
 
 
+def test_an_epoch_has_an_example_at_least():
+    assert TorchGenerator(3).epoch_order(1) == 0
+    with pytest.raises(ValueError, match="n: expected an integer >= 1, got 0"):
+        TorchGenerator(3).epoch_order(0)
+
+
+def test_a_state_of_words_that_are_too_long_is_refused():
+    state = TorchGenerator(3).get_state()
+    state[32 + 4] = 1  # the first word is now 2³² and more
+    with pytest.raises(ValueError, match="state: expected that of a Mersenne Twister"):
+        TorchGenerator(3).set_state(state)
+
+
 def test_which_seeds_numpys_own_stream_has():
+    assert NumpyGenerator(3).get_state().shape == (32,)
     for seed in (0, 1, 2**70):
         NumpyGenerator(seed)
     with pytest.raises(ValueError, match="seed: expected an integer >= 0, got -1"):
