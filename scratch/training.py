@@ -92,8 +92,8 @@ def train(
 
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
     """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
-    classes = network.predict(x).astype(x.dtype)  # small integers: exact
-    return float(np.mean(classes == targets.reshape(len(x)).astype(x.dtype)))
+    dtype = np.result_type(x, targets)  # rounds neither classes nor targets
+    return float(np.mean(network.predict(x).astype(dtype) == targets.reshape(len(x)).astype(dtype)))
 
 
 def check_batches(examples: int, targets: int, batch_size: int) -> None:

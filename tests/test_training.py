@@ -77,6 +77,9 @@ def test_a_target_between_two_classes_counts_as_neither_on_both_sides():
     twin.load_state_dict({name: torch.from_numpy(a) for name, a in network.state_dict().items()})
     assert scratch.training.accuracy(network, x, targets) == 0.5
     assert torch_ref.training.accuracy(twin, torch.from_numpy(x), torch.from_numpy(targets)) == 0.5
+    close = np.array([[-1e-12], [0.0], [0.0], [1 - 1e-12]])  # in x's float32 the last one would be 1
+    assert scratch.training.accuracy(network, x, close) == 0.5
+    assert torch_ref.training.accuracy(twin, torch.from_numpy(x), torch.from_numpy(close)) == 0.5
 
 
 @each_side
