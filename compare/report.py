@@ -85,6 +85,11 @@ class Report:
         return [Summary(dtype, list(results)) for dtype, results in groupby(mine, key=lambda r: r.dtype)]
 
     @property
+    def compared(self) -> list[Component]:
+        """The components but those that the installed PyTorch computes otherwise by design."""
+        return [component for component in self.components if not component.not_here]
+
+    @property
     def different(self) -> list[str]:
         """The names of the components, training runs and vectors that are not equal."""
         unequal = [result.component for result in self.results if not result.equal]
@@ -105,7 +110,7 @@ class Report:
         if not self.equal:
             return f"NOT equal: {', '.join(self.different)}"
         counts = [
-            _count(sum(not component.not_here for component in self.components), "component"),
+            _count(len(self.compared), "component"),
             _count(len(self.results), "case"),
             _count(len(self.training), "training run"),
         ]
@@ -224,7 +229,7 @@ def as_json(report: Report) -> str:
         "verdict": {
             "equal": report.equal,
             "text": report.verdict,
-            "components": sum(not component.not_here for component in report.components),
+            "components": len(report.compared),
             "cases": len(report.results),
             "training_runs": len(report.training),
             "different": report.different,

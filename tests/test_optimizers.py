@@ -155,9 +155,11 @@ def ruled(rule, grad, **options):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_what_a_rule_is_not_given_is_zero(rule):
-    zeros = dict.fromkeys({"weight_decay", "dampening", "momentum"} - RULES[rule].keys(), 0)
-    known = inspect.signature(getattr(scratch, rule)).parameters
-    zeros = {name: 0 for name in zeros if name in known}
+    parameters = inspect.signature(getattr(scratch, rule)).parameters
+    zeros = dict.fromkeys(
+        {"weight_decay", "dampening", "momentum"} & parameters.keys() - RULES[rule].keys(), 0
+    )
+    assert zeros
     grad = np.array([0.5, -1.0, 2.0])
     np.testing.assert_array_equal(ruled(rule, grad), ruled(rule, grad, **zeros))
 

@@ -5,7 +5,6 @@ import hashlib
 import math
 import os
 import platform
-import struct
 import subprocess
 import sys
 import warnings
@@ -24,7 +23,7 @@ from strategies.random import SEEDS as ANY_SEED
 
 import scratch.random
 import torch_ref.random as theirs
-from compare.cases.random import COMPONENTS, SEEDS, SIZES, Call, draw
+from compare.cases.random import COMPONENTS, SEEDS, SIZES, Call, draw, state_at
 from compare.draws import why_not_own
 from compare.parity import cases_of, run_case
 from compare.show import source_of
@@ -108,8 +107,7 @@ def state_that_draws(words: np.ndarray) -> np.ndarray:
     y = undone
     for _ in range(2):
         undone = y ^ undone >> 11
-    state = TorchGenerator(0).get_state()
-    state[8:24] = np.frombuffer(struct.pack("<iiQ", 624, 1, 1), np.uint8)
+    state = state_at(left=624, seeded=1, drawn=1)
     state[32 : 32 + 8 * len(words)] = undone.astype("<u8").view(np.uint8)
     return state
 
@@ -961,8 +959,7 @@ def test_numpys_own_stream_is_scaled_like_pytorchs():
 def test_a_state_that_pytorch_takes_although_it_can_not_be_is_refused():
     """More or fewer words left than not drawn, which it would renew too early or too late; seeded twice."""
     for left, times in ((622, 1), (624, 1), (623, 2)):
-        state = TorchGenerator(3).get_state()
-        state[8:24] = np.frombuffer(struct.pack("<iiQ", left, times, 2), np.uint8)
+        state = state_at(left, times, drawn=2)
         with pytest.raises(ValueError, match="state: expected that of a Mersenne Twister"):
             TorchGenerator(3).set_state(state)
         torch.Generator().set_state(torch.from_numpy(state))
