@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def write_whole(files: Mapping[str, bytes], folder: Path) -> None:
 
 def unfinished_name(path: Path) -> Path:
     """What a file is called while it is being written."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")  # of this writer alone
 
 
 def path_text(path: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scratch.checks import check_choice, check_floating, check_shape
+from scratch.checks import check_choice, check_floating, check_ran, check_shape, plain_numbers
 
 
 def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,7 @@ def relu_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
     return np.where(y <= 0, dy.dtype.type(0), dy)
 
 
+@plain_numbers
 def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.ndarray, tuple]:
     """y = x for x > 0, else a·x, with a = `negative_slope`
 
@@ -129,4 +130,5 @@ class Activation:
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dx."""
+        check_ran(self)
         return self._backward(dy, self.cache)

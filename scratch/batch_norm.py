@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_shape
+from scratch.checks import check_floating, check_ran, check_shape, plain_numbers
 
 
+@plain_numbers
 def batch_norm_forward(
     x: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None, eps: float = 1e-5
 ) -> tuple[np.ndarray, tuple, tuple[np.ndarray, np.ndarray]]:
@@ -86,6 +87,7 @@ def batch_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.nd
     return dx, dgamma, dbeta
 
 
+@plain_numbers
 def update_running_statistics(
     running_mean: np.ndarray,
     running_var: np.ndarray,
@@ -110,9 +112,15 @@ def update_running_statistics(
         momentum: 0 … 1, or None for the plain average over all batches, 1/num_batches_tracked
 
     Raises:
-        ValueError: momentum outside 0 … 1, or shapes that do not fit.
+        ValueError: momentum outside 0 … 1, a batch of fewer than two, or shapes that do not fit; nothing is
+            updated then.
+        TypeError: not floating, or not all of one dtype.
     """
+    check_floating(running_mean=running_mean, running_var=running_var, mean=mean, variance=variance)
     check_momentum(momentum)
+    if batch_size < 2:
+        raise ValueError(f"batch_size: expected an integer >= 2, got {batch_size}")
+    check_shape("running_var", running_var, running_mean.shape)
     check_shape("mean", mean, running_mean.shape)
     check_shape("variance", variance, running_var.shape)
     num_batches_tracked += 1
@@ -123,6 +131,7 @@ def update_running_statistics(
     running_var[...] = (1 - momentum) * running_var + momentum * unbiased
 
 
+@plain_numbers
 def batch_norm_inference_forward(
     x: np.ndarray,
     gamma: np.ndarray | None,
@@ -182,6 +191,7 @@ class BatchNorm1d:
         ValueError: an argument out of its range.
     """
 
+    @plain_numbers
     def __init__(
         self,
         num_features: int,
@@ -226,6 +236,7 @@ class BatchNorm1d:
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Fill `gradients` and return dx, for the pass that `forward` made."""
+        check_ran(self)
         dx, dgamma, dbeta = self._backward(dy, self.cache)
         if self.parameters:
             self.gradients["weight"][...] = dgamma

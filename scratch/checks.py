@@ -1,10 +1,95 @@
 """What every public function asks of its arguments, with messages that say what was expected and given."""
 
+import functools
+import inspect
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence, ValuesView
+from numbers import Integral, Real
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def plain_numbers(function: Callable[P, R]) -> Callable[P, R]:
+    """Hand a function its hyperparameters as Python's numbers; raise TypeError for one that is no number
+
+    Python's numbers take the dtype of the arrays that they meet. NumPy's scalars have one of their own: a
+    float32 array times `np.float64(0.1)` is float64. Which arguments are numbers, their annotations say.
+    (Among arrays of `longdouble` a number of that dtype stays what it is, since Python's have fewer digits.)
+    """
+    parameters = inspect.signature(function).parameters
+    numbers = [
+        (i, name, _KINDS[parameter.annotation])
+        for i, (name, parameter) in enumerate(parameters.items())
+        if parameter.annotation in _KINDS
+    ]
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        in_place = list(args)
+        for i, name, plain in numbers:
+            if i < len(args):
+                in_place[i] = plain(name, args[i], (args, kwargs))
+            elif name in kwargs:
+                kwargs[name] = plain(name, kwargs[name], (args, kwargs))
+        return function(*in_place, **kwargs)  # type: ignore[arg-type]
+
+    return call
+
+
+def _number(name: str, value: Any, arguments: Any) -> Any:
+    if type(value) in (float, int):
+        return value
+    value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    if not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    if isinstance(value, np.longdouble) and _dtypes(arguments) <= {value.dtype}:
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _number_or_none(name: str, value: Any, arguments: Any) -> Any:
+    return None if value is None else _number(name, value, arguments)
+
+
+def _numbers(name: str, value: Any, arguments: Any) -> Any:
+    if not isinstance(value, list | tuple | np.ndarray):
+        raise TypeError(f"{name}: expected numbers, got {type(value).__name__}")
+    return tuple(_number(f"{name}[{i}]", number, arguments) for i, number in enumerate(value))
+
+
+def _integer(name: str, value: Any, arguments: Any) -> Any:
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
+    return int(value) if isinstance(value, np.integer) else value
+
+
+_KINDS: dict[Any, Callable] = {
+    float: _number,
+    float | None: _number_or_none,
+    tuple[float, float]: _numbers,
+    int: _integer,
+}
+
+
+def _dtypes(arguments: Any) -> set[np.dtype]:
+    """Those of all arrays among arguments, and any that is an argument itself."""
+    if isinstance(arguments, list | tuple | Mapping | ValuesView):
+        inside = arguments.values() if isinstance(arguments, Mapping) else arguments
+        return set().union(*map(_dtypes, inside))
+    if isinstance(arguments, type) and issubclass(arguments, np.generic):
+        return {np.dtype(arguments)}
+    return {arguments.dtype} if isinstance(arguments, np.ndarray) and arguments.ndim else set()
+
+
+def check_ran(layer: Any) -> None:
+    """Raise RuntimeError unless a layer has been through a forward pass, which `backward` goes back."""
+    if not hasattr(layer, "cache"):
+        name = type(layer).__name__
+        raise RuntimeError(f"backward: expected a forward pass of this {name} before it, got none")
 
 
 def check_floating(**arrays: np.ndarray | None) -> None:

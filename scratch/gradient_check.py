@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_shape
+from scratch.checks import check_floating, check_shape, plain_numbers
 
 PASSES = 1e-7  # the largest relative error that a right gradient of a smooth function has in float64
 
 
+@plain_numbers
 def numerical_gradient(f: Callable[[np.ndarray], Any], x: np.ndarray, eps: float = 1e-6) -> np.ndarray:
     """∂f/∂xᵢ ≈ (f(x + ε·eᵢ) − f(x − ε·eᵢ))/(2ε), one element after the other
 
@@ -66,6 +67,7 @@ def relative_error(a: np.ndarray, b: np.ndarray) -> np.floating | float:
     return _norm(a - b) / size if size > 0 else size
 
 
+@plain_numbers
 def gradient_check(
     f: Callable[[np.ndarray], Any], x: np.ndarray, gradient: np.ndarray, eps: float = 1e-6
 ) -> np.floating | float:

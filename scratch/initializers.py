@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_choice
+from scratch.checks import check_choice, plain_numbers
 from scratch.random import Generator
 
 MODES = ("fan_in", "fan_out")
@@ -53,6 +53,7 @@ def large_random(shape: tuple[int, ...], generator: Generator, *, dtype: Any = n
     return generator.normal(shape, 0.0, 10.0, dtype)
 
 
+@plain_numbers
 def kaiming_normal(
     shape: tuple[int, ...],
     generator: Generator,
@@ -81,6 +82,7 @@ def kaiming_normal(
     return generator.normal(shape, 0.0, _kaiming_std(shape, mode, nonlinearity, a), dtype)
 
 
+@plain_numbers
 def kaiming_uniform(
     shape: tuple[int, ...],
     generator: Generator,
@@ -99,6 +101,7 @@ def kaiming_uniform(
     return generator.uniform(shape, -bound, bound, dtype)
 
 
+@plain_numbers
 def xavier_normal(
     shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -119,6 +122,7 @@ def xavier_normal(
     return generator.normal(shape, 0.0, _xavier_std(shape, gain), dtype)
 
 
+@plain_numbers
 def xavier_uniform(
     shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -140,6 +144,7 @@ INITIALIZERS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
+@plain_numbers
 def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
     """What a nonlinearity's loss of variance is made up for with: 1, 5/3, √2 or √(2/(1 + a²))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_shape
+from scratch.checks import check_floating, check_ran, check_shape, plain_numbers
 from scratch.initializers import kaiming_uniform
 from scratch.random import Generator
 
@@ -90,6 +90,7 @@ class Linear:
         ValueError: no input or no output features.
     """
 
+    @plain_numbers
     def __init__(
         self,
         in_features: int,
@@ -116,6 +117,7 @@ class Linear:
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> np.ndarray | None:
         """Fill `gradients` and return dx."""
+        check_ran(self)
         out = (self.gradients["weight"], self.gradients.get("bias"))
         dx, _, _ = linear_backward(dy, self.cache, out=out, input_gradient=input_gradient)
         return dx

@@ -6,9 +6,11 @@ All parameters live in one flat buffer and all gradients in another, each layer'
 them: an optimizer then updates the whole network as if it were one long vector.
 """
 
+import copy
 import io
 import itertools
 import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 
 from scratch.activations import ACTIVATIONS, Activation
 from scratch.batch_norm import BatchNorm1d
-from scratch.checks import check_choice, check_not_negative, check_probability, check_shape
+from scratch.checks import check_choice, check_not_negative, check_probability, check_shape, plain_numbers
 from scratch.initializers import INITIALIZERS
 from scratch.linear import Linear
 from scratch.losses import (
@@ -61,9 +63,12 @@ class Network:
     Raises:
         ValueError: an argument out of its range, or a name that does not exist.
 
-    PyTorch's twin is `torch.nn.Sequential`; parameters and running statistics have its names.
+    PyTorch's twin is `torch.nn.Sequential`; parameters and running statistics have its names. A copy
+    (`copy.deepcopy`, `pickle`) has buffers of its own; an optimizer that is copied along with its network,
+    in one go, goes on with the copy.
     """
 
+    @plain_numbers
     def __init__(
         self,
         widths: Sequence[int],
@@ -118,11 +123,19 @@ class Network:
         }
         self.flat_parameters = np.concatenate([array.ravel() for array in arrays])
         self.flat_gradients = np.zeros_like(self.flat_parameters)
+        self._make_views()
+
+    def _make_views(self) -> None:
         parameters, gradients = self.named(self.flat_parameters), self.named(self.flat_gradients)
         for name, layer in self.layers.items():
             for parameter in layer.parameters:
                 layer.parameters[parameter] = parameters[f"{name}.{parameter}"]
                 layer.gradients[parameter] = gradients[f"{name}.{parameter}"]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Whoever copies arrays copies each for itself: make the layers' views of the buffers again."""
+        self.__dict__ |= state
+        self._make_views()
 
     def named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Views of a buffer that is laid out like `flat_parameters`, by name: "linear1.weight", …"""
@@ -134,14 +147,17 @@ class Network:
         return views
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Logits (batch, widths[-1]) of x (batch, widths[0])."""
+        """Logits (batch, widths[-1]) of x (batch, widths[0]); each layer remembers what `backward` needs."""
+        self._logits: np.ndarray | None = None
         for layer in self.layers.values():
             x = layer.forward(x)
+        self._logits = x
         return x
 
     def cost(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Mean loss of the batch + (λ/2m)·Σ‖W‖²"""
         loss, self._loss_cache = self._loss_forward(logits, targets)
+        self._cost_of = logits
         self._batch = len(logits)
         if self.l2:
             weights = [linear.parameters["weight"] for linear in self._linear_layers()]
@@ -149,7 +165,19 @@ class Network:
         return float(loss)
 
     def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
-        """Fill `flat_gradients` with the gradient of the last `cost`; return dx if it is asked for."""
+        """Fill `flat_gradients` with the gradient of the last `cost`; return dx if it is asked for.
+
+        Raises:
+            RuntimeError: the last `cost` was not that of the last `forward`, which is the one that the layers
+                remember. (PyTorch's autograd remembers every pass.)
+        """
+        if not hasattr(self, "_cost_of"):
+            raise RuntimeError("backward: expected a cost before it, got none")
+        if self._cost_of is not self._logits:
+            raise RuntimeError(
+                "backward: expected the cost of the last forward pass, got that of other logits "
+                "(`predict` is no such pass; another `forward` is)"
+            )
         dy = self._loss_backward(1.0, self._loss_cache)
         first, *later = self.layers.values()
         for layer in reversed(later):
@@ -183,9 +211,11 @@ class Network:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """The class of each row, in evaluation mode: the largest logit, or logit > 0 if there is one."""
-        was_training = self.training
-        logits = self.eval().forward(x)
-        self.train(was_training)
+        logits = x
+        for layer in self.layers.values():
+            evaluating = copy.copy(layer)  # the layer itself keeps its mode, and what `backward` needs
+            evaluating.training = False
+            logits = evaluating.forward(logits)
         return (logits[:, 0] > 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -218,7 +248,7 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write `state_dict()` to an .npz file, whole or not at all."""
-        content, partial = io.BytesIO(), Path(f"{path}.partial")
+        content, partial = io.BytesIO(), Path(f"{path}.{uuid.uuid4().hex}.partial")  # nobody else's
         np.savez(content, **self.state_dict())  # type: ignore[arg-type]
         try:
             partial.write_bytes(content.getvalue())

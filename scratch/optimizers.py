@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_not_negative, check_shape
+from scratch.checks import check_floating, check_not_negative, check_shape, plain_numbers
 
 BLOCK = 32768  # elements; the few arrays of a rule, a block each, stay in the cache from one line to the next
 
 
+@plain_numbers
 def sgd_step(param: np.ndarray, grad: np.ndarray, *, lr: float, weight_decay: float = 0) -> None:
     """θ ← θ − lr·g
 
@@ -27,6 +28,7 @@ def sgd_step(param: np.ndarray, grad: np.ndarray, *, lr: float, weight_decay: fl
     param -= lr * grad
 
 
+@plain_numbers
 def momentum_step(
     param: np.ndarray, grad: np.ndarray, velocity: np.ndarray, *, lr: float, beta: float
 ) -> None:
@@ -39,6 +41,7 @@ def momentum_step(
     param -= lr * velocity
 
 
+@plain_numbers
 def sgd_momentum_step(
     param: np.ndarray,
     grad: np.ndarray,
@@ -63,6 +66,7 @@ def sgd_momentum_step(
     param -= lr * momentum_buffer
 
 
+@plain_numbers
 def nesterov_step(
     param: np.ndarray,
     grad: np.ndarray,
@@ -87,6 +91,7 @@ def nesterov_step(
     param -= lr * (grad + momentum * momentum_buffer)
 
 
+@plain_numbers
 def rmsprop_step(
     param: np.ndarray,
     grad: np.ndarray,
@@ -125,6 +130,7 @@ def rmsprop_step(
         param -= lr * momentum_buffer
 
 
+@plain_numbers
 def adam_step(
     param: np.ndarray,
     grad: np.ndarray,
@@ -159,6 +165,7 @@ def adam_step(
     param -= lr / correction1 * exp_avg / denominator
 
 
+@plain_numbers
 def adamw_step(
     param: np.ndarray,
     grad: np.ndarray,
@@ -210,11 +217,13 @@ class Optimizer:
     """What all optimizers share: parameters, state, and `step`.
 
     `rule` is the function that changes one block; `state` maps PyTorch's name of each buffer to a list of
-    arrays, one for each parameter; `steps` counts the calls of `step`; `lr` may be changed between them.
+    arrays, one for each parameter; `steps` counts the calls of `step`; `lr` may be changed between them, and
+    `initial_lr` is what it was before a scheduler did (None if there is none).
     """
 
     rule: Callable[..., None]
 
+    @plain_numbers
     def __init__(self, params: Sequence[np.ndarray], lr: float, buffers: Sequence[str]) -> None:
         if isinstance(params, np.ndarray):
             raise TypeError("params: expected a list of arrays, got a single one")
@@ -225,6 +234,7 @@ class Optimizer:
             check_floating(**{f"params[{i}]": param})
         check_not_negative(lr=lr)
         self.lr = lr
+        self.initial_lr: float | None = None
         self.steps = 0
         self.state = {name: [np.zeros_like(param) for param in self.params] for name in buffers}
 
@@ -241,6 +251,8 @@ class Optimizer:
         if len(grads) != len(self.params):
             raise ValueError(f"grads: expected {len(self.params)}, one for each parameter, got {len(grads)}")
         for i, (param, grad) in enumerate(zip(self.params, grads, strict=True)):
+            if grad is None:  # PyTorch would leave this parameter out
+                raise TypeError(f"grads[{i}]: expected a floating-point array, got NoneType")
             check_floating(**{f"params[{i}]": param, f"grads[{i}]": grad})
             check_shape(f"grads[{i}]", grad, param.shape)
         self.steps += 1
@@ -282,6 +294,7 @@ class SGD(Optimizer):
         ValueError: no parameters, or a hyperparameter out of range.
     """
 
+    @plain_numbers
     def __init__(
         self,
         params: Sequence[np.ndarray],
@@ -326,6 +339,7 @@ class Momentum(Optimizer):
         ValueError: no parameters, or a hyperparameter out of range.
     """
 
+    @plain_numbers
     def __init__(self, params: Sequence[np.ndarray], lr: float, beta: float = 0.9) -> None:
         super().__init__(params, lr, ["velocity"])
         self.rule = momentum_step
@@ -354,6 +368,7 @@ class RMSprop(Optimizer):
         ValueError: no parameters, or a hyperparameter out of range.
     """
 
+    @plain_numbers
     def __init__(
         self,
         params: Sequence[np.ndarray],
@@ -397,6 +412,7 @@ class Adam(Optimizer):
         ValueError: no parameters, or a hyperparameter out of range.
     """
 
+    @plain_numbers
     def __init__(
         self,
         params: Sequence[np.ndarray],
@@ -423,6 +439,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: the same arguments and errors, and a `weight_decay` of 0.01."""
 
+    @plain_numbers
     def __init__(
         self,
         params: Sequence[np.ndarray],

@@ -9,18 +9,28 @@ From PyTorch's and cuRAND's source; not yet run on a GPU (see docs/cuda.md).
 
 import math
 import struct
+import threading
 from typing import Any
 
 import numpy as np
 
 from scratch.box_muller import fma
-from scratch.checks import check_probability
-from scratch.random import check_seed, check_size, check_state, in_memory_order, rounded_bounds
+from scratch.checks import check_probability, plain_numbers
+from scratch.random import (
+    check_bounds,
+    check_seed,
+    check_size,
+    check_state,
+    in_memory_order,
+    one_at_a_time,
+    restored,
+)
 
 BLOCK = 256  # threads of a block
 _STATE = struct.Struct("<QQ")  # seed, offset
 
 
+@plain_numbers
 def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.ndarray:
     """Ten rounds of multiply, swap and add
 
@@ -66,6 +76,7 @@ class CudaGenerator:
     https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/DistributionTemplates.h
     """
 
+    @plain_numbers
     def __init__(self, seed: int, *, multiprocessors: int, threads_per_multiprocessor: int) -> None:
         self.seed = check_seed(seed)
         self.offset = 0
@@ -76,7 +87,15 @@ class CudaGenerator:
                 f"threads_per_multiprocessor: expected at least {BLOCK}, got {threads_per_multiprocessor}"
             )
         self._most_blocks = multiprocessors * (threads_per_multiprocessor // BLOCK)
+        self._lock = threading.RLock()
 
+    def __reduce__(self) -> tuple:
+        """How copies and pickles are made: from the state."""
+        card = {"multiprocessors": self._most_blocks, "threads_per_multiprocessor": BLOCK}
+        return restored, (type(self), {"seed": 0, **card}, self.get_state())
+
+    @one_at_a_time
+    @plain_numbers
     def random(self, n: int) -> np.ndarray:
         """The words (uint32) of a kernel that takes one for each of n elements."""
         words, (call, slot, thread) = self._draw(n, unroll=4)
@@ -90,6 +109,8 @@ class CudaGenerator:
         """
         return self.uniform(size, 0.0, 1.0, dtype)
 
+    @one_at_a_time
+    @plain_numbers
     def uniform(
         self,
         size: int | tuple[int, ...],
@@ -105,7 +126,7 @@ class CudaGenerator:
         """
         array = check_size(size, dtype)
         dtype = array.dtype.type
-        low, high = rounded_bounds(low, high, dtype)
+        low, high = check_bounds(low, high, dtype)
         values = fma(self._unit(array.size, dtype), high - low, low)
         return np.where(values == high, low, values).reshape(array.shape)
 
@@ -113,6 +134,8 @@ class CudaGenerator:
         """`torch.randn` in float32, to about 1e-6; see `normal`"""
         return self.normal(size, 0.0, 1.0, dtype)
 
+    @one_at_a_time
+    @plain_numbers
     def normal(
         self, size: int | tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
@@ -136,6 +159,8 @@ class CudaGenerator:
         values = fma(z[slot, call, thread], np.float32(std), np.float32(mean))
         return values.reshape(array.shape)
 
+    @one_at_a_time
+    @plain_numbers
     def bernoulli(self, size: int | tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
         """`Tensor.bernoulli_(p)`: 1 where u < p, else 0, with u and p in `dtype`
 
@@ -148,6 +173,8 @@ class CudaGenerator:
         dtype = array.dtype.type
         return (self._unit(array.size, dtype) < dtype(p)).astype(dtype).reshape(array.shape)
 
+    @one_at_a_time
+    @plain_numbers
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """The mask of `F.dropout(x, p)`, whose fused kernel reads, and so draws, four elements at a time
 
@@ -169,16 +196,19 @@ class CudaGenerator:
         kept = _unit_float32(words[slot, call, thread]) < np.float32(1 - p)
         return in_memory_order(mask, kept)
 
+    @plain_numbers
     def epoch_order(self, n: int) -> np.ndarray:
         """Not here: `DataLoader` draws its orders from the CPU's generator."""
         raise ValueError(
             "generator: expected one of the CPU, which draws DataLoader's orders, got one of CUDA"
         )
 
+    @one_at_a_time
     def get_state(self) -> np.ndarray:
         """The state in PyTorch's form, 16 bytes (uint8): the seed, and how far the counter has come."""
         return np.frombuffer(_STATE.pack(self.seed, self.offset), np.uint8).copy()
 
+    @one_at_a_time
     def set_state(self, state: np.ndarray) -> None:
         """Continue from a state of `get_state`, or from PyTorch's: `torch.cuda.get_rng_state().numpy()`
 

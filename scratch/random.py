@@ -5,19 +5,25 @@ same seed gives the same weights, the same dropout masks and the same order of e
 `NumpyGenerator(seed)` is NumPy's own modern stream.
 """
 
+import copy
 import math
 import os
 import platform
 import struct
+import threading
 import warnings
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from scratch.box_muller import VARIANTS, fma, normal_block, normal_pairs
-from scratch.checks import check_choice, check_probability
+from scratch.checks import check_choice, check_probability, plain_numbers
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Generator(Protocol):
@@ -44,6 +50,17 @@ class Generator(Protocol):
         ...
 
 
+def one_at_a_time(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """While one thread draws, the others wait: every call gets its numbers in one piece of the stream."""
+
+    @wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return call
+
+
 class TorchGenerator:
     """PyTorch's random stream on a CPU, from the first bit to the last
 
@@ -56,6 +73,8 @@ class TorchGenerator:
 
     PyTorch's functions differ in how many words they take for a number, and in what they make of them;
     each method says so. The stream goes on from call to call: who draws in PyTorch's order gets its numbers.
+    As there, threads may share a generator (what each of them gets then hangs on who comes first), and a copy
+    goes on from the same state, for itself.
 
     Integers, uniform numbers, masks and permutations are equal on every machine. Normal numbers depend on
     the arithmetic that PyTorch was built with, the `variant`:
@@ -95,7 +114,14 @@ class TorchGenerator:
         self._engine = np.random.RandomState(self.seed & 0xFFFFFFFF)
         self._fresh = True  # no word of this seed drawn yet
         self._cached_normal: float | None = None
+        self._lock = threading.RLock()
 
+    def __reduce__(self) -> tuple:
+        """How copies and pickles are made: from the state."""
+        return restored, (type(self), {"seed": 0, "variant": self.variant}, self.get_state())
+
+    @one_at_a_time
+    @plain_numbers
     def random(self, n: int) -> np.ndarray:
         """n raw words of 32 bits (uint32): what everything below is made of."""
         check_size(n, np.uint32, dtypes=(np.uint32,))
@@ -103,6 +129,7 @@ class TorchGenerator:
             self._fresh = False
         return self._engine.randint(0, 1 << 32, size=n, dtype=np.uint32)
 
+    @plain_numbers
     def random64(self, n: int) -> np.ndarray:
         """n words of 64 bits (uint64), each of two drawn words: the first is the high half."""
         high, low = self.random(2 * n).astype(np.uint64).reshape(n, 2).T
@@ -115,6 +142,8 @@ class TorchGenerator:
         """
         return self.uniform(size, 0.0, 1.0, dtype)
 
+    @one_at_a_time
+    @plain_numbers
     def uniform(
         self,
         size: int | tuple[int, ...],
@@ -142,7 +171,7 @@ class TorchGenerator:
         """
         array = check_size(size, dtype, out)
         dtype = array.dtype.type
-        low, high = rounded_bounds(low, high, dtype)
+        low, high = check_bounds(low, high, dtype)
         u = self._unit(array.size, dtype)
         if (low, high) != (0, 1):
             u = fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low
@@ -153,6 +182,8 @@ class TorchGenerator:
         """`torch.randn`: normal with mean 0 and standard deviation 1; see `normal`"""
         return self.normal(size, 0.0, 1.0, dtype)
 
+    @one_at_a_time
+    @plain_numbers
     def normal(
         self,
         size: int | tuple[int, ...],
@@ -194,6 +225,8 @@ class TorchGenerator:
             return in_memory_order(array, self._normal_blocks(array.size, mean, std, array.dtype.type))
         return in_memory_order(array, self._normal_pairs(array.size, mean, std))
 
+    @one_at_a_time
+    @plain_numbers
     def bernoulli(
         self,
         size: int | tuple[int, ...],
@@ -220,6 +253,8 @@ class TorchGenerator:
         check_probability("p", p)
         return in_memory_order(array, self._unit(array.size, np.float64) < p)
 
+    @one_at_a_time
+    @plain_numbers
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """The mask of `F.dropout(x, p)`: 0 with probability p, else 1
 
@@ -233,6 +268,7 @@ class TorchGenerator:
             return mask
         return self.bernoulli(x.shape, 1 - p, x.dtype, out=mask)
 
+    @one_at_a_time
     def randint(self, low: int, high: int, size: int | tuple[int, ...]) -> np.ndarray:
         """`torch.randint`: w mod (high − low) + low, int64; w has 64 bits if high − low ≥ 2²⁸, else 32
 
@@ -250,6 +286,7 @@ class TorchGenerator:
         remainders = words.astype(np.uint64) % np.uint64(high - low)
         return in_memory_order(array, (remainders + np.uint64(low % 2**64)).view(np.int64))
 
+    @one_at_a_time
     def randperm(self, n: int) -> np.ndarray:
         """`torch.randperm`: 0 … n−1 in random order, int64
 
@@ -268,6 +305,7 @@ class TorchGenerator:
             order[i], order[i + step] = order[i + step], order[i]
         return np.array(order, np.int64)
 
+    @one_at_a_time
     def epoch_order(self, n: int) -> np.ndarray:
         """The order in which `DataLoader(data, shuffle=True)` visits n examples in one epoch
 
@@ -286,6 +324,7 @@ class TorchGenerator:
         _, seed = self.random64(2) & np.uint64(2**63 - 1)
         return TorchGenerator(int(seed), variant=self.variant).randperm(n)
 
+    @one_at_a_time
     def get_state(self) -> np.ndarray:
         """The state in PyTorch's form, 5056 bytes (uint8): `torch.set_rng_state(torch.from_numpy(state))`"""
         engine: Any = self._engine.get_state()
@@ -307,6 +346,7 @@ class TorchGenerator:
         )
         return np.frombuffer(packed, np.uint8).copy()
 
+    @one_at_a_time
     def set_state(self, state: np.ndarray) -> None:
         """Continue from a state of `get_state`, or from PyTorch's: `torch.get_rng_state().numpy()`
 
@@ -371,6 +411,11 @@ class NumpyGenerator:
             raise ValueError(f"seed: expected an integer >= 0, got {seed}")
         self._generator = np.random.default_rng(seed)
 
+    def __copy__(self) -> "NumpyGenerator":
+        """A generator of its own, like every other kind of copy."""
+        return copy.deepcopy(self)
+
+    @plain_numbers
     def uniform(
         self, size: tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
@@ -378,6 +423,7 @@ class NumpyGenerator:
         u = self._generator.random(size).astype(dtype)
         return u * (high - low) + low
 
+    @plain_numbers
     def normal(
         self, size: tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
@@ -385,14 +431,17 @@ class NumpyGenerator:
         z = self._generator.standard_normal(size).astype(dtype)
         return z * std + mean
 
+    @plain_numbers
     def bernoulli(self, size: tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
         """1 where u < p, else 0."""
         return np.asarray(self._generator.random(size) < p, dtype)
 
+    @plain_numbers
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """0 with probability p, else 1."""
         return self.bernoulli(x.shape, 1 - p, x.dtype)
 
+    @plain_numbers
     def epoch_order(self, n: int) -> np.ndarray:
         """A permutation of 0 … n-1."""
         return self._generator.permutation(n)
@@ -403,6 +452,13 @@ class NumpyGenerator:
         return np.frombuffer(
             b"".join(state[key].to_bytes(16, "little") for key in ("state", "inc")), np.uint8
         )
+
+
+def restored(kind: Callable[..., Any], options: dict[str, Any], state: np.ndarray) -> Any:
+    """A generator of this kind that goes on from the state."""
+    generator = kind(**options)
+    generator.set_state(state)
+    return generator
 
 
 # seed, words left, seeded, words drawn | 624 words | Box-Muller: x, y (the cached one), ρ, cached | unused
@@ -462,7 +518,7 @@ def check_size(
     return out
 
 
-def rounded_bounds(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
+def check_bounds(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
     """Both in `dtype`; raises ValueError unless low ≤ high and their distance is finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         low, high = dtype(low), dtype(high)

@@ -4,10 +4,18 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from scratch.checks import check_floating, check_not_negative, check_probability, check_shape
+from scratch.checks import (
+    check_floating,
+    check_not_negative,
+    check_probability,
+    check_ran,
+    check_shape,
+    plain_numbers,
+)
 from scratch.random import Generator
 
 
+@plain_numbers
 def l2_penalty(weights: Iterable[np.ndarray], l2: float, m: int) -> np.floating | float:
     """(λ/2m)·Σ‖W‖², what large weights add to the cost
 
@@ -29,6 +37,7 @@ def l2_penalty(weights: Iterable[np.ndarray], l2: float, m: int) -> np.floating 
     return sum((weight * weight).sum() for weight in weights) * l2 / (2 * m)
 
 
+@plain_numbers
 def l2_gradient(weight: np.ndarray, l2: float, m: int) -> np.ndarray:
     """(λ/m)·W, what the penalty adds to the gradient of one weight matrix
 
@@ -49,6 +58,7 @@ def l2_gradient(weight: np.ndarray, l2: float, m: int) -> np.ndarray:
     return weight * (l2 / m)
 
 
+@plain_numbers
 def sgd_step_with_l2(
     parameters: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray], *, lr: float, l2: float, m: int
 ) -> dict[str, np.ndarray]:
@@ -69,19 +79,25 @@ def sgd_step_with_l2(
 
     Raises:
         TypeError: not floating, or not all of one dtype.
-        ValueError: λ negative or not finite, or m below 1.
+        ValueError: other names or shapes of gradients than of parameters, lr or λ negative or not finite, or
+            m below 1.
     """
-    check_floating(**parameters)
+    if gradients.keys() != parameters.keys():
+        raise ValueError(f"gradients: expected those of {sorted(parameters)}, got {sorted(gradients)}")
+    check_floating(**parameters, **{f"gradients[{name}]": gradients[name] for name in parameters})
+    check_not_negative(lr=lr)
     check_l2(l2, m)
     stepped = {}
     for name, parameter in parameters.items():
         gradient = gradients[name]
+        check_shape(f"gradients[{name}]", gradient, parameter.shape)
         if parameter.ndim == 2:
             gradient = gradient + l2_gradient(parameter, l2, m)
         stepped[name] = parameter - gradient * lr
     return stepped
 
 
+@plain_numbers
 def dropout_forward(
     x: np.ndarray, p: float, generator: Generator, training: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -152,6 +168,7 @@ class Dropout:
         ValueError: p is not a probability.
     """
 
+    @plain_numbers
     def __init__(self, p: float, generator: Generator) -> None:
         check_probability("p", p)
         self.p = p
@@ -167,6 +184,7 @@ class Dropout:
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dx, through the mask of the last `forward`."""
+        check_ran(self)
         return dropout_backward(dy, self.cache)
 
 

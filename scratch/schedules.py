@@ -1,4 +1,4 @@
-"""Learning-rate schedules: functions of the initial learning rate and the epoch.
+"""Learning-rate schedules: functions of the initial learning rate and the epoch, and who applies them.
 
 Epochs are counted from 0, and `epoch` is the one that is about to run: the rate of epoch 0 is the initial one
 (warm-up apart), and it changes between epochs, never between mini-batches. Every function starts from the
@@ -9,13 +9,15 @@ for a negative rate or epoch and for parameters out of range.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Integral
+from typing import Any
 
-from scratch.checks import check_not_negative
+from scratch.checks import check_not_negative, plain_numbers
 
 
+@plain_numbers
 def inverse_time(lr: float, epoch: int, *, decay_rate: float) -> float:
     """1/(1 + k·epoch) · lr, with k = `decay_rate` ≥ 0
 
@@ -28,6 +30,7 @@ def inverse_time(lr: float, epoch: int, *, decay_rate: float) -> float:
     return lr * (1 / (1 + decay_rate * epoch))
 
 
+@plain_numbers
 def fixed_interval(lr: float, epoch: int, *, decay_rate: float, interval: int) -> float:
     """1/(1 + k·⌊epoch/interval⌋) · lr, with k = `decay_rate` ≥ 0
 
@@ -41,6 +44,7 @@ def fixed_interval(lr: float, epoch: int, *, decay_rate: float, interval: int) -
     return lr * (1 / (1 + decay_rate * (epoch // interval)))
 
 
+@plain_numbers
 def exponential(lr: float, epoch: int, *, gamma: float) -> float:
     """γ^epoch · lr, with γ > 0
 
@@ -51,6 +55,7 @@ def exponential(lr: float, epoch: int, *, gamma: float) -> float:
     return lr * gamma**epoch
 
 
+@plain_numbers
 def inverse_sqrt(lr: float, epoch: int, *, k: float) -> float:
     """k/√t · lr, with t = epoch + 1 and k > 0
 
@@ -63,6 +68,7 @@ def inverse_sqrt(lr: float, epoch: int, *, k: float) -> float:
     return lr * (k / math.sqrt(epoch + 1))
 
 
+@plain_numbers
 def staircase(lr: float, epoch: int, *, step_size: int, gamma: float) -> float:
     """γ^⌊epoch/step_size⌋ · lr, with γ > 0
 
@@ -76,6 +82,7 @@ def staircase(lr: float, epoch: int, *, step_size: int, gamma: float) -> float:
     return lr * gamma ** (epoch // step_size)
 
 
+@plain_numbers
 def milestones(lr: float, epoch: int, *, milestones: Sequence[int], gamma: float) -> float:
     """γ^(number of milestones ≤ epoch) · lr, with γ > 0: decay "by hand"
 
@@ -89,6 +96,7 @@ def milestones(lr: float, epoch: int, *, milestones: Sequence[int], gamma: float
     return lr * gamma ** sum(milestone <= epoch for milestone in milestones)
 
 
+@plain_numbers
 def cosine_with_warmup(
     lr: float, epoch: int, *, warmup_epochs: int, total_epochs: int, lr_min: float = 0.0
 ) -> float:
@@ -109,6 +117,33 @@ def cosine_with_warmup(
         return lr * ((epoch + 1) / warmup_epochs)
     progress = (epoch - warmup_epochs) / (total_epochs - warmup_epochs)  # 0 … 1
     return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Scheduler:
+    """Sets an optimizer's learning rate by a schedule: that of epoch 0 at once, the next one at every `step`
+
+    It counts the epochs on from one call of `train` to the next. The initial rate is that of the optimizer
+    when the first scheduler was made for it, and is kept there, as `initial_lr`: another scheduler begins
+    with that again and not with a rate that has been decayed.
+
+    Args:
+        optimizer: has a rate `lr`
+        schedule: (initial rate, epoch) → rate, such as `functools.partial(exponential, gamma=0.9)`
+
+    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html
+    """
+
+    def __init__(self, optimizer: Any, schedule: Callable[[float, int], float]) -> None:
+        self.optimizer, self.schedule = optimizer, schedule
+        if optimizer.initial_lr is None:
+            optimizer.initial_lr = optimizer.lr
+        self.last_epoch = -1
+        self.step()
+
+    def step(self) -> None:
+        """Go to the next epoch; belongs after an epoch, not before it and not after a batch."""
+        self.last_epoch += 1
+        self.optimizer.lr = self.schedule(self.optimizer.initial_lr, self.last_epoch)
 
 
 def _check_epoch(lr: float, epoch: int) -> None:

@@ -1,15 +1,18 @@
 """Mini-batches and the training loop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from scratch.checks import plain_numbers
 from scratch.network import Network
 from scratch.random import Generator
+from scratch.schedules import Scheduler
 
 
+@plain_numbers
 def minibatches(
     x: np.ndarray, targets: np.ndarray, batch_size: int, generator: Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -50,6 +53,7 @@ class History:
     accuracy: list[float] = field(default_factory=list)
 
 
+@plain_numbers
 def train(
     network: Network,
     optimizer: Any,
@@ -59,9 +63,11 @@ def train(
     epochs: int,
     batch_size: int,
     generator: Generator,
-    schedule: Callable[[float, int], float] | None = None,
+    scheduler: Scheduler | None = None,
 ) -> History:
     """Train in place, epoch after epoch.
+
+    The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one.
 
     Args:
         network: is left in training mode
@@ -71,22 +77,22 @@ def train(
         epochs: passes over the examples
         batch_size: examples of a step
         generator: draws the order of the examples, anew in each epoch
-        schedule: (initial learning rate, epoch counted from 0) → learning rate of that epoch
+        scheduler: changes the learning rate between epochs
 
     Raises:
         ValueError: as `minibatches`; or epochs below 0.
     """
     if epochs < 0:
         raise ValueError(f"epochs: expected an integer >= 0, got {epochs}")
-    history, initial_rate = History(), optimizer.lr
+    history = History()
     network.train()
-    for epoch in range(epochs):
-        if schedule:
-            optimizer.lr = schedule(initial_rate, epoch)
+    for _ in range(epochs):
         history.learning_rate.append(optimizer.lr)
         for batch_x, batch_targets in minibatches(x, targets, batch_size, generator):
             history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
         history.accuracy.append(accuracy(network, x, targets))
+        if scheduler:
+            scheduler.step()
     return history
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import uuid
 import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -99,14 +100,17 @@ class Network(nn.Sequential):
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """The class of each row, in evaluation mode: the largest logit, or logit > 0 if there is one."""
-        was_training = self.training
-        logits = self.eval()(x)
-        self.train(was_training)
+        modes = {module: module.training for module in self.modules()}
+        try:
+            logits = self.eval()(x)
+        finally:
+            for module, training in modes.items():
+                module.training = training
         return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
     def save(self, path: str | Path) -> None:
         """Write `state_dict()` to a .pt file, whole or not at all."""
-        partial = Path(f"{path}.partial")
+        partial = Path(f"{path}.{uuid.uuid4().hex}.partial")  # nobody else's
         try:
             with partial.open("wb") as file:  # given a path, PyTorch 2.6 says nothing of a full disk
                 torch.save(self.state_dict(), file)

@@ -64,7 +64,7 @@ class Momentum(torch.optim.SGD):
 
     def velocity(self, param: torch.Tensor) -> torch.Tensor:
         """v = (1−β)·b"""
-        beta = self.param_groups[0]["momentum"]
+        (beta,) = (g["momentum"] for g in self.param_groups if any(p is param for p in g["params"]))
         if beta == 0 and param.grad is not None:  # PyTorch then leaves the buffer alone
             return param.grad
         return (1 - beta) * self.state[param]["momentum_buffer"]

@@ -1,5 +1,6 @@
 """The gradient check, on right gradients and on planted wrong ones; both sides must come to one verdict."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -437,7 +438,8 @@ def _gradient_check(f: Any) -> Callable:
     if f.gradient_check is not ours:
         return f.gradient_check
     others = {"numerical_gradient": f.numerical_gradient, "relative_error": f.relative_error}
-    return FunctionType(ours.__code__, {**ours.__globals__, **others}, argdefs=ours.__defaults__)
+    inner = inspect.unwrap(ours)
+    return FunctionType(inner.__code__, {**inner.__globals__, **others}, argdefs=inner.__defaults__)
 
 
 def run_torch(case: Case) -> Results:

@@ -246,7 +246,8 @@ class ActivatedOutput(scratch.network.Network):
     """The output layer has an activation too, so that the loss no longer sees logits."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        return np.tanh(super().forward(x))
+        self._logits = np.tanh(super().forward(x))
+        return self._logits
 
 
 class NormalisedAfterwards(scratch.network.Network):

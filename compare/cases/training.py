@@ -1,6 +1,7 @@
 """Mini-batches, and a short training run with its history."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -203,7 +204,9 @@ def run_training_scratch(case: Case, f: Any) -> Results:
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         generator=generator,
-        schedule=lambda lr, epoch: schedules.inverse_time(lr, epoch, decay_rate=recipe.decay_rate),
+        scheduler=schedules.Scheduler(
+            optimizer, partial(schedules.inverse_time, decay_rate=recipe.decay_rate)
+        ),
     )
     results: Results = {
         "cost": np.array(history.cost, case.dtype),
@@ -297,14 +300,15 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> f
     return float(np.mean(lead < tolerance * np.sqrt(variance)))
 
 
-def _one_epoch_ahead(*args: Any, schedule: Any, **kwargs: Any) -> scratch.training.History:
-    return scratch.training.train(*args, schedule=lambda lr, epoch: schedule(lr, epoch + 1), **kwargs)
+def _one_epoch_ahead(*args: Any, scheduler: Any, **kwargs: Any) -> scratch.training.History:
+    scheduler.step()
+    return scratch.training.train(*args, scheduler=scheduler, **kwargs)
 
 
-def _decay_piles_up(network: Any, optimizer: Any, *args: Any, schedule: Any, **kwargs: Any) -> Any:
-    return scratch.training.train(
-        network, optimizer, *args, schedule=lambda lr, epoch: schedule(optimizer.lr, epoch), **kwargs
-    )
+def _decay_piles_up(network: Any, optimizer: Any, *args: Any, scheduler: Any, **kwargs: Any) -> Any:
+    schedule = scheduler.schedule
+    scheduler.schedule = lambda lr, epoch: schedule(optimizer.lr, epoch)
+    return scratch.training.train(network, optimizer, *args, scheduler=scheduler, **kwargs)
 
 
 class _AlwaysTheSame:
@@ -346,13 +350,16 @@ def _never_cleared(network: Any, *args: Any, **kwargs: Any) -> scratch.training.
     return scratch.training.train(network, *args, **kwargs)
 
 
-def _optimizer_anew(network: Any, optimizer: Any, *args: Any, schedule: Any, **kwargs: Any) -> Any:
+def _optimizer_anew(network: Any, optimizer: Any, *args: Any, scheduler: Any, **kwargs: Any) -> Any:
+    schedule = scheduler.schedule
+
     def forgetting(lr: float, epoch: int) -> float:
         optimizer.steps = 0
         optimizer.state["momentum_buffer"][0][...] = 0
         return schedule(lr, epoch)
 
-    return scratch.training.train(network, optimizer, *args, schedule=forgetting, **kwargs)
+    scheduler.schedule = forgetting
+    return scratch.training.train(network, optimizer, *args, scheduler=scheduler, **kwargs)
 
 
 def _last_cost(*args: Any, epochs: int, **kwargs: Any) -> scratch.training.History:
