@@ -1,0 +1,584 @@
+"""Laws of everything that keeps a state: networks, layers, optimizers, schedulers, generators, on both sides.
+
+A component's cases ask what one call returns. These laws ask what a call leaves behind: for the next one, for
+a copy, for a file, for another object. FAULTS shows that they notice what breaks them.
+"""
+
+import copy
+import itertools
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import scratch.batch_norm
+import scratch.linear
+import scratch.network
+import scratch.optimizers
+import scratch.schedules
+import scratch.training
+import torch_ref.initializers
+import torch_ref.network
+import torch_ref.optimizers
+import torch_ref.schedules
+import torch_ref.training
+from compare.draws import why_not_own
+from compare.measure import to_numpy
+from scratch.activations import Activation
+from scratch.random import NumpyGenerator, TorchGenerator
+from scratch.regularization import Dropout
+
+ROOT = Path(__file__).parent.parent
+SIDES = ("scratch", "torch")
+WIDTHS = (5, 4, 3)
+EVERYTHING = {"batch_norm": True, "dropout": 0.3, "l2": 0.7}
+RNG = np.random.default_rng(0)
+X, TARGETS = RNG.standard_normal((11, 5)), RNG.integers(0, 3, 11)
+OTHER_X = RNG.standard_normal((7, 5))
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gradient descent": ("SGD", {"weight_decay": 0.1}),
+    "momentum": ("SGD", {"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1}),
+    "Nesterov": ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    "the textbook's momentum": ("Momentum", {"beta": 0.8}),
+    "RMSProp": ("RMSprop", {"momentum": 0.5, "centered": True, "weight_decay": 0.1}),
+    "Adam": ("Adam", {"weight_decay": 0.1}),
+    "AMSGrad": ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
+    "AdamW": ("AdamW", {}),
+}
+every_optimizer = pytest.mark.parametrize("kind", OPTIMIZERS)
+each_side = pytest.mark.parametrize("side", SIDES)
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def duplicates() -> dict[str, Callable]:
+    return {"deepcopy": copy.deepcopy, "pickle": lambda value: pickle.loads(pickle.dumps(value))}
+
+
+each_copy = pytest.mark.parametrize("way", duplicates())
+
+
+class Side:
+    """One side's network and optimizer behind the same few calls, on NumPy arrays."""
+
+    def __init__(self, side: str, dtype: Any = np.float64, kind: str = "Adam", **options: Any) -> None:
+        self.side, self.dtype = side, np.dtype(dtype)
+        name, hyperparameters = OPTIMIZERS[kind]
+        options = {"widths": WIDTHS, **options}
+        self.generator = NumpyGenerator(0)
+        ours = scratch.network.Network(generator=NumpyGenerator(0), dtype=dtype, **options)
+        if side == "scratch":
+            self.network: Any = ours
+            self.network.load_state_dict(ours.state_dict())
+            self.optimizer = getattr(scratch.optimizers, name)(ours.parameters(), 0.01, **hyperparameters)
+        else:
+            self.network = torch_ref.network.Network(dtype=getattr(torch, self.dtype.name), **options)
+            with torch.no_grad():
+                for key, tensor in self.network.state_dict().items():
+                    tensor.copy_(torch.from_numpy(np.asarray(ours.state_dict()[key])))
+            parameters = self.network.parameters()
+            self.optimizer = getattr(torch_ref.optimizers, name)(parameters, 0.01, **hyperparameters)
+
+    def array(self, x: np.ndarray) -> Any:
+        x = x.astype(self.dtype) if x.dtype.kind == "f" else x
+        return x if self.side == "scratch" else torch.from_numpy(x)
+
+    def cost(self, x: np.ndarray = X, targets: np.ndarray = TARGETS) -> float:
+        """Forward and cost, remembered for `gradients`."""
+        torch.manual_seed(3)
+        forward = self.network.forward
+        self.last: Any = self.network.cost(forward(self.array(x)), self.array(targets))
+        return self.last if self.side == "scratch" else self.last.item()
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Backward."""
+        if self.side == "scratch":
+            self.network.backward()
+            return {n: a.copy() for n, a in self.network.named(self.network.flat_gradients).items()}
+        self.optimizer.zero_grad()
+        self.last.backward(retain_graph=True)
+        return {n: p.grad.numpy().copy() for n, p in self.network.named_parameters()}
+
+    def step(self) -> None:
+        """An update with the gradients that are there."""
+        self.optimizer.step(*([self.network.gradients()] if self.side == "scratch" else []))
+
+    def predict(self, x: np.ndarray = OTHER_X) -> np.ndarray:
+        return np.asarray(self.network.predict(self.array(x)))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Parameters and running statistics, copied."""
+        return {n: to_numpy(a).copy() for n, a in self.items()}
+
+    def items(self) -> Any:
+        return self.network.state_dict().items()
+
+    def modes(self) -> list[bool]:
+        """Of the network and of each of its layers."""
+        layers = self.network.layers.values() if self.side == "scratch" else self.network.children()
+        return [self.network.training, *(layer.training for layer in layers if hasattr(layer, "training"))]
+
+    def train(self, epochs: int, **options: Any) -> Any:
+        """A run of its own over X."""
+        torch.manual_seed(4)
+        kind = scratch.training if self.side == "scratch" else torch_ref.training
+        generator = {"generator": self.generator} if self.side == "scratch" else {}
+        x, targets = self.array(X), self.array(TARGETS)
+        return kind.train(
+            self.network, self.optimizer, x, targets, epochs=epochs, batch_size=4, **generator, **options
+        )
+
+    def scheduler(self) -> Any:
+        if self.side == "torch":
+            return torch_ref.schedules.inverse_time(self.optimizer, decay_rate=1.0)
+        schedule = partial(scratch.schedules.inverse_time, decay_rate=1.0)
+        return scratch.schedules.Scheduler(self.optimizer, schedule)
+
+
+def same(found: Any, expected: Any) -> None:
+    """To the bit, dtype and all."""
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+# --- once = twice, before = after ---------------------------------------------------------------------------
+
+
+@each_side
+def test_a_prediction_in_between_changes_nothing(side):
+    """Neither the gradients to come, nor the mode of any layer, nor a running statistic; nor if it fails."""
+    plain, disturbed = Side(side, dropout=0.3, batch_norm=True), Side(side, dropout=0.3, batch_norm=True)
+    frozen = list(disturbed.network.layers.values() if side == "scratch" else disturbed.network)[1]
+    for one in (plain, disturbed):
+        one.cost()
+    before = disturbed.state()
+    for training, layer_training in itertools.product([True, False], repeat=2):
+        disturbed.network.train(training)
+        frozen.training = layer_training
+        modes = disturbed.modes()
+        disturbed.predict()
+        with pytest.raises((ValueError, RuntimeError)):
+            disturbed.predict(X[:, 1:])
+        assert disturbed.modes() == modes
+    same(disturbed.state(), before)
+    same(disturbed.gradients(), plain.gradients())
+
+
+@each_side
+def test_training_after_a_prediction_is_training(side):
+    plain, predicted = Side(side, **EVERYTHING), Side(side, **EVERYTHING)
+    predicted.predict()
+    for one in (plain, predicted):
+        one.train(2)
+    same(predicted.state(), plain.state())
+
+
+@each_side
+def test_training_begins_by_switching_to_training(side):
+    plain, evaluating = Side(side, **EVERYTHING), Side(side, **EVERYTHING)
+    evaluating.network.eval()
+    histories = [one.train(2) for one in (plain, evaluating)]
+    assert histories[0] == histories[1]
+    same(evaluating.state(), plain.state())
+    assert all(evaluating.modes())
+
+
+@each_side
+def test_a_second_backward_pass_adds_nothing(side):
+    one = Side(side, **EVERYTHING)
+    one.cost()
+    same(one.gradients(), one.gradients())
+
+
+def test_a_backward_pass_goes_back_where_the_last_forward_pass_came_from_or_says_that_it_can_not():
+    network = Side("scratch").network
+    with pytest.raises(RuntimeError, match="backward: expected a cost before it, got none"):
+        network.backward()
+    first, second = network.forward(X), network.forward(OTHER_X)
+    network.cost(first, TARGETS)
+    with pytest.raises(RuntimeError, match="backward: expected the cost of the last forward pass"):
+        network.backward()
+    network.cost(second, TARGETS[:7])
+    network.backward()
+    with pytest.raises(ValueError, match="x: expected shape"):
+        network.forward(X[:, 1:])
+    with pytest.raises(RuntimeError, match="backward: expected the cost of the last forward pass"):
+        network.backward()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        scratch.linear.Linear(5, 4, NumpyGenerator(0)),
+        Activation("relu"),
+        scratch.batch_norm.BatchNorm1d(5),
+        Dropout(0.5, NumpyGenerator(0)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_says_that_it_has_nowhere_to_go_back_to(layer):
+    with pytest.raises(RuntimeError, match=f"expected a forward pass of this {type(layer).__name__} before"):
+        layer.backward(X)
+
+
+def test_the_penalty_counts_in_evaluation_too():
+    """It is part of the cost and not of the mode: on both sides, in the cost and in the gradients."""
+    found = {}
+    for side, l2 in itertools.product(SIDES, (0.0, 3.0)):
+        one = Side(side, l2=l2)
+        one.network.eval()
+        found[side, l2] = {"cost": np.array(one.cost()), **one.gradients()}
+    weights = [a for n, a in Side("scratch").state().items() if n.endswith("weight")]
+    extra = 3.0 / (2 * len(X)) * sum((w * w).sum() for w in weights)
+    for name, array in found["scratch", 3.0].items():
+        np.testing.assert_allclose(array, found["torch", 3.0][name], rtol=0, atol=1e-13)
+        assert name.endswith("bias") or np.abs(array - found["scratch", 0.0][name]).max() > 1e-3
+    for side in SIDES:
+        assert found[side, 3.0]["cost"] - found[side, 0.0]["cost"] == pytest.approx(extra, rel=1e-12)
+
+
+# --- long = short, again and again --------------------------------------------------------------------------
+
+
+def long_run(kind: str, side: str, steps: int, pause: int = 0) -> dict[str, np.ndarray]:
+    """Many steps with gradients of mixed scale; at `pause` a copy takes over."""
+    name, hyperparameters = OPTIMIZERS[kind]
+    rng = np.random.default_rng(0)
+    gradients = rng.standard_normal((steps, 4)) * np.array([1, 1e-2, 1e-4, 1e-7])
+    if side == "scratch":
+        params: list[Any] = [np.ones(4)]
+        optimizer = getattr(scratch.optimizers, name)(params, 1e-3, **hyperparameters)
+        for t, gradient in enumerate(gradients):
+            if t == pause:
+                params, optimizer = copy.deepcopy((params, optimizer))
+            optimizer.step([gradient])
+        return {"param": params[0], **{buffer: arrays[0] for buffer, arrays in optimizer.state.items()}}
+    params = [torch.ones(4, dtype=torch.float64)]
+    optimizer = getattr(torch_ref.optimizers, name)(params, 1e-3, **hyperparameters)
+    for gradient in torch.from_numpy(gradients):
+        params[0].grad = gradient
+        optimizer.step()
+    buffers = {n: a.numpy() for n, a in optimizer.state[params[0]].items() if n != "step"}
+    if name == "Momentum":
+        buffers = {"velocity": optimizer.velocity(params[0]).numpy()}
+    return {"param": params[0].numpy(), **buffers}
+
+
+@every_optimizer
+def test_thousands_of_steps_are_like_the_first_ones(kind):
+    """On both sides alike, and so is a run that a copy takes over in the middle."""
+    whole, theirs = (long_run(kind, side, 2100) for side in SIDES)
+    for name, array in theirs.items():
+        np.testing.assert_allclose(whole[name], array, rtol=1e-9, atol=0, err_msg=name)
+    same(long_run(kind, "scratch", 2100, pause=1050), whole)
+
+
+@each_side
+@pytest.mark.parametrize("again", ["the same scheduler", "another scheduler"])
+def test_training_twice_decays_the_initial_rate(side, again):
+    """A scheduler goes on where it was; another one begins again, with the initial rate."""
+    one = Side(side, **EVERYTHING)
+    scheduler = one.scheduler()
+    rates = one.train(3, scheduler=scheduler).learning_rate
+    np.testing.assert_allclose(rates, [0.01 / (1 + epoch) for epoch in range(3)], rtol=1e-12)
+    if again == "another scheduler":
+        scheduler = one.scheduler()
+    start = 3 if again == "the same scheduler" else 0
+    rates = one.train(2, scheduler=scheduler).learning_rate
+    np.testing.assert_allclose(rates, [0.01 / (1 + epoch) for epoch in range(start, start + 2)], rtol=1e-12)
+
+
+@each_side
+def test_no_epoch_is_like_another(side):
+    """Of twelve, each has a rate of its own and an order of its own."""
+    one = Side(side)
+    rates = one.train(12, scheduler=one.scheduler()).learning_rate
+    np.testing.assert_allclose(rates, [0.01 / (1 + epoch) for epoch in range(12)], rtol=1e-12)
+    orders = {tuple(order) for order in orders_of(side, 12)}
+    assert len(orders) == 12
+    assert all(sorted(order) == list(range(20)) for order in orders)
+
+
+def orders_of(side: str, epochs: int) -> Iterator[list[int]]:
+    x, generator = np.arange(20.0)[:, np.newaxis], NumpyGenerator(0)
+    loader = torch_ref.training.minibatches(torch.from_numpy(x), torch.from_numpy(x), 7)
+    for _ in range(epochs):
+        batches = scratch.training.minibatches(x, x, 7, generator) if side == "scratch" else loader
+        yield [int(row) for batch, _ in batches for row in batch[:, 0]]
+
+
+@each_side
+def test_a_run_of_five_epochs_is_one_of_two_and_one_of_three(side):
+    """Without chance, and with one scheduler for both."""
+    whole, halves = Side(side, batch_norm=True), Side(side, batch_norm=True)
+    if side == "scratch":
+        schedulers = whole.scheduler(), halves.scheduler()
+        whole.train(5, scheduler=schedulers[0])
+        for epochs in (2, 3):
+            halves.train(epochs, scheduler=schedulers[1])
+    else:
+        schedulers = whole.scheduler(), halves.scheduler()
+        whole.train(5, scheduler=schedulers[0])
+        halves.train(2, scheduler=schedulers[1])
+        with pytest.MonkeyPatch.context() as patch:  # the stream goes on
+            patch.setattr(torch, "manual_seed", lambda seed: None)
+            halves.train(3, scheduler=schedulers[1])
+    same(halves.state(), whole.state())
+
+
+# --- copies, files, neighbours ------------------------------------------------------------------------------
+
+
+@each_copy
+@each_side
+@every_optimizer
+def test_a_copied_run_goes_on_like_the_original_and_leaves_it_alone(side, kind, way):
+    original = Side(side, kind=kind, **EVERYTHING)
+    original.cost()
+    original.gradients()
+    original.step()
+    if side == "torch":  # the optimizer's copy is PyTorch's own, by its state
+        duplicate = copy.copy(original)
+        duplicate.network = duplicates()[way](original.network)
+        name, hyperparameters = OPTIMIZERS[kind]
+        duplicate.optimizer = getattr(torch_ref.optimizers, name)(
+            duplicate.network.parameters(), 0.01, **hyperparameters
+        )
+        duplicate.optimizer.load_state_dict(copy.deepcopy(original.optimizer.state_dict()))
+    else:
+        duplicate = duplicates()[way](original)
+    before = original.state()
+    runs = []
+    for one in (duplicate, original):
+        costs = []
+        for _ in range(3):
+            costs.append(one.cost())
+            one.gradients()
+            one.step()
+        runs.append((costs, one.state()))
+        if one is duplicate:
+            same(original.state(), before)
+    assert runs[0][0] == runs[1][0]
+    same(runs[0][1], runs[1][1])
+    assert len(set(runs[0][0])) == 3  # it learns
+
+
+@each_copy
+def test_a_copied_network_backs_its_layers(way):
+    network = duplicates()[way](Side("scratch", **EVERYTHING).network)
+    network.flat_parameters[...] = 7
+    network.flat_gradients[...] = 8
+    for layer in network.layers.values():
+        assert all((array == 7).all() for array in layer.parameters.values())
+        assert all((array == 8).all() for array in layer.gradients.values())
+
+
+@each_copy
+def test_a_copied_layer_goes_on_like_the_original(way):
+    layers = [
+        scratch.linear.Linear(5, 4, NumpyGenerator(0), dtype=np.float64),
+        Activation("tanh"),
+        scratch.batch_norm.BatchNorm1d(5, dtype=np.float64),
+        Dropout(0.5, TorchGenerator(0)),
+    ]
+    for layer in layers:
+        y = layer.forward(X)
+        duplicate = duplicates()[way](layer)
+        dy = np.cos(y)
+        np.testing.assert_array_equal(duplicate.backward(dy), layer.backward(dy))
+        same(duplicate.gradients, layer.gradients)
+        for _ in range(2):
+            np.testing.assert_array_equal(duplicate.forward(OTHER_X), layer.forward(OTHER_X))
+        same(getattr(duplicate, "buffers", {}), getattr(layer, "buffers", {}))
+
+
+GENERATORS: dict[str, Callable[[], Any]] = {
+    "TorchGenerator": lambda: TorchGenerator(5),
+    "default": lambda: TorchGenerator(5, variant="default"),
+    "CudaGenerator": lambda: TorchGenerator(5, "cuda", multiprocessors=3, threads_per_multiprocessor=2048),
+    "NumpyGenerator": lambda: NumpyGenerator(5),
+}
+
+
+@pytest.mark.parametrize("way", [*duplicates(), "copy"])
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_copied_generator_draws_what_the_original_draws_and_leaves_it_alone(kind, way):
+    original, untouched = GENERATORS[kind](), GENERATORS[kind]()
+    for generator in (original, untouched):
+        generator.normal((3,), 0.0, 1.0, np.float32)  # an odd number: one is kept for the next call
+    duplicate = {**duplicates(), "copy": copy.copy}[way](original)
+    for generator in (duplicate, original):
+        for size in ((7,), (5, 8)):
+            expected = copy.deepcopy(untouched).normal(size, 0.0, 1.0, np.float32)
+            assert (generator.get_state() == untouched.get_state()).all()
+            np.testing.assert_array_equal(generator.normal(size, 0.0, 1.0, np.float32), expected)
+            if generator is original:
+                untouched.normal(size, 0.0, 1.0, np.float32)
+            elif size == (7,):
+                duplicate = copy.deepcopy(original)
+                break
+
+
+@each_side
+@each_dtype
+def test_what_is_saved_and_loaded_is_what_it_was_to_the_bit(side, dtype, tmp_path):
+    """Parameters, running statistics, and the number of batches, into another network."""
+    saved, loaded = Side(side, dtype, **EVERYTHING), Side(side, dtype, **EVERYTHING)
+    saved.train(2)
+    for name, array in saved.items():
+        if array.dtype in (np.float64, torch.float64):
+            array[...] *= 1 + 1e-13  # digits that a narrower file would lose
+        assert (to_numpy(array) != loaded.state()[name]).any()
+    for one in (saved, loaded):
+        (one.network.save if one is saved else one.network.load)(tmp_path / "weights")
+    same(loaded.state(), saved.state())
+    assert int(loaded.state()["batch_norm1.num_batches_tracked"]) == 6
+
+
+@each_side
+@every_optimizer
+def test_two_optimizers_do_not_know_each_other(side, kind):
+    alone, first, second = (Side(side, kind=kind) for _ in range(3))
+    for _ in range(3):
+        for one, x in ((alone, X), (first, X), (second, -X)):
+            one.cost(x)
+            one.gradients()
+            one.step()
+    same(first.state(), alone.state())
+
+
+@each_side
+@every_optimizer
+def test_a_step_leaves_the_gradients_alone(side, kind):
+    one = Side(side, kind=kind)
+    one.cost()
+    before = one.gradients()
+    one.step()
+    found = (
+        one.network.named(one.network.flat_gradients)
+        if side == "scratch"
+        else {n: p.grad.numpy() for n, p in one.network.named_parameters()}
+    )
+    same(found, before)
+
+
+def test_parameters_of_several_groups_go_on_as_if_alone():
+    """The factor of the textbook's momentum belongs to each group's own β, and only while a step lasts."""
+    together = [torch.ones(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)]
+    optimizer = torch_ref.optimizers.Momentum([together[0]], 0.1, 0.9)
+    optimizer.add_param_group({"params": [together[1]], "lr": 0.2, "momentum": 0.5})
+    optimizer.state[together[1]]["momentum_buffer"] = torch.zeros(3, dtype=torch.float64)
+    alone = [np.ones(3), np.ones(3)]
+    ours = [
+        scratch.optimizers.Momentum([param], lr, beta)
+        for param, lr, beta in zip(alone, (0.1, 0.2), (0.9, 0.5), strict=True)
+    ]
+    for t in range(3):
+        for i, param in enumerate(together):
+            param.grad = torch.full((3,), float(t + i + 1), dtype=torch.float64)
+            ours[i].step([param.grad.numpy()])
+        optimizer.step()
+        for i, param in enumerate(together):
+            np.testing.assert_allclose(alone[i], param, rtol=1e-13)
+            np.testing.assert_allclose(ours[i].state["velocity"][0], optimizer.velocity(param), rtol=1e-13)
+
+    def fails() -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step(fails)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("name", [n for n in torch_ref.initializers.INITIALIZERS if n != "zeros"])
+def test_an_initializer_of_pytorch_draws_from_the_generator_that_it_is_given(name):
+    def weights(seed: int, of_the_default: int) -> list[torch.Tensor]:
+        torch.manual_seed(of_the_default)
+        before, generator = torch.get_rng_state(), torch.Generator().manual_seed(seed)
+        alone = torch.empty(4, 5)
+        torch_ref.initializers.INITIALIZERS[name](alone, generator=generator)
+        assert torch.equal(torch.get_rng_state(), before)
+        network = torch_ref.network.Network(WIDTHS, generator, init=name)
+        return [alone, network.linear1.weight, network.linear2.weight]
+
+    for a, b, c in zip(weights(1, 0), weights(1, 9), weights(2, 0), strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+
+
+def test_mini_batches_of_pytorch_come_in_the_order_of_the_generator_that_they_are_given():
+    x = torch.arange(20.0)[:, None]
+
+    def order(seed: int, of_the_default: int) -> list[float]:
+        torch.manual_seed(of_the_default)
+        generator = torch.Generator().manual_seed(seed)
+        return (
+            torch.cat([b for b, _ in torch_ref.training.minibatches(x, x, 7, generator)]).flatten().tolist()
+        )
+
+    assert order(1, 0) == order(1, 9) != order(2, 0)
+
+
+# --- several at a time --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(bool(why_not_own("cpu")), reason=why_not_own("cpu"))
+@pytest.mark.parametrize("kind", ["TorchGenerator", "CudaGenerator"])
+def test_threads_share_a_generator_piece_by_piece(kind):
+    """Whoever comes first: each call has a piece of the stream to itself, as in PyTorch."""
+    generator, alone = GENERATORS[kind](), GENERATORS[kind]()
+    calls, pieces = 60, []
+    start = threading.Barrier(4)
+
+    def draw() -> None:
+        start.wait()
+        for _ in range(calls):
+            pieces.append(generator.normal((1003,), 0.0, 1.0, np.float32))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = {alone.normal((1003,), 0.0, 1.0, np.float32).tobytes() for _ in range(4 * calls)}
+    assert {piece.tobytes() for piece in pieces} == expected
+
+
+SAVE_AND_LOAD = """
+import sys
+path, number = sys.argv[1], int(sys.argv[2])
+if path.endswith(".npz"):
+    from scratch.network import Network
+    from scratch.random import NumpyGenerator
+    network = Network((60, 50, 3), NumpyGenerator(0))
+else:
+    from torch_ref.network import Network
+    network = Network((60, 50, 3))
+for _ in range(15):
+    for array in network.state_dict().values():
+        array[...] = number
+    network.save(path)
+    network.load(path)
+    found = {float(value) for array in network.state_dict().values() for value in array.flatten()}
+    assert len(found) == 1 and found <= set(range(8)), found
+"""
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "weights.pt"])
+def test_eight_processes_save_to_one_path_and_whoever_loads_finds_a_whole_file(name, tmp_path):
+    command = [sys.executable, "-c", SAVE_AND_LOAD, str(tmp_path / name)]
+    processes = [
+        subprocess.Popen([*command, str(number)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for number in range(8)
+    ]
+    assert [process.communicate()[1] for process in processes] == [""] * 8
+    assert [path.name for path in tmp_path.iterdir()] == [name]
