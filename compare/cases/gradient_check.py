@@ -1,6 +1,7 @@
 """The gradient check, on right gradients and on planted wrong ones; both sides must come to one verdict."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -559,7 +560,11 @@ COMPONENTS = (
         run_torch=run_torch,
         magnitude=magnitude,
         refused=refused,
-        budget=Budget(UNITS, "a few roundings in each of two values of f, in units of u·F/ε"),
+        budget=Budget(
+            lambda case: UNITS * max(1.0, math.sqrt(case["x"].size / 256)),
+            "a few roundings in each of two values of f, in units of u·F/ε; a sum of n > 256 terms, taken one"
+            " after the other, rounds √(n/256) times as much",
+        ),
         mistakes=(
             Mistake(
                 "one-sided",
