@@ -167,21 +167,23 @@ def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Cal
             yield good.but("integer targets", {"targets": targets.astype(np.int64)})
         else:
             yield good.but("targets that are no integers", {"targets": targets.astype(dtype)})
+            last = values.shape[1] - 1
             for step in (1, 2):
-                yield good.but(f"a class {step} too high", {"targets": targets + step})
-            yield good.but("a class too low", {"targets": targets - 1})
+                yield good.but(f"a class {step} too high", {"targets": with_one(targets, last + step)})
+            yield good.but("a class too low", {"targets": with_one(targets, -1)})
             yield good.but("logits of one dimension", {prediction: values[0]})
         if prediction != "input" and targets.dtype.kind == "f":
             for value in (-0.5, 1.5, np.nan):
-                yield good.but(f"a target of {value}", {"targets": _with(targets, value)})
+                yield good.but(f"a target of {value}", {"targets": with_one(targets, value)})
         if prediction == "probabilities":
             for value in (-0.5, 1.5, np.nan):
-                yield good.but(f"a probability of {value}", {prediction: _with(values, value)})
+                yield good.but(f"a probability of {value}", {prediction: with_one(values, value)})
 
     return refused
 
 
-def _with(array: np.ndarray, value: float) -> np.ndarray:
+def with_one(array: np.ndarray, value: float) -> np.ndarray:
+    """The same array but for one element: bad by itself, whatever was drawn for the others."""
     changed = array.copy()
     changed.flat[3] = value
     return changed

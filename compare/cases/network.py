@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import scratch.network
+from compare.cases.losses import with_one
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
 from compare.error_analysis import ErrorAnalysis, scales
 from compare.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
@@ -100,7 +101,7 @@ NOT_A_DESCRIPTION: dict[str, tuple[Any, ...]] = {
 def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """Descriptions of no network, inputs and targets that do not fit, and the state of another network."""
     good = _case(rng, dtype, "typical", DESCRIPTIONS["everything"])
-    x, targets = good["x"], good["targets"]
+    x, targets, classes = good["x"], good["targets"], good.options["widths"][-1]
     for option, values in NOT_A_DESCRIPTION.items():
         for value in values:
             yield good.but(f"{option} {value}", **{option: value})
@@ -110,7 +111,7 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("three dimensions", {"x": x[None]})
     yield good.but("one input too few", {"x": x[:, 1:]})
     yield good.but("targets of fewer rows", {"targets": targets[1:]})
-    yield good.but("a class too high", {"targets": targets + 1})
+    yield good.but("a class too high", {"targets": with_one(targets, classes)})
     for name in ("state.linear1.weight", "state.linear3.bias", "state.batch_norm1.running_var"):
         missing = {key: array for key, array in good.arrays.items() if key != name}
         yield replace(good, name=f"no {name}", arrays=missing)

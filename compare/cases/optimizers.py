@@ -79,18 +79,27 @@ def cases(
     yield case("defaults", problem(rng, dtype, SHAPES["smallest"]), {**first, "defaults": True})
 
 
-def momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """The textbook's form, then PyTorch's."""
-    textbook = {"beta 0.9": {"beta": 0.9}, "beta 0.5": {"beta": 0.5}}
-    yield from cases(rng, dtype, "Momentum", textbook)
-    pytorch = {
+def textbook_momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """An average of the gradients."""
+    return cases(rng, dtype, "Momentum", {"beta 0.9": {"beta": 0.9}, "beta 0.5": {"beta": 0.5}})
+
+
+def pytorch_momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """A sum of them, and dampening."""
+    variants = {
         "momentum": {"momentum": 0.9},
         "dampening": {"momentum": 0.9, "dampening": 0.5},
         "dampening as large as momentum": {"momentum": 0.9, "dampening": 0.9},
         "weight decay": {"momentum": 0.5, "dampening": 0.1, "weight_decay": 0.1},
     }
-    for case in cases(rng, dtype, "SGD", pytorch):
+    for case in cases(rng, dtype, "SGD", variants):
         yield replace(case, name=f"PyTorch: {case.name}")
+
+
+def momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The textbook's form, then PyTorch's."""
+    yield from textbook_momentum_cases(rng, dtype)
+    yield from pytorch_momentum_cases(rng, dtype)
 
 
 ADAM_VARIANTS: dict[str, dict[str, Any]] = {
@@ -148,15 +157,13 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # optimizer → option → w
 }
 
 
-def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Callable:
-    """Of each optimizer in `cases`: options out of their range, gradients that do not fit."""
+def _refused(*cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Callable:
+    """Of the first case of each: options out of their range, gradients that do not fit."""
 
     def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-        optimizers: dict[str, Case] = {}
-        for case in cases(rng, dtype):
-            if case.name.removeprefix("PyTorch: ") == "typical":
-                optimizers.setdefault(case.options["optimizer"], case)
-        for optimizer, good in optimizers.items():
+        for several in cases:
+            good = next(iter(several(rng, dtype)))
+            optimizer = good.options["optimizer"]
             for rate in NOT_NEGATIVE:
                 yield good.but(f"{optimizer}: rate {rate}", rates=(rate,))
             for option, values in REFUSED[optimizer].items():
@@ -1048,14 +1055,17 @@ COMPONENTS = (
         ("sgd_step",),
         ("SGD",),
     ),
-    _component(
-        "momentum",
-        "SGD",
-        momentum_cases,
-        sgd_sizes,
-        MOMENTUM_MISTAKES,
-        ("momentum_step", "sgd_momentum_step"),
-        ("Momentum", "SGD"),
+    replace(
+        _component(
+            "momentum",
+            "SGD",
+            momentum_cases,
+            sgd_sizes,
+            MOMENTUM_MISTAKES,
+            ("momentum_step", "sgd_momentum_step"),
+            ("Momentum", "SGD"),
+        ),
+        refused=_refused(textbook_momentum_cases, pytorch_momentum_cases),
     ),
     _component(
         "nesterov",
