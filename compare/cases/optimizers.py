@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -250,15 +251,23 @@ def _record(results: Results, t: int, i: int, arrays: Mapping[str, Any], copy: C
 
 # --- how large the combined terms are ---------------------------------------------------------------------
 #
+# The size of a value is what its error is counted in: the error is at most τ times it, where τ is the budget
+# times the rounding unit. Sums and products with constants hand that on as they are linear: their size is
+# that of their terms, each taken as positive. Where something is not linear, it is said how the error goes on
+# to its end, not to first order only: of a value that nearly cancels, its error is the larger part.
+#
 # One function per family: it brings the sizes of the buffers from one step to the next, and returns that of
 # the update. `p` and `g` are the sizes of the parameter and of the gradient with its decay; `true` gives the
-# reference's float64 value of a buffer at this step.
+# reference's float64 value of a buffer at this step; `tolerance` is τ, and 0 is to first order.
 
 Sizes = dict[str, Any]
+UNITS = 16
 
 
-def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
-    """Sums, with every term taken as positive: B = μB + |1−d|G; U = lr·B, with Nesterov lr·(G + μB).
+def sgd_sizes(
+    size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any, tolerance: float = 0
+) -> Any:
+    """Sums: B = μB + |1−d|G; U = lr·B, with Nesterov lr·(G + μB).
 
     The textbook's form is the one with d = β from the first step on.
     """
@@ -271,50 +280,72 @@ def sgd_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, l
     return lr * (g + beta * b if o.get("nesterov") else b)
 
 
-def rmsprop_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
-    """S = αS + (1−α)G² and A = αA + (1−α)G, with every term taken as positive.
+def rmsprop_sizes(
+    size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any, tolerance: float = 0
+) -> Any:
+    """S = αS + (1−α)G² and A = αA + (1−α)G; the quotient's size is that of `_quotient_size`
 
-    An error of one unit of G in each g makes one of up to √(s·S) in s (Cauchy-Schwarz). The variance w (s, or
-    s − a²) has the same and √w, by its derivative 1/(2√w), one of up to √(s·S)/√w. The denominator
-    d = √w + ε hence has the size D = √(s·S)/√w + ε, and the quotient g/d, by the rule for quotients,
-    G/d + |g|·D/d². All of it is 1 or 2 times the value itself, unless the weight decay nearly cancels the
-    gradient or a² nearly all of s.
+    √s is a norm of the gradients, a weighted one, and a norm of sums differs by no more than the norm of what
+    was added: errors of τG in every g make one of τ√S in √s, and one of up to twice τ·√S·(√s + τ√S) in s. The
+    deviation √w, w = s − a², is such a norm too. The difference rounds s besides, which makes s/√w in √w.
+    Since w ≤ s ≤ S, neither is more than √(s·S)/√w.
+
+    Nothing that a quotient g/√s can be is larger than 1/√(1−α), since s ≥ (1−α)g². In w, g has the weight
+    1 − α and the start, which is 0, αᵗ: w is least if all others are the mean, and then
+    g²/w = 1/(1−α) + 1/αᵗ.
     """
     alpha, eps, momentum = o.get("alpha", 0.99), o.get("eps", 1e-8), o.get("momentum", 0)
     squares = size["squares"] = alpha * size.get("squares", 0) + (1 - alpha) * g * g
-    s = size["square_avg"] = np.sqrt(true("square_avg")) * np.sqrt(squares)
+    root, root_size, most = np.sqrt(true("square_avg")), np.sqrt(squares), 1 / (1 - alpha)
+    size["square_avg"] = root_size * (root + tolerance * root_size)
     size["grad_avg"] = _average_size(size.get("grad_avg", 0), g, alpha)
-    w = true("square_avg") - (true("grad_avg") ** 2 if o.get("centered") else 0)
-    quotient = _quotient_size(g, true("gradient"), np.sqrt(w), s / np.maximum(np.sqrt(w), 1e-300), eps)
+    if o.get("centered"):
+        deviation = np.sqrt(true("square_avg") - true("grad_avg") ** 2)
+        root, root_size = deviation, root_size * root / np.maximum(deviation, 1e-300)
+        most += 1 / alpha**t
+    quotient = _quotient_size(g, true("gradient"), root, root_size, eps, np.sqrt(most), tolerance)
     size["momentum_buffer"] = momentum * size.get("momentum_buffer", 0) + quotient
     return lr * size["momentum_buffer"]
 
 
-def adam_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
-    """M = β₁M + (1−β₁)G and V = β₂V + (1−β₂)G², with every term taken as positive.
+def adam_sizes(
+    size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any, tolerance: float = 0
+) -> Any:
+    """M = β₁M + (1−β₁)G and V = β₂V + (1−β₂)G²; the update m/c₁ / (√v/√c₂ + ε) is a quotient
 
-    An error of one unit of G in each g makes one of up to √(v·V) in v and √V in √v (Cauchy-Schwarz).
-    The quotient m/c₁ / (√v/√c₂ + ε) = m/c₁/d hence has the size (M/d + |m|·D/d²)/c₁ with D = √(V/c₂) + ε.
-    AMSGrad takes the largest v.
+    √v is a norm, as in RMSProp: the sizes are √V, and √V·(√v + τ√V) of v. AMSGrad takes the largest v.
     """
     (beta1, beta2), eps = o.get("betas", (0.9, 0.999)), o.get("eps", 1e-8)
     c1, c2 = 1 - beta1**t, 1 - beta2**t
     m = size["exp_avg"] = _average_size(size.get("exp_avg", 0), g, beta1)
     squares = size["squares"] = beta2 * size.get("squares", 0) + (1 - beta2) * g * g
-    root = np.sqrt(true("exp_avg_sq"))
-    size["exp_avg_sq"] = root * np.sqrt(squares)
+    root, root_size = np.sqrt(true("exp_avg_sq")), np.sqrt(squares)
+    size["exp_avg_sq"] = root_size * (root + tolerance * root_size)
     if o.get("amsgrad"):
         squares = size["largest"] = np.maximum(size.get("largest", 0), squares)
-        root = np.sqrt(true("max_exp_avg_sq"))
-        size["max_exp_avg_sq"] = root * np.sqrt(squares)
+        root, root_size = np.sqrt(true("max_exp_avg_sq")), np.sqrt(squares)
+        size["max_exp_avg_sq"] = root_size * (root + tolerance * root_size)
+    most = np.sqrt(c2) * _longest(beta1, beta2, t) if tolerance else np.inf
     # Each root by itself: v/c₂ may overflow where √v/√c₂ does not.
-    root, root_size = root / np.sqrt(c2), np.sqrt(squares) / np.sqrt(c2)
-    return lr / c1 * _quotient_size(m, true("exp_avg"), root, root_size, eps)
+    root, root_size = root / np.sqrt(c2), root_size / np.sqrt(c2)
+    return lr / c1 * _quotient_size(m, true("exp_avg"), root, root_size, eps, most, tolerance)
 
 
-def adamw_sizes(size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any) -> Any:
+def _longest(beta1: float, beta2: float, t: int) -> Any:
+    """What m/√v can be at step t, if both started at 0
+
+    By Cauchy and Schwarz, the root of Σ ((1−β₁)β₁ᵏ)² / ((1−β₂)β₂ᵏ) over k < t: the gradients are as the
+    weights of m over those of v.
+    """
+    ratio = np.divide(beta1**2, beta2) if beta1 else 0.0
+    return (1 - beta1) * np.sqrt(np.sum(ratio ** np.arange(t)) / (1 - beta2))
+
+
+def adamw_sizes(
+    size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any, tolerance: float = 0
+) -> Any:
     """As Adam, and the decay lr·λ·P."""
-    return lr * o.get("weight_decay", 0.01) * p + adam_sizes(size, p, g, true, t, lr, o)
+    return lr * o.get("weight_decay", 0.01) * p + adam_sizes(size, p, g, true, t, lr, o, tolerance)
 
 
 def _average_size(average: Any, g: Any, beta: float) -> Any:
@@ -326,9 +357,19 @@ def _average_size(average: Any, g: Any, beta: float) -> Any:
     return beta * average + (1 - beta) * g + (0.5 * (average + g) if beta < 0.5 else 0)
 
 
-def _quotient_size(size: Any, numerator: Any, root: Any, root_size: Any, eps: float) -> Any:
-    d = root + eps
-    return size / d + np.abs(numerator) / d * (root_size + eps) / d
+def _quotient_size(
+    size: Any, numerator: Any, root: Any, root_size: Any, eps: float, most: Any, tolerance: float
+) -> Any:
+    """Of n/d with d = √w + ε, where n has the size N and d the size D: (N + |n/d|·D)/(d − τD)
+
+    With hats on what was computed, n̂/d̂ − n/d = ((n̂ − n) − n/d·(d̂ − d))/d̂, and d̂ may be as small as
+    d − τD. That is N/d and |n|·D/d² unless weight decay nearly cancels the gradient. Where it does so to the
+    last digits, either quotient may be anything up to ± `most`, and they part by no more than twice that.
+    """
+    d, d_size = root + eps, root_size + eps
+    least = d - tolerance * d_size
+    found = np.where(least < 0, np.inf, (size + np.abs(numerator) / d * d_size) / least)
+    return np.minimum(found, 2 * most / tolerance) if tolerance else found
 
 
 def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
@@ -336,12 +377,16 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
 
     Element by element, because gradients of 1 and of 1e-8 stand side by side, and on one scale for all no
     difference in the small ones would ever count. The terms of the gradient are G = |g| + λP; those of the
-    parameter add up over the steps, P = |θ₀| + U₁ + U₂ + …; the update, read off as a difference of two
-    parameters, has besides its own size U the last digit of the parameter, |θ|.
+    parameter add up over the steps, P = |θ₀| + U₁ + U₂ + …
+
+    The update is read off as a difference of two parameters. It has its own size U, and the last digit of the
+    parameter that was computed: θ is rounded where it is stored. That one is not |θ|, which steps of +0.1 and
+    −0.1 may cancel to 0, but with its error up to |θ| + τP, and a small step from there is seen no better.
     """
     wide = case.in_higher_precision(np.float64)
     truth = {name: value.numpy() for name, value in run_torch(wide.for_torch("cpu")).items()}
     o, rates = wide.options, wide.options["rates"]
+    tolerance = UNITS * float(np.finfo(case.dtype).eps)
     decay = 0 if o["optimizer"] == "AdamW" else o.get("weight_decay", 0)
     scales: dict[str, Any] = {}
     with np.errstate(all="ignore"):
@@ -354,9 +399,10 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
                 g = np.abs(grad) + (decay * p if decay else 0)  # p may be NaN
                 truth[f"step{t}.gradient.{i}"] = grad + (decay * param if decay else 0)
                 param = truth[f"step{t}.param.{i}"]
-                update = sizes(size, p, g, lambda name: truth[f"step{t}.{name}.{i}"], t, lr, o)  # noqa: B023
+                true = partial(lambda name, t, i: truth[f"step{t}.{name}.{i}"], t=t, i=i)
+                update = sizes(size, p, g, true, t, lr, o, tolerance)
                 p = p + update
-                size |= {"param": p, "update": update + np.abs(truth[f"step{t}.param.{i}"])}
+                size |= {"param": p, "update": update + np.abs(param) + tolerance * p}
                 # A square or a product below the smallest number is not the exact 0 that a size of 0 means.
                 moved = np.any(wide[f"grads.{i}"][:t] != 0, axis=0) * np.finfo(np.float64).tiny
                 scales |= {f"step{t}.{name}.{i}": value + moved for name, value in size.items()}
@@ -1038,7 +1084,7 @@ def _component(
         cases=cases,
         run_scratch=run_scratch,
         run_torch=run_torch,
-        budget=Budget(16, "element by element, some ten roundings of ½ unit at each of five steps"),
+        budget=Budget(UNITS, "element by element, some ten roundings of ½ unit at each of five steps"),
         magnitude=lambda case: magnitude(case, sizes),
         mistakes=mistakes,
         refused=_refused(cases),
