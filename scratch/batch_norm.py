@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_ran, check_shape, plain_numbers
+from scratch.checks import check_dtype, check_floating, check_ran, check_shape, given, plain_numbers
 
 
 @plain_numbers
@@ -204,6 +204,7 @@ class BatchNorm1d:
         check_num_features(num_features)
         check_eps(eps)
         check_momentum(momentum)
+        check_dtype(dtype)
         self.eps = eps
         self.momentum = momentum
         self.training = True
@@ -221,7 +222,7 @@ class BatchNorm1d:
         """Normalise with the batch's statistics and remember them; in evaluation, with those remembered."""
         gamma, beta = self.parameters.get("weight"), self.parameters.get("bias")
         running_mean, running_var, num_batches_tracked = self.buffers.values()
-        check_floating(x=x, gamma=gamma, running_mean=running_mean)
+        check_floating(x=x, **given(gamma=gamma), running_mean=running_mean)
         check_shape("x", x, (None, len(running_mean)))
         if self.training:
             y, self.cache, statistics = batch_norm_forward(x, gamma, beta, self.eps)
@@ -278,11 +279,11 @@ def _check(
     eps: float,
     **statistics: np.ndarray,
 ) -> None:
-    check_floating(x=x, gamma=gamma, beta=beta, **statistics)
+    arrays = {**given(gamma=gamma, beta=beta), **statistics}
+    check_floating(x=x, **arrays)
     check_shape("x", x, (None, None))
-    for name, array in {"gamma": gamma, "beta": beta, **statistics}.items():
-        if array is not None:
-            check_shape(name, array, (x.shape[1],))
+    for name, array in arrays.items():
+        check_shape(name, array, (x.shape[1],))
     check_eps(eps)
 
 

@@ -14,18 +14,15 @@ R = TypeVar("R")
 
 
 def plain_numbers(function: Callable[P, R]) -> Callable[P, R]:
-    """Hand a function its hyperparameters as Python's numbers; raise TypeError for one that is no number
+    """Hand a function its hyperparameters as Python's numbers; raise TypeError for what is no number
 
     Python's numbers take the dtype of the arrays that they meet. NumPy's scalars have one of their own: a
     float32 array times `np.float64(0.1)` is float64. Which arguments are numbers, their annotations say.
     (Among arrays of `longdouble` a number of that dtype stays what it is, since Python's have fewer digits.)
     """
     parameters = inspect.signature(function).parameters
-    numbers = [
-        (i, name, _KINDS[parameter.annotation])
-        for i, (name, parameter) in enumerate(parameters.items())
-        if parameter.annotation in _KINDS
-    ]
+    kinds = {name: _KINDS.get(p.annotation) for name, p in parameters.items()}
+    numbers = [(i, name, plain) for i, (name, plain) in enumerate(kinds.items()) if plain]
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -56,8 +53,10 @@ def _number_or_none(name: str, value: Any, arguments: Any) -> Any:
 
 
 def _numbers(name: str, value: Any, arguments: Any) -> Any:
-    if not isinstance(value, list | tuple | np.ndarray):
-        raise TypeError(f"{name}: expected numbers, got {type(value).__name__}")
+    if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) == 0:
+        raise TypeError(f"{name}: expected two numbers, got {type(value).__name__}")
+    if len(value) != 2:
+        raise ValueError(f"{name}: expected two numbers, got {tuple(value)}")
     return tuple(_number(f"{name}[{i}]", number, arguments) for i, number in enumerate(value))
 
 
@@ -92,15 +91,13 @@ def check_ran(layer: Any) -> None:
         raise RuntimeError(f"backward: expected a forward pass of this {name} before it, got none")
 
 
-def check_floating(**arrays: np.ndarray | None) -> None:
-    """Raise TypeError unless all the arrays (None is passed over) share one floating dtype.
+def check_floating(**arrays: np.ndarray) -> None:
+    """Raise TypeError unless all the arrays share one floating dtype.
 
     NumPy's scalars are arrays too: that is what its functions make of an array without dimensions.
     """
     first_name, first_dtype = "", None
     for name, array in arrays.items():
-        if array is None:
-            continue
         if not isinstance(array, (np.ndarray, np.floating)) or array.dtype.kind != "f":
             given = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name}: expected a floating-point array, got {given}")
@@ -108,6 +105,21 @@ def check_floating(**arrays: np.ndarray | None) -> None:
             first_name, first_dtype = name, array.dtype
         elif array.dtype != first_dtype:
             raise TypeError(f"{name}: expected {first_dtype} like {first_name}, got {array.dtype}")
+
+
+def check_dtype(dtype: Any) -> None:
+    """Raise TypeError unless `dtype` is a floating-point one."""
+    try:
+        floating = dtype is not None and np.issubdtype(dtype, np.floating)
+    except (TypeError, ValueError):
+        floating = False
+    if not floating:
+        raise TypeError(f"dtype: expected a floating-point dtype, got {dtype}")
+
+
+def given(**arrays: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Those that are not None: which ones that may be, only the caller knows."""
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) -> None:
@@ -136,7 +148,7 @@ def check_not_negative(**values: float) -> None:
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(str, choices))}, got {value}")
 
 

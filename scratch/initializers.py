@@ -5,16 +5,17 @@ unit passes the variance on; ReLU throws half of it away, so He takes 2/fan_in (
 Bengio average over both directions, 2/(fan_in + fan_out).
 
 Every initialiser takes `shape` = (fan_out, fan_in) = (out_features, in_features) and returns an array of
-`dtype`. All raise ValueError for a shape that is not two lengths ≥ 1.
+`dtype`. All raise ValueError for a shape that is not two lengths ≥ 1, TypeError for one that is not integers.
 """
 
 import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_choice, plain_numbers
+from scratch.checks import check_choice, check_dtype, plain_numbers
 from scratch.random import Generator
 
 MODES = ("fan_in", "fan_out")
@@ -35,6 +36,7 @@ def zeros(
         ValueError: a shape that is not two lengths ≥ 1.
     """
     fan_in_and_fan_out(shape)
+    check_dtype(dtype)
     return np.zeros(shape, dtype)
 
 
@@ -169,8 +171,11 @@ def fan_in_and_fan_out(shape: tuple[int, ...]) -> tuple[int, int]:
     """How many inputs a unit has, and to how many units an input goes
 
     Raises:
+        TypeError: a shape that is not integers.
         ValueError: a shape that is not two lengths ≥ 1.
     """
+    if not isinstance(shape, list | tuple) or not all(isinstance(length, Integral) for length in shape):
+        raise TypeError(f"shape: expected (fan_out, fan_in), two integers, got {shape}")
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"shape: expected (fan_out, fan_in), both >= 1, got {tuple(shape)}")
     fan_out, fan_in = shape

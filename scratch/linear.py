@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_ran, check_shape, plain_numbers
+from scratch.checks import check_dtype, check_floating, check_ran, check_shape, given, plain_numbers
 from scratch.initializers import kaiming_uniform
 from scratch.random import Generator
 
@@ -30,7 +30,7 @@ def linear_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
     """
-    check_floating(x=x, weight=weight, bias=bias)
+    check_floating(x=x, weight=weight, **given(bias=bias))
     check_shape("weight", weight, (None, None))
     check_shape("x", x, (None, weight.shape[1]))
     y = np.matmul(x, weight.T)  # (batch, out_features)
@@ -101,6 +101,7 @@ class Linear:
         dtype: Any = np.float32,
     ) -> None:
         check_features(in_features=in_features, out_features=out_features)
+        check_dtype(dtype)
         weight = kaiming_uniform(
             (out_features, in_features), generator, nonlinearity="leaky_relu", a=math.sqrt(5), dtype=dtype
         )

@@ -231,8 +231,10 @@ class Network:
 
         Raises:
             ValueError: a name is missing or unknown, or a shape differs; nothing is copied then.
-            TypeError: a dtype differs; nothing is copied then.
+            TypeError: no arrays by name, or a dtype differs; nothing is copied then.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state: expected arrays by name, got {type(state).__name__}")
         own = self.state_dict()
         if own.keys() != state.keys():
             raise ValueError(
@@ -295,6 +297,8 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def check_widths(widths: Sequence[int]) -> None:
-    """Raise ValueError unless there are at least an input and an output width, each an integer ≥ 1."""
+    """Raise unless there are at least an input and an output width, each an integer ≥ 1."""
+    if not isinstance(widths, Sequence) or isinstance(widths, str):
+        raise TypeError(f"widths: expected at least two integers >= 1, got {widths!r}")
     if len(widths) < 2 or not all(isinstance(width, int) and width >= 1 for width in widths):
         raise ValueError(f"widths: expected at least two integers >= 1, got {tuple(widths)}")

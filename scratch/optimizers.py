@@ -7,7 +7,7 @@ decay λ the rules use g + λθ, the gradient of the cost plus (λ/2)‖θ‖²,
 A class keeps the state and runs its rule, with the constructor of its PyTorch twin.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -227,6 +227,8 @@ class Optimizer:
     def __init__(self, params: Sequence[np.ndarray], lr: float, buffers: Sequence[str]) -> None:
         if isinstance(params, np.ndarray):
             raise TypeError("params: expected a list of arrays, got a single one")
+        if not isinstance(params, Iterable):
+            raise TypeError(f"params: expected a list of arrays, got {type(params).__name__}")
         self.params = list(params)
         if not self.params:
             raise ValueError("params: expected at least one array, got an empty list")
@@ -245,14 +247,15 @@ class Optimizer:
             grads: a gradient for each parameter, of its shape and dtype
 
         Raises:
-            TypeError: a gradient of another dtype.
+            TypeError: a gradient that is None or of another dtype. (PyTorch leaves out a parameter whose
+                gradient is None.)
             ValueError: a gradient of another shape, or another number of them.
         """
+        if not isinstance(grads, Sequence):
+            raise TypeError(f"grads: expected a list of arrays, got {type(grads).__name__}")
         if len(grads) != len(self.params):
             raise ValueError(f"grads: expected {len(self.params)}, one for each parameter, got {len(grads)}")
         for i, (param, grad) in enumerate(zip(self.params, grads, strict=True)):
-            if grad is None:  # PyTorch would leave this parameter out
-                raise TypeError(f"grads[{i}]: expected a floating-point array, got NoneType")
             check_floating(**{f"params[{i}]": param, f"grads[{i}]": grad})
             check_shape(f"grads[{i}]", grad, param.shape)
         self.steps += 1
@@ -422,10 +425,8 @@ class Adam(Optimizer):
         weight_decay: float = 0,
         amsgrad: bool = False,
     ) -> None:
-        super().__init__(params, lr, ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * amsgrad)
+        super().__init__(params, lr, ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])])
         self.rule = adam_step
-        if len(betas) != 2:
-            raise ValueError(f"betas: expected two numbers, got {betas}")
         for i, beta in enumerate(betas):
             _check_decay_rate(f"betas[{i}]", beta)
         check_not_negative(eps=eps, weight_decay=weight_decay)

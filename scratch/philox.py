@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from scratch.box_muller import fma
-from scratch.checks import check_probability, plain_numbers
+from scratch.checks import check_floating, check_probability, plain_numbers
 from scratch.random import (
     check_bounds,
     check_seed,
@@ -184,6 +184,7 @@ class CudaGenerator:
 
         https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/Dropout.cu
         """
+        check_floating(x=x)
         check_probability("p", p)
         mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
         if p in (0, 1):

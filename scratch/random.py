@@ -20,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import numpy as np
 
 from scratch.box_muller import VARIANTS, fma, normal_block, normal_pairs
-from scratch.checks import check_choice, check_probability, plain_numbers
+from scratch.checks import check_choice, check_floating, check_probability, plain_numbers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -261,6 +261,7 @@ class TorchGenerator:
         It is `bernoulli` of the keep probability 1 − p, not its complement with p. It is drawn in the order
         in which x lies in memory: transposed, x gets other zeros. For p = 0 and p = 1 nothing is drawn.
         """
+        check_floating(x=x)
         check_probability("p", p)
         mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
         if p in (0, 1):
@@ -439,6 +440,7 @@ class NumpyGenerator:
     @plain_numbers
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """0 with probability p, else 1."""
+        check_floating(x=x)
         return self.bernoulli(x.shape, 1 - p, x.dtype)
 
     @plain_numbers
@@ -513,6 +515,8 @@ def check_size(
         raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
     if out is None:
         return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected an array, got {type(out).__name__}")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out: expected {np.dtype(dtype)}{shape}, got {out.dtype}{out.shape}")
     return out

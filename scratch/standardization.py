@@ -70,6 +70,7 @@ def is_constant(x: np.ndarray) -> np.ndarray:
 
     Asked of the values and not of σ: the mean of equal numbers is rounded, so that their σ is rarely 0.
     """
+    check_floating(x=x)
     return (x == x[0]).all(axis=0)
 
 

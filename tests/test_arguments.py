@@ -16,6 +16,11 @@ from compare.component import Case, Component
 from compare.measure import to_numpy
 from compare.parity import DTYPES, cases_of, run_scratch
 from compare.registry import all_components
+from scratch.batch_norm import update_running_statistics
+from scratch.network import Network
+from scratch.optimizers import SGD
+from scratch.random import NumpyGenerator
+from scratch.regularization import sgd_step_with_l2
 
 COMPONENTS = list(all_components().values())
 SMALL = 5000  # elements
@@ -88,6 +93,16 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 PUBLIC = dict(public())
+FUNCTIONS = {
+    f"{module.name}.{name}": function
+    for module in pkgutil.iter_modules(scratch.__path__, "scratch.")
+    for name, function in vars(importlib.import_module(module.name)).items()
+    if inspect.isfunction(function) and function.__module__ == module.name
+    if not name.startswith(("_", "check_"))
+    and module.name.rpartition(".")[2] not in ("random", "box_muller", "philox", "training", "checks")
+}
+VECTORS = {"bias", "gamma", "beta", "mean", "std", "running_mean", "running_var", "variance"}
+X = np.ones((3, 2))
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -120,6 +135,94 @@ class NoLock:
 
     def __exit__(self, *_: Any) -> None:
         pass
+
+
+NO_ARRAY = (None, "x", [1.0, 2.0], 3, np.ones((2, 2), int))
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        (name, argument)
+        for name, function in FUNCTIONS.items()
+        if not name.endswith("_step") and "cache" not in inspect.signature(function).parameters
+        for argument, parameter in inspect.signature(function).parameters.items()
+        if parameter.annotation is np.ndarray and argument != "num_batches_tracked"
+    ],
+)
+def test_what_is_no_array_is_named(name: str, argument: str):
+    """Beside others of a shape that fits. (Rules of optimizers check no arrays: their class does.)"""
+    function = FUNCTIONS[name]
+    for value in NO_ARRAY:
+        if argument == "targets" and isinstance(value, np.ndarray):
+            continue  # of classes, integers are right
+        arguments = {
+            n: value if n == argument else np.ones(2) if n in VECTORS else np.ones((2, 2))
+            for n, p in inspect.signature(function).parameters.items()
+            if p.annotation in (np.ndarray, np.ndarray | None)
+        }
+        others = {"batch_size": 3, "num_batches_tracked": np.array(0), "f": np.sum, "l2": 0.1, "m": 3}
+        others |= {"p": 0.5, "generator": NumpyGenerator(0)}
+        parameters = inspect.signature(function).parameters
+        arguments |= {n: other for n, other in others.items() if n in parameters}
+        with pytest.raises(TypeError, match=rf"^{argument}: expected "):
+            function(**arguments)
+
+
+@pytest.mark.parametrize("options", [{"dtype": int}, {"dtype": "x"}, {"dtype": None}, {"widths": 5}])
+def test_a_description_of_no_network_is_named(options):
+    (name,) = options
+    with pytest.raises(TypeError, match=f"^{name}: expected "):
+        Network(**{"widths": (2, 2), "generator": NumpyGenerator(0), **options})
+
+
+@pytest.mark.parametrize("value", [None, 3, "x"])
+def test_no_list_of_arrays_and_no_arrays_by_name_are_named(value):
+    with pytest.raises(TypeError, match=r"^params(\[0\])?: expected a (list|floating-point array)"):
+        SGD(value, 0.1)
+    with pytest.raises((TypeError, ValueError), match=r"^grads: expected"):
+        SGD([np.ones(3), np.ones(2)], 0.1).step(value)
+    with pytest.raises(TypeError, match=r"^grads\[0\]: expected a floating-point array, got "):
+        SGD([np.ones(3)], 0.1).step([value])
+    with pytest.raises(TypeError, match=r"^state: expected arrays by name"):
+        Network((2, 2), NumpyGenerator(0)).load_state_dict(value)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"lr": -0.1}, ValueError, r"lr: expected a finite number >= 0, got -0.1"),
+        ({"gradients": {"weight": X}}, ValueError, r"gradients: expected those of \['bias', 'weight'\]"),
+        (
+            {"gradients": {"weight": X.T, "bias": X[0]}},
+            ValueError,
+            r"gradients\[weight\]: expected shape \(3, 2\)",
+        ),
+        (
+            {"gradients": {"weight": X.astype(np.float32), "bias": X[0]}},
+            TypeError,
+            r"gradients\[weight\]: expected float64",
+        ),
+    ],
+)
+def test_a_step_with_l2_looks_at_gradients_and_rate(change, error, message):
+    arguments = {
+        "parameters": {"weight": X, "bias": X[0]},
+        "gradients": {"weight": X, "bias": X[0]},
+        "lr": 0.1,
+        "l2": 0.1,
+        "m": 3,
+    }
+    with pytest.raises(error, match=message):
+        sgd_step_with_l2(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("batch_size", [0, 1])
+def test_running_statistics_take_no_variance_of_one(batch_size):
+    running = np.zeros(3), np.ones(3), np.array(0)
+    with pytest.raises(ValueError, match=f"batch_size: expected an integer >= 2, got {batch_size}"):
+        update_running_statistics(*running, np.ones(3), np.ones(3), batch_size)
+    assert [array.tolist() for array in running] == [[0, 0, 0], [1, 1, 1], 0]
 
 
 def test_there_are_many():
