@@ -1,6 +1,7 @@
 # make compare   set up .venv if needed, then compare scratch/ with torch_ref/ on everything
 # make test      set up .venv if needed, then run the tests
 # make fuzz      100 000 random cases of the components, and the random streams on their whole grid: minutes
+# make sweep     every case and refusal for other seeds, SEEDS=0:40,1000:1040: a quarter of a minute a seed
 # make mutation  change scratch/ in thousands of ways and see who notices: up to an hour, can be interrupted
 # make test-oldest  run the tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 PYTHON ?= python3
@@ -9,9 +10,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := -m pip install --quiet --disable-pip-version-check --editable
 
+SEEDS  ?= 1000:1040
 OLDEST ?= $(VENV)-oldest
 
-.PHONY: compare test test-oldest fuzz mutation lint types check bench clean
+.PHONY: compare test test-oldest fuzz sweep mutation lint types check bench clean
 
 compare: $(READY)
 	$(BIN)/python -m compare
@@ -21,6 +23,9 @@ test: $(READY)
 
 fuzz: $(READY)
 	FUZZ=100000 $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_random.py
+
+sweep: $(READY)
+	SWEEP=$(SEEDS) $(BIN)/python -m pytest -n auto tests/test_components.py -k every_seed_of_a_sweep
 
 mutation: $(READY)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python $(PIP) '.[dev,mutation]'

@@ -34,7 +34,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """How many random cases passed, in all processes together."""
+    """How many random cases passed, in all processes together; what a sweep found."""
     counts = [
         count
         for report in terminalreporter.getreports("passed")
@@ -43,3 +43,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
     ]
     if counts:
         terminalreporter.write_line(f"{sum(counts)} random cases in {len(counts)} tests")
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, line in report.user_properties:
+            if name == "sweep":
+                terminalreporter.write_line(line)

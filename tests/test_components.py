@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from compare.component import Case, Component, Results
 from compare.draws import older_streams, why_not_own
 from compare.measure import to_numpy
-from compare.parity import DTYPES, cases_of, refused_of, run_case, run_refused, run_scratch
+from compare.parity import DTYPES, CaseResult, cases_of, refused_of, run_case, run_refused, run_scratch
 from compare.registry import TOPICS, all_components, select
 from compare.sources import with_what_they_call
 
@@ -21,6 +22,11 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 HELPERS = {"__init__", "box_muller", "checks", "philox"}  # files of scratch/ that other files of it call
 SMALL = 5_000  # elements
+SWEEP = [  # seeds, as in SWEEP=0:200,777000:777200
+    seed
+    for part in filter(None, os.environ.get("SWEEP", "").split(","))
+    for seed in range(*map(int, part.split(":")))
+]
 NUDGE = 10_000  # rounding units: 2·10⁻¹² in float64, a thousandth in float32
 
 
@@ -125,6 +131,38 @@ def size(case: Case) -> int:
 
 def dtype_of(seed: int):
     return list(DTYPES.values())[seed % 2]
+
+
+@pytest.mark.skipif(not SWEEP, reason="a quarter of a minute a seed: make sweep")
+@each_component
+@each_dtype
+def test_both_sides_agree_on_every_seed_of_a_sweep(component: Component, dtype: str, record_property):
+    """Cases and refusals. The large cases, which take as long as all others, at every tenth seed."""
+    draws = ["shared"] if why_not_own("cpu") else ["own", "shared"]
+    results = []
+    for seed in SWEEP:
+        options = {"seed": seed, "draws": draws[seed % len(draws)]}
+        for case in cases_of(component, seed, DTYPES[dtype]):
+            if size(case) <= SMALL or seed % 10 == 0:
+                results.append(summary(run_case(component, case, arbiter=False, **options)))
+        for case in refused_of(component, seed, DTYPES[dtype]):
+            results.append(summary(run_refused(component, case, **options)))
+    share, where = max(results, default=(0.0, "nothing"))
+    red = [where for share, where in results if share > 1]
+    record_property(
+        "sweep",
+        f"{component.name:33}{dtype}  {len(SWEEP)} seeds  {len(results):7} runs  {len(red)} red  "
+        f"at worst {share:.2f} of the budget: {where}",
+    )
+    assert red == []
+
+
+def summary(result: CaseResult) -> tuple[float, str]:
+    """The share of the budget, infinite where nothing is allowed or could be measured; and where."""
+    worst, budget = result.worst, result.budget
+    share = result.units / budget if budget else 0.0
+    where = f"seed {result.seed}, {result.case}: {worst.array if worst else result.error}"
+    return share if result.equal or share > 1 else np.inf, where
 
 
 @each_component
