@@ -2,7 +2,7 @@
 # make test      set up .venv if needed, then run the tests
 # make fuzz      100 000 random cases of the components, and the random streams on their whole grid: minutes
 # make sweep     every case and refusal for other seeds, SEEDS=0:40,1000:1040: a quarter of a minute a seed
-# make mutation  change scratch/ in thousands of ways and see who notices: up to an hour, can be interrupted
+# make mutation  change both sides in thousands of ways and see who notices: hours, can be interrupted
 # make test-oldest  run the tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 PYTHON ?= python3
 VENV   := .venv

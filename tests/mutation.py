@@ -1,15 +1,16 @@
-"""Mutation testing: change one thing in scratch/ at a time, and see who notices.
+"""Mutation testing: change one thing in scratch/ or torch_ref/ at a time, and see who notices.
 
-    python tests/mutation.py [TOPIC …]
+    python tests/mutation.py [SIDE | TOPIC | SIDE/TOPIC …]
 
 cosmic-ray makes the mutants: another operator, comparison or number, a condition negated, a loop that does
-not run, … Each is judged **by the comparison alone**: the cases of the components and the inputs that they
-refuse, in both dtypes, and no test written by hand. What survives that is judged by the test suite. What
-survives both must be listed in tests/equivalent_mutants.toml, with a proof that nothing can tell it from the
-original.
+not run, … To these come those of edits.py, where something is left out. Each is judged **by the comparison
+alone**: the cases of the components and the inputs that they refuse, in both dtypes, and no test written by
+hand. What survives that is judged by the test suite. What survives both must be listed in
+tests/equivalent_mutants.toml, with a proof that nothing can tell it from the original.
 
-Verdicts are kept in report/mutation/, so that a run goes on where the last one stopped; a changed file of
-scratch/ starts anew, and survivors are always judged again. Exits with 1 if an unlisted mutant survived.
+Verdicts are kept in report/mutation/, so that a run goes on where the last one stopped; a changed file starts
+anew, and survivors are always judged again. JOBS=1 judges one at a time; otherwise it is as many as there are
+cores. Exits with 1 if an unlisted mutant survived.
 """
 
 import ast
@@ -22,6 +23,7 @@ import sys
 import time
 import tomllib
 import types
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -37,13 +39,16 @@ import numpy as np
 from cosmic_ray.commands import init
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
+from edits import edits
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "report" / "mutation"
+SIDES = ("scratch", "torch_ref")
+JOBS = int(os.environ.get("JOBS") or os.cpu_count() or 1)
 DTYPES = (np.float32, np.float64)
 DRAWS = ("own", "shared")
 ARITHMETIC = {"Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow"}  # others are plain errors, of floats
@@ -66,7 +71,7 @@ COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "
 SECONDS = {COMPARISON: 120, SUITE: 900}  # a mutant that runs longer is noticed for that
 MEMORY = 12 * 2**30
 RECORDED = "recorded or philox or gpu or fma"  # what other machines draw: asked first of its two modules
-# Tests of the harness and of the programs around it, which say nothing of scratch/ that others do not.
+# Tests of the harness and of the programs around it, which say nothing of the two sides that others do not.
 ELSEWHERE = ("cli", "site", "determinism", "harness", "mistakes", "check", "experiments", "seeds", "report")
 
 
@@ -75,15 +80,21 @@ class Mutant:
     """One change of one file."""
 
     job: str
-    module: str
+    path: Path
     mutation: MutationSpec
 
     @property
-    def path(self) -> Path:
-        return ROOT / "scratch" / f"{self.module}.py"
+    def side(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def module(self) -> str:
+        return self.path.stem
 
     def source(self) -> str:
         """The whole file, changed."""
+        if self.mutation.operator_name.startswith("edits/"):
+            return edits(read(self.path))[self.mutation.occurrence].applied_to(read(self.path))
         operator = cosmic_ray.plugins.get_operator(self.mutation.operator_name)(**self.mutation.operator_args)
         return mutate_code(read(self.path), operator, self.mutation.occurrence)
 
@@ -107,19 +118,22 @@ def joined(lines: list[str]) -> str:
 # The mutants
 
 
-def session(module: str) -> Path:
+def session(path: Path) -> Path:
     """Where the verdicts on one state of one file are kept."""
-    digest = hashlib.sha256(read(ROOT / "scratch" / f"{module}.py").encode()).hexdigest()
-    return FOLDER / f"{module}-{digest[:12]}.sqlite"
+    digest = hashlib.sha256((read(path) + read(ROOT / "tests" / "edits.py")).encode()).hexdigest()
+    return FOLDER / f"{path.parent.name}-{path.stem}-{digest[:12]}.sqlite"
 
 
-def mutants_of(module: str, work: WorkDB) -> list[Mutant]:
+def mutants_of(path: Path, work: WorkDB) -> list[Mutant]:
     """Those that are worth a run, made on the first call: no annotations, no operators of another kind."""
     if not work.num_work_items:
-        init([ROOT / "scratch" / f"{module}.py"], work, {})
-    notes = annotations(ast.parse(read(ROOT / "scratch" / f"{module}.py")))
-    found = [Mutant(item.job_id, module, item.mutations[0]) for item in work.work_items]
-    lines = read(ROOT / "scratch" / f"{module}.py").splitlines()
+        init([path], work, {})
+        for i, edit in enumerate(edits(read(path))):
+            mutation = MutationSpec(path, f"edits/{edit.kind}", i, edit.start, edit.end)
+            work.add_work_item(WorkItem.single(uuid.uuid4().hex, mutation))
+    notes = annotations(ast.parse(read(path)))
+    found = [Mutant(item.job_id, path, item.mutations[0]) for item in work.work_items]
+    lines = read(path).splitlines()
 
     def worthwhile(mutation: MutationSpec) -> bool:
         row, column = mutation.start_pos
@@ -128,7 +142,7 @@ def mutants_of(module: str, work: WorkDB) -> list[Mutant]:
         kind, *operators = mutation.operator_name.removeprefix("core/").split("_")
         if kind == "ReplaceBinaryOperator":
             before, after = operators
-            sensible = OPPOSITE[before] == after if module in INTEGERS else after in ARITHMETIC
+            sensible = OPPOSITE[before] == after if path.stem in INTEGERS else after in ARITHMETIC
         return not (star or annotation) and (kind != "ReplaceBinaryOperator" or sensible)
 
     return [mutant for mutant in found if worthwhile(mutant.mutation)]
@@ -150,10 +164,10 @@ def annotations(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]
 
 def install(mutant: Mutant) -> None:
     """Put the changed module in the place of the right one, before anybody imports it."""
-    name = f"scratch.{mutant.module}"
+    name = f"{mutant.side}.{mutant.module}"
     module = types.ModuleType(name)
     module.__file__ = str(mutant.path)
-    package = importlib.import_module("scratch")
+    package = importlib.import_module(mutant.side)
     sys.modules[name] = module
     setattr(package, mutant.module, module)
     exec(compile(mutant.source(), str(mutant.path), "exec"), module.__dict__)
@@ -161,7 +175,7 @@ def install(mutant: Mutant) -> None:
 
 def forget() -> None:
     """Our own packages, as if they had never been imported; what they need stays."""
-    for name in [name for name in sys.modules if name.split(".")[0] in ("scratch", "compare")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in (*SIDES, "compare")]:
         del sys.modules[name]
 
 
@@ -175,11 +189,11 @@ def comparison_notices(mutant: Mutant, reached: dict) -> str:
     components = sorted(all_components().values(), key=lambda c: c.topic != mutant.module)
     for draws in DRAWS:
         for component in components:
-            if (mutant.module, function) not in reached[component.name, draws]:
+            if (mutant.path, function) not in reached[component.name, draws]:
                 continue
             for dtype in DTYPES:
                 for case in cases_of(component, 0, dtype):
-                    arbiter = component.topic == mutant.module
+                    arbiter = component.topic == mutant.module and mutant.side == "scratch"
                     if not run_case(component, case, arbiter=arbiter, draws=draws).equal:
                         return component.name
                 for case in refused_of(component, 0, dtype):
@@ -235,17 +249,17 @@ def function_at(path: Path, line: int) -> int:
     return next((first for first, last in functions(path) if first <= line <= last), 0)
 
 
-def what_components_reach() -> dict[tuple[str, str], set[tuple[str, int]]]:
-    """(component, draws) → the functions of scratch/ that its cases run, as (module, line)."""
+def what_components_reach() -> dict[tuple[str, str], set[tuple[Path, int]]]:
+    """(component, draws) → the functions of both sides that its cases run, as (file, line)."""
     from compare.parity import cases_of, refused_of, run_case, run_refused
     from compare.registry import all_components
 
-    scratch = str(ROOT / "scratch") + os.sep
-    reached: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    sides = tuple(str(ROOT / side) + os.sep for side in SIDES)
+    reached: dict[tuple[str, str], set[tuple[Path, int]]] = {}
     seen: set[tuple[str, int]] = set()
 
     def watch(frame: Any, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(scratch):
+        if event == "call" and frame.f_code.co_filename.startswith(sides):
             seen.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
 
     for name, component in all_components().items():
@@ -258,8 +272,8 @@ def what_components_reach() -> dict[tuple[str, str], set[tuple[str, int]]]:
                 for case in refused_of(component, 0, dtype):
                     run_refused(component, case, draws=draws)
             sys.setprofile(None)
-            places = {(Path(file).stem, function_at(Path(file), line)) for file, line in seen}
-            reached[name, draws] = places | {(module, 0) for module, _ in places}
+            places = {(Path(file), function_at(Path(file), line)) for file, line in seen}
+            reached[name, draws] = places | {(path, 0) for path, _ in places}
     return reached
 
 
@@ -282,10 +296,10 @@ def judge(judged_by: str, mutant: Mutant, reached: dict, pipe: connection.Connec
 
 
 def judgements(judged_by: str, mutants: list[Mutant], reached: dict) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant with who noticed it, as many at a time as there are cores."""
+    """Each mutant with who noticed it, JOBS at a time."""
     fork, waiting, running = get_context("fork"), list(reversed(mutants)), {}
     while waiting or running:
-        while waiting and len(running) < (os.cpu_count() or 1):
+        while waiting and len(running) < JOBS:
             mutant = waiting.pop()
             receiver, sender = fork.Pipe(duplex=False)
             process = fork.Process(target=judge, args=(judged_by, mutant, reached, sender))
@@ -302,13 +316,15 @@ def judgements(judged_by: str, mutants: list[Mutant], reached: dict) -> Iterator
             yield mutant, noticed
 
 
-def listed() -> dict[str, set[tuple[str, str]]]:
-    """The changes of each module that nothing can tell from the original: (before, after)."""
+def listed() -> dict[Path, set[tuple[str, str]]]:
+    """The changes of each file that nothing can tell from the original: (before, after)."""
     with open(ROOT / "tests" / "equivalent_mutants.toml", "rb") as file:
         entries = tomllib.load(file)
-    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for module, group in entries.items():
-        found[module] |= {(entry["before"], after) for entry in group for after in entry["after"]}
+    found: dict[Path, set[tuple[str, str]]] = defaultdict(set)
+    for side, modules in entries.items():
+        for module, group in modules.items():
+            changes = {(entry["before"], after) for entry in group for after in entry["after"]}
+            found[ROOT / side / f"{module}.py"] = changes
     return found
 
 
@@ -317,14 +333,14 @@ def keep(work: WorkDB, mutant: Mutant, noticed_by: str) -> None:
     work.set_result(mutant.job, WorkResult(WorkerOutcome.NORMAL, noticed_by, TestOutcome.KILLED))
 
 
-def verdicts_of(module: str, work: WorkDB, reached: dict, equivalent: dict, bar: Progress) -> Counter[str]:
+def verdicts_of(path: Path, work: WorkDB, reached: dict, equivalent: dict, bar: Progress) -> Counter[str]:
     """How many mutants of one file who noticed; tells those that nobody did."""
-    mutants = mutants_of(module, work)
+    mutants, file = mutants_of(path, work), f"{path.parent.name}/{path.name}"
     known = {job: result.output.partition(":")[0] for job, result in work.results if result.is_killed}
     verdicts = Counter(known[m.job] for m in mutants if m.job in known)
     pending = [mutant for mutant in mutants if mutant.job not in known]
     for judged_by in (COMPARISON,) if "--comparison-only" in sys.argv else (COMPARISON, SUITE):
-        task = bar.add_task(f"{module}: {judged_by}", total=len(pending))
+        task = bar.add_task(f"{file}: {judged_by}", total=len(pending))
         survivors = []
         for mutant, noticed in judgements(judged_by, pending, reached):
             bar.advance(task)
@@ -333,12 +349,12 @@ def verdicts_of(module: str, work: WorkDB, reached: dict, equivalent: dict, bar:
                 keep(work, mutant, f"{judged_by}: {noticed}")
             else:
                 survivors.append(mutant)
-        pending = [m for m in survivors if m.change() not in equivalent[module]]
+        pending = [m for m in survivors if m.change() not in equivalent[path]]
         verdicts[EQUIVALENT] += len(survivors) - len(pending)
         bar.remove_task(task)
     for mutant in sorted(pending, key=lambda m: m.mutation.start_pos):
         before, after = mutant.change()
-        print(f"survived: {module}.py:{mutant.mutation.start_pos[0]}\n  - {before}\n  + {after}", flush=True)
+        print(f"survived: {file}:{mutant.mutation.start_pos[0]}\n  - {before}\n  + {after}", flush=True)
     verdicts[SURVIVED] = len(pending)
     return verdicts
 
@@ -347,33 +363,42 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    chosen = [argument for argument in sys.argv[1:] if argument != "--comparison-only"]
-    modules = chosen or sorted(p.stem for p in (ROOT / "scratch").glob("*.py") if p.stem != "__init__")
+    chosen = {argument for argument in sys.argv[1:] if argument != "--comparison-only"}
+    files = [path for side in SIDES for path in sorted((ROOT / side).glob("[!_]*.py"))]
+    names = {path: {path.parent.name, path.stem, f"{path.parent.name}/{path.stem}"} for path in files}
+    if unknown := chosen.difference(*names.values()):
+        raise SystemExit(f"expected sides and topics, got {', '.join(sorted(unknown))}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     equivalent, start = listed(), time.monotonic()
     reached = what_components_reach()
     forget()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    table: list[tuple[str, Counter[str]]] = []
-    for module in modules:
-        print(f"{module}.py", file=sys.stderr)
-        with use_db(str(session(module))) as work, Progress(*columns, console=Console(stderr=True)) as bar:
-            table.append((module, verdicts_of(module, work, reached, equivalent, bar)))
-    total = sum((counts for _, counts in table), Counter[str]())
-    lines = [
-        "| scratch/ | mutants | noticed by the comparison alone | by the suite | equivalent | survived |",
-        "|---|--:|--:|--:|--:|--:|",
-        *(row(f"`{module}`", counts) for module, counts in table),
-        row("all", total),
-    ]
+    table: dict[Path, Counter[str]] = {}
+    for path in files:
+        if not chosen or names[path] & chosen:
+            print(path.relative_to(ROOT), file=sys.stderr)
+            with use_db(str(session(path))) as work, Progress(*columns, console=Console(stderr=True)) as bar:
+                table[path] = verdicts_of(path, work, reached, equivalent, bar)
+    lines = []
+    for side in SIDES:
+        rows = {path.stem: counts for path, counts in table.items() if path.parent.name == side}
+        if not rows:
+            continue
+        lines += [
+            f"| {side}/ | mutants | noticed by the comparison alone | by the suite | equivalent | survived |",
+            "|---|--:|--:|--:|--:|--:|",
+            *(row(f"`{module}`", counts) for module, counts in rows.items()),
+            row("all", sum(rows.values(), Counter[str]())),
+            "",
+        ]
     minutes = (time.monotonic() - start) / 60
     text = "\n".join(
-        [*lines, "", f"{date.today()}, python tests/mutation.py {' '.join(sys.argv[1:])}".strip(), ""]
+        [*lines, f"{date.today()}, python tests/mutation.py {' '.join(sys.argv[1:])}".strip(), ""]
     )
     print(f"\n{text}({minutes:.0f} minutes)")
     if not sys.argv[1:]:
         (FOLDER / "score.md").write_text(text, encoding="utf-8")
-    return bool(total[SURVIVED])
+    return any(counts[SURVIVED] for counts in table.values())
 
 
 def row(name: str, counts: Counter[str]) -> str:

@@ -1,17 +1,65 @@
-"""What the mutation run leans on: the list of mutants that nothing can tell from the original."""
+"""What the mutation run leans on: our own changes, and the list of mutants that nothing can tell apart."""
 
+import ast
 import tomllib
 from pathlib import Path
 
+import pytest
+from edits import edits
+
 ROOT = Path(__file__).parent.parent
 with open(ROOT / "tests" / "equivalent_mutants.toml", "rb") as file:
-    LISTED = [(module, entry) for module, group in tomllib.load(file).items() for entry in group]
+    LISTED = [
+        (ROOT / side / f"{module}.py", entry)
+        for side, modules in tomllib.load(file).items()
+        for module, group in modules.items()
+        for entry in group
+    ]
 
 
-def test_every_listed_mutant_changes_a_line_that_is_there():
-    for module, entry in LISTED:
-        source = (ROOT / "scratch" / f"{module}.py").read_text(encoding="utf-8")
-        assert entry["before"] in [line.strip() for line in source.splitlines()]
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("argument", "y = f(x, p=p)", ["y = f(x)", "y = f(p=p)"]),
+        ("argument", "y = f(*x, **p)", []),
+        ("argument", "y = f(f'{g(x)}')", ["y = f()"]),
+        ("method", "y = (a + b).copy().sum()", ["y = (a + b).copy()", "y = (a + b).sum()"]),
+        ("method", "a.eval().run()", ["a.run()"]),
+        ("method", "a.run()", []),
+        ("statement", "a.run()\n'text'", ["pass\n'text'"]),
+        ("statement", "a.b = c", ["pass"]),
+        ("statement", "a, b[0] = c", ["pass"]),
+        ("statement", "a.b: int = c", ["pass"]),
+        ("statement", "a += b", ["pass"]),
+        ("statement", "a = f(a)", ["pass"]),
+        ("statement", "a = b", []),
+        ("loop", "for a, ü in b:\n    pass", ["for a, ü in list(b)[:1]:\n    pass"]),
+        ("loop", "ü = [a for a in b + c]", ["ü = [a for a in list(b + c)[:1]]"]),
+        (
+            "finally",
+            "try:\n    f()\nfinally:\n    g()",
+            ["try:\n    f()\nfinally:\n    if __import__('sys').exc_info()[0] is None:\n        g()"],
+        ),
+    ],
+)
+def test_each_kind_of_edit_leaves_out_what_it_says(kind, before, after):
+    changed = [edit.applied_to(before) for edit in edits(before) if edit.kind == kind]
+    assert sorted(changed) == sorted(after)
+
+
+@pytest.mark.parametrize("side", ["scratch", "torch_ref"])
+def test_every_edit_gives_another_program(side):
+    source = (ROOT / side / "network.py").read_text(encoding="utf-8")
+    found = edits(source)
+    assert {edit.kind for edit in found} == {"argument", "method", "statement", "loop", "finally"}
+    original = ast.dump(ast.parse(source))
+    assert original not in [ast.dump(ast.parse(edit.applied_to(source))) for edit in found]
+
+
+def test_every_listed_mutant_changes_lines_that_are_there():
+    for path, entry in LISTED:
+        source = path.read_text(encoding="utf-8")
+        assert entry["before"] in " ".join(line.strip() for line in source.splitlines())
         assert entry["after"]
         assert entry["before"] not in entry["after"]
 
