@@ -128,9 +128,11 @@ def mutants_of(path: Path, work: WorkDB) -> list[Mutant]:
     """Those that are worth a run, made on the first call: no annotations, no operators of another kind."""
     if not work.num_work_items:
         init([path], work, {})
-        for i, edit in enumerate(edits(read(path))):
-            mutation = MutationSpec(path, f"edits/{edit.kind}", i, edit.start, edit.end)
-            work.add_work_item(WorkItem.single(uuid.uuid4().hex, mutation))
+        ours = [
+            MutationSpec(path, f"edits/{edit.kind}", i, edit.start, edit.end)
+            for i, edit in enumerate(edits(read(path)))
+        ]
+        work.add_work_items([WorkItem.single(uuid.uuid4().hex, mutation) for mutation in ours])
     notes = annotations(ast.parse(read(path)))
     found = [Mutant(item.job_id, path, item.mutations[0]) for item in work.work_items]
     lines = read(path).splitlines()
