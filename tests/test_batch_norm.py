@@ -72,6 +72,11 @@ def test_a_fresh_layer_is_pytorchs(affine):
     assert (layer.eps, layer.momentum, layer.training) == (twin.eps, twin.momentum, twin.training)
 
 
+def test_a_layer_is_made_on_the_device_asked_for():
+    layer = theirs.BatchNorm1d(3, device="meta")  # a device that every machine has, without memory
+    assert all(tensor.is_meta for tensor in layer.state_dict().values())
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_layer_is_its_functions(dtype):
     for case in cases_of(COMPONENTS[0], 0, dtype):

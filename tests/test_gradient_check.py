@@ -77,6 +77,28 @@ def test_two_sides_are_exact_for_a_square_and_longdouble_is_closer():
         )
 
 
+def test_nothing_is_recorded_or_asked_of_the_tensors_that_f_uses():
+    x, weight = torch.ones(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64, requires_grad=True)
+
+    def f(x):
+        return (weight * x**3).sum()
+
+    assert not theirs.numerical_gradient(f, x).requires_grad
+    assert theirs.gradcheck(f, x)
+    assert not x.requires_grad
+
+
+def test_the_step_of_pytorchs_check_is_the_one_given():
+    x = torch.tensor([0.5, -2.0], dtype=torch.float64)
+    assert theirs.gradcheck(cube, x)
+    assert not theirs.gradcheck(cube, x, eps=0.5)  # two-sided differences of a cube are off by eps²
+
+
+def test_the_numerical_gradient_is_taken_where_x_lies():
+    x = torch.ones(3, dtype=torch.float64, device="meta")  # a device that every machine has, without memory
+    assert theirs.numerical_gradient(cube, x).is_meta
+
+
 def test_a_gradient_wrong_by_less_than_a_thousandth_passes_pytorchs_check_only():
     class Slightly(torch.autograd.Function):
         @staticmethod

@@ -89,6 +89,17 @@ def test_an_unknown_option_is_refused_alike_on_both_sides(name, options, message
 def test_gains_are_equal(nonlinearity, a):
     assert ours.calculate_gain(nonlinearity, a) == theirs.calculate_gain(nonlinearity, a)
     assert ours.calculate_gain(nonlinearity) == theirs.calculate_gain(nonlinearity, 0.0)
+    assert theirs.calculate_gain(nonlinearity) == theirs.calculate_gain(nonlinearity, 0.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_generator_draws_what_the_default_one_would_and_leaves_that_one_alone(name):
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        by_default = theirs.INITIALIZERS[name](torch.empty(4, 3))
+        outer, generator = torch.get_rng_state(), torch.Generator().manual_seed(7)
+        assert torch.equal(theirs.INITIALIZERS[name](torch.empty(4, 3), generator=generator), by_default)
+        assert torch.equal(torch.get_rng_state(), outer)
 
 
 def test_pytorch_defaults_to_leaky_relu_of_slope_0_which_is_relu_until_a_is_set():

@@ -33,6 +33,11 @@ def test_bad_input_is_named_alike_on_both_sides(change, error, message):
         linear(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
+def test_a_layer_is_made_on_the_device_asked_for():
+    layer = theirs.Linear(4, 2, device="meta")  # a device that every machine has, without memory
+    assert all(tensor.is_meta for tensor in layer.state_dict().values())
+
+
 def test_a_dtype_that_says_more_about_its_numbers_is_still_the_same():
     x, weight = np.ones((3, 4)), np.ones((2, 4))
     y, _ = linear_forward(x, weight.astype(np.dtype(float, metadata={"unit": "volt"})), None)

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -264,6 +265,15 @@ def test_the_twins_are_what_one_writes_after_manual_seed():
         for order in epochs:
             assert torch.equal(theirs.epoch_order(50, twin), order)
         assert torch.equal(torch.get_rng_state(), outer), "the default generator was not put back"
+
+
+def test_the_default_generator_is_put_back_and_the_other_one_moves_on_whatever_happens():
+    outer, twin, other = torch.get_rng_state(), *(torch.Generator().manual_seed(7) for _ in range(2))
+    with suppress(ZeroDivisionError), theirs.as_default(twin):
+        assert torch.equal(torch.rand(3), torch.rand(3, generator=other))
+        raise ZeroDivisionError
+    assert torch.equal(torch.get_rng_state(), outer)
+    assert torch.equal(twin.get_state(), other.get_state())
 
 
 def test_a_loader_with_a_generator_uses_it_in_another_way():
