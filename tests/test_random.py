@@ -1089,6 +1089,13 @@ def test_every_bit_of_a_real_gpu(seed, cuda):
         np.testing.assert_array_equal(generator.get_state(), twin.get_state())
 
 
+@pytest.mark.cuda
+def test_integers_are_drawn_on_the_gpu(cuda):
+    generator = torch.Generator(cuda)
+    assert theirs.randint(0, 9, 5, generator).is_cuda
+    assert theirs.randperm(5, generator).is_cuda
+
+
 # In the harness
 
 
