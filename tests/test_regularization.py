@@ -42,6 +42,12 @@ def test_bad_input_of_the_penalty_is_named_alike_on_both_sides(change, error, me
         theirs.l2_penalty(**arguments)
 
 
+def test_the_weights_may_come_one_after_the_other():
+    weights = [np.arange(1.0, 4), np.array([[4.0]])]
+    for side, arrays in ((ours, weights), (theirs, map(torch.from_numpy, weights))):
+        assert side.l2_penalty(iter(arrays), 0.5, 3) == 0.5 / 6 * (1 + 4 + 9 + 16)
+
+
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
 def test_a_p_that_is_no_probability_is_named_alike_on_both_sides(p):
     message = f"p: expected a probability from 0 to 1, got {p}"

@@ -109,6 +109,13 @@ def test_stepping_after_every_mini_batch_is_another_schedule(name):
     assert theirs_by_batch.param_groups[0]["lr"] != pytest.approx(FIRST_RATES[name][2])
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+def test_pytorch_still_warns_of_a_step_before_the_optimizers(name):
+    scheduler = getattr(theirs, name)(optimizer(), **OPTIONS[name])
+    with pytest.warns(UserWarning, match=r"before `optimizer.step\(\)`"):
+        scheduler.step()
+
+
 def test_pytorchs_products_add_roundings_unless_gamma_is_a_power_of_two():
     def last_rate(gamma: float) -> float:
         adam = optimizer(0.1)

@@ -65,10 +65,15 @@ def test_constant_features_are_reported_and_become_exactly_zero(dtype):
         assert not standardizer.transform(array)[:, [1, 3]].any()
 
 
-def test_neighbouring_numbers_are_not_a_constant():
-    x = np.array([[1.0], [np.nextafter(1.0, 2)]])
+@pytest.mark.parametrize("first", [1, 1 + np.finfo(float).eps])
+def test_neighbouring_numbers_are_not_a_constant(first):
+    """Their mean is rounded to the lower one, to the upper one: nothing lies above that."""
+    eps = np.finfo(float).eps
+    x = np.array([[first], [first + eps]])
     for side, array in ((ours, x), (theirs, torch.from_numpy(x))):
-        assert side.Standardizer().fit(array).constant_features.tolist() == []
+        standardizer = side.Standardizer().fit(array)
+        assert standardizer.constant_features.tolist() == []
+        assert eps / 2 <= standardizer.std[0] < eps
 
 
 def test_the_standard_deviation_of_equal_numbers_is_not_always_zero():
