@@ -10,6 +10,7 @@ cases that our own two sides are compared on, and the reference is PyTorch.
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 import inspect
@@ -17,14 +18,16 @@ import itertools
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from compare import symptoms
 from compare.component import Case, Component, Mistake, Results, copy_with_strides
+from compare.environment import one_thread
 from compare.exercise import top_level
 from compare.measure import Difference, compare_results, to_numpy
 from compare.parity import DTYPES, cases_of, warnings_of
@@ -36,22 +39,41 @@ SAME_MISTAKE = 1e-4  # how much closer to a mistake than to the right result it 
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """Somebody's version of a component: functions by their names, and the library they are written in."""
+class Outcome:
+    """What one case gave: named arrays, or the exception that came instead; in plain data
 
-    component: Component
-    functions: Mapping[str, Callable]
-    side: str  # scratch (NumPy) or torch
-    missing: tuple[str, ...] = ()  # functions of the component that were not written: ours take their place
+    The one door for all that comes from somebody's functions: text in here is one line that can be shown.
+    """
+
+    results: Results = field(default_factory=dict)  # arrays of numbers; of None where it was something else
+    error: Mapping[str, Any] = field(default_factory=dict)  # kind, message; line, source where it is known
+    changed: Mapping[str, str] = field(default_factory=dict)  # input that was not left alone → function
+
+    def __post_init__(self) -> None:
+        error = {key: visible(value) if key != "line" else value for key, value in self.error.items()}
+        changed = {visible(name): visible(function) for name, function in self.changed.items()}
+        object.__setattr__(self, "error", error)
+        object.__setattr__(self, "changed", changed)
+        object.__setattr__(self, "results", {visible(name): array for name, array in self.results.items()})
+
+
+class StoppedError(Exception):
+    """An attempt that can not be tried any further."""
+
+    def __init__(self, status: str, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status  # timeout or crash
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one case gave: named arrays, or the exception that came instead."""
+class Attempt:
+    """Somebody's version of a component: which functions, and the library they are written in."""
 
-    results: Results = field(default_factory=dict)
-    error: BaseException | None = None
-    changed: tuple[str, ...] = ()  # inputs that were not left as they were
+    component: Component
+    functions: tuple[str, ...]
+    side: str  # scratch (NumPy) or torch
+    run: Callable[[Case, float], Outcome]  # a case, until a time.monotonic(); may raise StoppedError
+    missing: tuple[str, ...] = ()  # functions of the component that were not written: ours take their place
 
 
 @dataclass(frozen=True)
@@ -69,7 +91,7 @@ class Trial:
     @property
     def equal(self) -> bool:
         """Whether every array is within the budget, and every input still what it was."""
-        kept = self.outcome.error is None and not self.outcome.changed
+        kept = not self.outcome.error and not self.outcome.changed
         return kept and all(d.units <= self.budget for d in self.differences)
 
     @property
@@ -96,6 +118,7 @@ class Verdict:
     mistakes: list[dict[str, str]] = field(default_factory=list)  # name, explanation, convention; or two
     everywhere: bool = True  # the mistakes give the same also for NaN and infinity
     symptoms: list[str] = field(default_factory=list)
+    changed: dict[str, str] = field(default_factory=dict)  # input that was not left alone → function
     skipped: list[str] = field(default_factory=list)  # cases left out: too slow
     formula: str = ""
 
@@ -105,26 +128,53 @@ class Verdict:
         return self.status == "equal"
 
 
-def assert_matches(*functions: Callable, component: str | None = None) -> None:
+def assert_matches(*functions: Callable, component: str | None = None, **named: Callable) -> None:
     """Raise AssertionError, with the diagnosis, unless the functions do what ours of the same name do
+
+    They run in this process: what they change in NumPy, in PyTorch or in us stays changed, for the reference
+    too, and one that never ends is not ended. `python -m compare check` keeps a file apart.
 
     Args:
         functions: named as in `scratch/` (NumPy) or `torch_ref/` (PyTorch)
         component: which one they belong to, where the names alone leave it open
+        named: the same, for what has no name of its own or another one: a lambda, a functools.partial
+            object, a callable object; `assert_matches(relu_forward=partial(my_relu, slope=0))`
 
     Raises:
-        ValueError: a name that is not one of ours, or an unknown component.
+        ValueError: no function, no name, a name that is not one of ours, or an unknown component.
         AssertionError: a difference.
     """
-    given = {function.__name__: function for function in functions}
+    given = {_name(function): function for function in functions} | named
+    for name, function in named.items():
+        if not callable(function):
+            raise ValueError(f"{visible(name)}: expected a function, got a {_kind(function)}")
     attempts = [a for a in find(given) if component in (None, a.component.name)]
     known = {name for attempt in attempts for name in attempt.functions}
     if unknown := sorted(given.keys() - known):
-        raise ValueError(f"functions: no component has one called {', '.join(unknown)}")
+        raise ValueError(f"functions: no component has one called {', '.join(map(visible, unknown))}")
     for attempt in attempts:
         verdict = check(attempt)
         if not verdict.equal:
             raise AssertionError("\n".join([f"{verdict.component}: {verdict.status}", *explain(verdict)]))
+
+
+def _name(function: Any) -> str:
+    name = getattr(function, "__name__", None)
+    if not callable(function) or not isinstance(name, str) or name == "<lambda>":
+        given = f"got a {_kind(function)}: pass it by one, as in relu_forward=…"
+        raise ValueError(f"functions: expected functions with a name, {given}")
+    return name
+
+
+def _kind(value: Any) -> str:
+    return visible(type(value).__name__)
+
+
+def visible(text: str, most: int = 500) -> str:
+    """Somebody else's text in one line that draws nothing: what can not be printed as an escape sequence."""
+    text = str.__str__(text)  # of a subclass, the text itself
+    text = text if len(text) <= most else text[:most] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def find(namespace: Mapping[str, Any]) -> list[Attempt]:
@@ -136,7 +186,8 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
         torch_names = [name for name in component.reference if callable(namespace.get(name))]
         if torch_names and (not numpy_names or library(namespace[torch_names[0]]) == "torch"):
             written = {n: namespace[n] for n in torch_names if not is_stub(namespace[n])}
-            attempts.append(Attempt(component, written, "torch"))
+            run = functools.partial(_run_torch, component, written)
+            attempts.append(Attempt(component, tuple(written), "torch", run))
         elif numpy_names:
             module = importlib.import_module(f"scratch.{component.topic}")
             written = {
@@ -145,7 +196,8 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
                 if not is_stub(namespace[name])
             }
             missing = tuple(name for name in ours if name not in written)
-            attempts.append(Attempt(component, written, "scratch", missing))
+            run = functools.partial(_run, component, written)
+            attempts.append(Attempt(component, tuple(written), "scratch", run, missing))
     return attempts
 
 
@@ -156,6 +208,8 @@ def adapted(function: Callable, ours: Callable) -> Callable:
     except (TypeError, ValueError):
         return function
     if list(theirs.parameters) == list(wanted.parameters) or len(theirs.parameters) != len(wanted.parameters):
+        return function
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs.parameters.values()):
         return function
     names = dict(zip(wanted.parameters, theirs.parameters.values(), strict=True))
 
@@ -170,8 +224,25 @@ def adapted(function: Callable, ours: Callable) -> Callable:
     return call
 
 
+def underlying(function: Any) -> Any:
+    """The definition behind a partial object, a wrapper such as a cache, or a callable object."""
+    for _ in range(20):  # deep enough for people, and an end for what wraps itself
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, np.vectorize):
+            function = function.pyfunc
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not isinstance(function, type) and isinstance(type(function).__call__, types.FunctionType):
+            return type(function).__call__
+    return function
+
+
 def library(function: Callable) -> str:
     """Which library a function is written in: torch, or numpy where it does not say."""
+    function = underlying(function)
+    if isinstance(function, type):
+        return "torch" if any(base.__module__.startswith("torch.") for base in function.__mro__) else "numpy"
     if "torch" in str(getattr(function, "__annotations__", "")):
         return "torch"
     code, namespace = getattr(function, "__code__", None), getattr(function, "__globals__", {})
@@ -183,8 +254,8 @@ def library(function: Callable) -> str:
 def is_stub(function: Callable) -> bool:
     """Whether nothing was written yet: the body only raises NotImplementedError."""
     try:
-        tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, IndentationError):
+        tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(underlying(function))))
+    except (OSError, TypeError, ValueError, SyntaxError):
         return False
     definition = tree.body[0]
     bodies = [n for n in ast.walk(definition) if isinstance(n, ast.FunctionDef)]
@@ -192,15 +263,15 @@ def is_stub(function: Callable) -> bool:
     return bool(unwritten) and all(unwritten)  # of a lambda there is no body
 
 
-def check(
-    attempt: Attempt, *, seconds: float = 40.0, announce: Callable[[str], None] = lambda case: None
-) -> Verdict:
+@one_thread()
+def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None) -> Verdict:
     """Hold one attempt against the reference on every case, and say what is wrong with it
 
     Args:
         attempt: the functions
-        seconds: large cases are left out where they would take longer than this
-        announce: called with the name of each case before it runs
+        seconds: no case and no search for the mistake begins after this time, and large cases are left out
+            where they would take it beyond half of it
+        began: the time.monotonic() from which that counts, if not from now
     """
     component = attempt.component
     about: dict[str, Any] = {
@@ -213,17 +284,28 @@ def check(
         return Verdict(**about, status="unwritten")
     if component.not_here:
         return Verdict(**about, status="not here", error={"message": component.not_here})
+    began = time.monotonic() if began is None else began
     trials: list[Trial] = []
     skipped: list[str] = []
-    deadline = time.monotonic() + seconds
-    for case in sorted(_all_cases(component), key=_elements):
-        if _elements(case) > SLOW and _would_take(trials, case) > deadline - time.monotonic():
+    stopped, error = "", {}
+    for case in sorted(all_cases(component), key=_elements):
+        left = began + seconds - time.monotonic()
+        if trials and _elements(case) > SLOW and _would_take(trials, case) > left - seconds / 2:
             skipped.append(case.name)
             continue
-        announce(f"{case.name}, {np.dtype(case.dtype).name}")
-        trials.append(_try(attempt, case))
+        try:
+            if left < 0:
+                raise StoppedError("timeout")
+            trials.append(_try(attempt, case, began + seconds))
+        except StoppedError as end:
+            why = f"not finished after {seconds:g} s" if end.status == "timeout" else str(end)
+            where = f"in the case “{case.name}, {np.dtype(case.dtype).name}”"
+            stopped, error = end.status, {"message": f"{why} {where}"}
+            break
     bad = [trial for trial in _in_order(component, trials) if not trial.equal]
     about |= {"cases": len(trials), "skipped": sorted(set(skipped))}
+    if stopped and not bad:
+        return Verdict(**about, status=stopped, error=error)
     if not bad:
         worst = max(
             trials, key=lambda t: max((d.units for d in t.differences), default=0) / max(t.budget, 1e-9)
@@ -231,26 +313,41 @@ def check(
         units = max((d.units for d in worst.differences), default=0.0)
         return Verdict(**about, status="equal", units=units, budget=worst.budget)
     first = bad[0]
-    raising = [trial for trial in bad if trial.outcome.error is not None]
+    raising = [trial for trial in bad if trial.outcome.error]
     all_arrays = [d.array for trial in trials for d in trial.differences]
     wrong = list(dict.fromkeys(d.array for trial in bad for d in trial.wrong))
-    found, everywhere = diagnose(attempt, trials)
+    if raising:
+        raised = describe_error(raising[0].outcome, attempt)
+        before = f"{error['message']}; before that, " if stopped else ""
+        error = {**raised, "message": before + raised["message"]}
+    found: list[Mistake] = []
+    signs: list[str] = []
+    everywhere = True
+    if not stopped:
+        signs = symptoms.of(trials)
+        try:
+            found, everywhere = diagnose(attempt, trials, began + seconds)
+        except StoppedError:
+            signs.append("there was no time left to try which mistake it is")
     return Verdict(
         **about,
-        status="raises" if first.outcome.error is not None else "different",
+        status=stopped or ("raises" if first.outcome.error else "different"),
         units=max((d.units for d in first.differences), default=np.inf),
         budget=first.budget,
         first=_first(first),
         right=[array for array in dict.fromkeys(all_arrays) if array not in wrong],
         wrong=wrong,
-        error=describe_error(raising[0].outcome.error, attempt) if raising else {},
+        error=error,
         mistakes=[{"name": m.name, "explanation": m.explanation, "convention": m.convention} for m in found],
-        symptoms=symptoms.of(trials),
+        symptoms=signs,
+        changed={name: by for trial in reversed(bad) for name, by in trial.outcome.changed.items()},
         everywhere=everywhere,
     )
 
 
-def diagnose(attempt: Attempt, trials: Sequence[Trial]) -> tuple[list[Mistake], bool]:
+def diagnose(
+    attempt: Attempt, trials: Sequence[Trial], deadline: float = np.inf
+) -> tuple[list[Mistake], bool]:
     """The classic mistake whose results equal these in every case, or the two that do together; else none
 
     Nothing is guessed: a mistake is named only if it gives the same numbers, within the budget, wherever the
@@ -258,17 +355,20 @@ def diagnose(attempt: Attempt, trials: Sequence[Trial]) -> tuple[list[Mistake], 
 
     Returns:
         the mistakes, and whether they fit also where the inputs are NaN or infinite
+
+    Raises:
+        StoppedError: at the deadline, a time.monotonic().
     """
     precise = [trial for trial in trials if np.dtype(trial.case.dtype) == np.float64]
     finite = [trial for trial in precise if trial.case.finite]
     for considered in (precise, finite):
-        wrong = any(not trial.equal for trial in considered)
-        if wrong and (found := _fitting(attempt, considered)):
+        wrong = any(trial.wrong or trial.outcome.error for trial in considered)
+        if wrong and (found := _fitting(attempt, considered, deadline)):
             return found, considered is precise
     return [], True
 
 
-def _fitting(attempt: Attempt, trials: Sequence[Trial]) -> list[Mistake]:
+def _fitting(attempt: Attempt, trials: Sequence[Trial], deadline: float) -> list[Mistake]:
     """The mistakes that give the same, with ours in the place of functions that were not attempted."""
     component = attempt.component
     # Those cases first that the attempt gets wrong: they tell the mistakes apart soonest.
@@ -284,9 +384,12 @@ def _fitting(attempt: Attempt, trials: Sequence[Trial]) -> list[Mistake]:
     def fits(functions: Mapping[str, Callable]) -> bool:
         # Autograd follows a wrong forward pass; the backward pass that belongs to ours does not.
         forward_only = attempt.side == "torch" and all(name.endswith("_forward") for name in functions)
-        return all(
-            _same(trial, _run(component, trial.case, functions), forward_only=forward_only) for trial in order
-        )
+        for trial in order:
+            if time.monotonic() > deadline:
+                raise StoppedError("timeout")
+            if not _same(trial, _run(component, functions, trial.case), forward_only=forward_only):
+                return False
+        return True
 
     for mistake in possible:
         if fits(theirs[mistake.name]):
@@ -328,24 +431,39 @@ def explain(verdict: Verdict) -> list[str]:
         lines.append(f"the formula: {verdict.formula}")
     if not verdict.mistakes:
         lines += verdict.symptoms
+    for function in dict.fromkeys(verdict.changed.values()):
+        names = [name for name, by in verdict.changed.items() if by == function]
+        lines.append(f"the input {_names(names)} was modified in place by {function}")
     if verdict.skipped:
         lines.append(f"not tried, since it would take too long: {', '.join(verdict.skipped)}")
     return lines
 
 
-def describe_error(error: BaseException | None, attempt: Attempt) -> dict[str, Any]:
+def describe_error(outcome: Outcome, attempt: Attempt) -> dict[str, Any]:
     """The exception, and the line of the learner's own code that it came from."""
-    files = {inspect.getsourcefile(inspect.unwrap(f)) for f in attempt.functions.values() if _has_source(f)}
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in files] if error else []
-    message = f"{type(error).__name__}: {error}".removesuffix(": ")
-    if frames:
-        return {"message": message, "line": frames[-1].lineno, "source": (frames[-1].line or "").strip()}
+    error = outcome.error
+    message = f"{error['kind']}: {error['message']}".removesuffix(": ")
+    if "line" in error:
+        return {"message": message, "line": error["line"], "source": error["source"]}
     if attempt.missing:
         message += f" (not written yet, so that ours was called: {', '.join(attempt.missing)})"
     return {"message": message}
 
 
-def _all_cases(component: Component) -> Iterator[Case]:
+def failure(error: BaseException, files: Collection[str]) -> dict[str, Any]:
+    """An exception in plain data, whatever its class makes of itself: kind, message, line in these files."""
+    kind = type.__dict__["__name__"].__get__(type(error))
+    try:
+        message, frames = str(error), traceback.extract_tb(error.__traceback__)
+    except Exception:
+        return {"kind": kind, "message": "its own message can not be had"}
+    own = [frame for frame in frames if frame.filename in files]
+    where = {"line": own[-1].lineno, "source": (own[-1].line or "").strip()} if own else {}
+    return {"kind": kind, "message": message, **where}
+
+
+def all_cases(component: Component) -> Iterator[Case]:
+    """In both dtypes, in the order in which the component lists them."""
     for dtype in ("float64", "float32"):
         yield from cases_of(component, 0, DTYPES[dtype])
 
@@ -360,67 +478,138 @@ def _would_take(trials: Sequence[Trial], case: Case) -> float:
     return largest.seconds / _elements(largest.case) * _elements(case)
 
 
-def _try(attempt: Attempt, case: Case) -> Trial:
+def _try(attempt: Attempt, case: Case, deadline: float) -> Trial:
     component = attempt.component
     scales, budget = component.magnitude(case), component.budget.allowed(case, "cpu")
     if component.topic != "random":  # the one topic where bits are the point
         budget = max(budget, ANOTHER_ORDER)
     expected = _kept(component.run_torch(case.for_torch("cpu")))
     start = time.perf_counter()
-    run = _run_torch if attempt.side == "torch" else _run
-    outcome = run(component, case, attempt.functions)
+    outcome = attempt.run(case, deadline)
     seconds = time.perf_counter() - start
-    differences = compare_results(outcome.results, expected, scales) if outcome.error is None else []
+    differences = [] if outcome.error else compare_results(outcome.results, expected, scales)
     return Trial(case, expected, outcome, scales, budget, differences, seconds)
 
 
-def _run(component: Component, case: Case, functions: Mapping[str, Callable]) -> Outcome:
+def _run(
+    component: Component, functions: Mapping[str, Callable], case: Case, deadline: float = np.inf
+) -> Outcome:
     """NumPy functions in the place of ours, on arrays that they can write to: one that does is found out."""
     own = replace(case, arrays={name: copy_with_strides(array) for name, array in case.arrays.items()})
+    module = importlib.import_module(f"scratch.{component.topic}")
+    watch = _Watch(component, case, own)
     try:
+        watched = {name: watch.over(name, f, getattr(module, name, None)) for name, f in functions.items()}
         with warnings_of(case):
-            results = component.run_scratch(own, component.implementation(functions))
-    except Exception as error:
-        return Outcome(error=error)
-    return Outcome(_kept(results), changed=_changed(case, own))
+            results = _kept(component.run_scratch(own, component.implementation(watched)))
+    except (Exception, SystemExit) as error:
+        return Outcome(error=failure(error, _files(functions)))
+    watch.look(" or ".join(functions))
+    return Outcome(results, changed=watch.changed)
 
 
-def _run_torch(component: Component, case: Case, functions: Mapping[str, Callable]) -> Outcome:
-    """PyTorch functions in the place of those of torch_ref/: its optimizers change parameters in place."""
+def _run_torch(
+    component: Component, functions: Mapping[str, Callable], case: Case, deadline: float = np.inf
+) -> Outcome:
+    """PyTorch functions in the place of those of torch_ref/."""
+    own = case.for_torch("cpu")
     module = importlib.import_module(f"torch_ref.{component.topic}")
     ours = {name: getattr(module, name) for name in functions}
+    watch = _Watch(component, case, own)
     try:
         for name, function in functions.items():
-            setattr(module, name, function)
-        results = component.run_torch(case.for_torch("cpu"))
-    except Exception as error:
-        return Outcome(error=error)
+            setattr(module, name, watch.over(name, function, ours[name]))
+        results = _kept(component.run_torch(own))
+    except (Exception, SystemExit) as error:
+        return Outcome(error=failure(error, _files(functions)))
     finally:
         for name, function in ours.items():
             setattr(module, name, function)
-    return Outcome(_kept(results))
+    return Outcome(results, changed=watch.changed)
+
+
+class _Watch:
+    """Finds the function that changes an input, even if another one puts it back."""
+
+    def __init__(self, component: Component, before: Case, after: Case) -> None:
+        self.component, self.before, self.after = component, before, after
+        self.changed: dict[str, str] = {}  # input → the function that changed it first
+
+    def over(self, name: str, function: Callable, ours: Callable | None) -> Callable:
+        """The function (or the class: its public methods), watched at every call."""
+        if isinstance(function, type):
+            methods = {
+                key: self.over(f"{name}.{key}", method, None)
+                for key, method in vars(function).items()
+                if isinstance(method, types.FunctionType) and not key.startswith("_")
+            }
+            return type(function)(function.__name__, (function,), methods)
+        signature = inspect.signature(ours) if ours is not None else None
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            given = signature.bind(*args, **kwargs).arguments if signature else {}
+            inputs = {key: value for key, value in given.items() if self._is_input(name, key, value)}
+            before = {key: np.array(to_numpy(value)) for key, value in inputs.items()}
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.look(name)
+                for key, value in inputs.items():
+                    self._note(key, before[key], value, name)
+
+        return call
+
+    def look(self, function: str) -> None:
+        """Compare the inputs of the whole case with what they were; the function is who ran last."""
+        for key, array in self.before.arrays.items():
+            # PyTorch's optimizers hold the parameters themselves, scratch's a copy.
+            if not (self.component.topic == "optimizers" and key.startswith("param")):
+                self._note(key, array, self.after[key], function)
+
+    def _note(self, key: str, before: np.ndarray, after: Any, function: str) -> None:
+        after = to_numpy(after)
+        if not np.array_equal(before, after, equal_nan=before.dtype.kind == after.dtype.kind == "f"):
+            self.changed.setdefault(key, function)
+
+    def _is_input(self, function: str, argument: str, value: Any) -> bool:
+        """Whether an argument is an array that the function has to leave alone."""
+        if not isinstance(value, np.ndarray | torch.Tensor) or any(
+            value is a for a in self.after.arrays.values()
+        ):
+            return False
+        if argument in ("cache", "tensor"):  # what a forward pass kept for itself; what is to be filled
+            return False
+        if self.component.topic == "optimizers":
+            return argument == "grad"
+        return function != "update_running_statistics" or argument in ("mean", "variance")
+
+
+def _files(functions: Mapping[str, Callable]) -> set[str]:
+    """The files that the functions stand in."""
+    files = set()
+    for function in functions.values():
+        with contextlib.suppress(TypeError, ValueError):
+            files.add(inspect.getsourcefile(underlying(function)) or "")
+    return files
 
 
 def _kept(results: Results) -> Results:
     """Copies, with 0 for −0: nobody's version is wrong for the sign of a zero."""
-    arrays = {name: np.array(to_numpy(value)) for name, value in results.items()}
+    arrays = {name: _plain(value) for name, value in results.items()}
     return {name: array + 0.0 if array.dtype.kind == "f" else array for name, array in arrays.items()}
 
 
-def _changed(before: Case, after: Case) -> tuple[str, ...]:
-    """The names of the inputs that are not what they were."""
-    return tuple(
-        name
-        for name, array in before.arrays.items()
-        if not np.array_equal(array, to_numpy(after[name]), equal_nan=array.dtype.kind == "f")
-    )
+def _plain(value: Any) -> np.ndarray:
+    """An array of numbers and of no class of its own; of anything else, only its shape."""
+    array = np.array(to_numpy(value))
+    return array if array.dtype.kind in "biufc" else np.broadcast_to(np.array(None), array.shape)
 
 
 def _same(trial: Trial, other: Outcome, *, forward_only: bool = False) -> bool:
     """Whether another version gives in this case what the attempt gave; gradients may be left out."""
     mine = trial.outcome
-    if mine.error is not None or other.error is not None:
-        return type(mine.error) is type(other.error)
+    if mine.error or other.error:
+        return bool(mine.error and other.error) and mine.error["kind"] == other.error["kind"]
     to_right = {d.array: d.units for d in trial.differences if np.isfinite(d.units)}
     return all(
         d.units <= max(trial.budget, SAME_MISTAKE * to_right.get(d.array, 0.0))
@@ -431,7 +620,7 @@ def _same(trial: Trial, other: Outcome, *, forward_only: bool = False) -> bool:
 
 def _in_order(component: Component, trials: Sequence[Trial]) -> list[Trial]:
     """In the order in which the component lists its cases: the plain ones first."""
-    names = {(case.name, np.dtype(case.dtype).name): i for i, case in enumerate(_all_cases(component))}
+    names = {(case.name, np.dtype(case.dtype).name): i for i, case in enumerate(all_cases(component))}
     return sorted(trials, key=lambda trial: names[trial.case.name, np.dtype(trial.case.dtype).name])
 
 
@@ -454,10 +643,3 @@ def _formula(component: Component) -> str:
     from compare.report import formulas
 
     return "; ".join(" ".join(formula.split()) for _, formula in formulas(component) if formula)
-
-
-def _has_source(function: Callable) -> bool:
-    try:
-        return inspect.getsourcefile(inspect.unwrap(function)) is not None
-    except TypeError:
-        return False

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from compare import environment, lockstep, registry, show, vectors
+from compare.check import visible
 from compare.component import Component
 from compare.draws import why_not_own
 from compare.files import path_text, write_whole
@@ -294,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as finished:  # --help
         return finished.exit_code
     except click.ClickException as error:
-        print("error:", " ".join(error.format_message().split()), file=sys.stderr)
+        print("error:", visible(" ".join(error.format_message().split()), most=2000), file=sys.stderr)
         return 2
     except BrokenPipeError:
         _discard_output()

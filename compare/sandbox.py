@@ -1,21 +1,61 @@
-"""Checks somebody's file in a child process, so that an endless loop or a crash is reported, not suffered."""
+"""Checks somebody's file in another process, so that an endless loop or a crash is reported, not suffered.
 
+Three processes: ours, a supervisor (see `compare.supervisor`), and the one that loads the file. That one is
+told which case to run, and says what came out: names, numbers and text, never a pickle. What is right is
+reckoned here, where the file never ran, and compared here: whatever the file changes in NumPy, in PyTorch or
+in this project, or writes in place of an answer, a wrong result is not equal.
+
+What this does not defend against: a file may do all that its user may do (write and delete files, use the
+network, kill processes by their number), and it may get right results by any way, such as calling ours. That
+it left its inputs alone, and which functions it has, is what its own process says.
+"""
+
+import ast
 import contextlib
-import dataclasses
+import functools
+import importlib.machinery
 import importlib.util
-import multiprocessing
+import io
+import json
+import math
+import os
+import queue
+import secrets
+import signal
+import subprocess
 import sys
+import sysconfig
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
-from compare.check import Verdict
-from compare.environment import deaf_to_interrupts, end_with_parent, one_thread
+import numpy as np
+
+from compare.check import (
+    Attempt,
+    Outcome,
+    StoppedError,
+    Verdict,
+    all_cases,
+    check,
+    failure,
+    find,
+    visible,
+)
+from compare.component import Case, Component
+from compare.environment import one_thread
+from compare.exercise import top_level
+from compare.registry import all_components
+from compare.supervisor import end_with_parent
 
 LOADING = "loading the file"
+STARTING = 300.0  # seconds for importing PyTorch on a busy machine
+LARGEST = 2**30  # bytes of one answer
+NOTHING = "no function of ours in it; `python -m compare exercise NAME` writes a file to fill in"
 
 
 class FileError(Exception):
@@ -23,14 +63,15 @@ class FileError(Exception):
 
 
 def check_file(
-    path: Path, seconds: float, announce: Callable[[str], None] = lambda what: None
+    path: Path, seconds: float, announce: Callable[[str], None] = lambda component: None
 ) -> Iterator[Verdict]:
-    """Check every component that the file attempts, a child process for as many as it survives
+    """Check every component that the file attempts, a process for as many as it survives
 
     Args:
         path: a Python file
-        seconds: how long one component may take
-        announce: called with what is going on, for a progress line
+        seconds: how long one component may take, the first of a process with the loading of the file (but
+            without that of PyTorch); it is ended then, and what was found until then is told
+        announce: called with the name of the component that comes next, for a progress line
 
     Yields:
         A verdict for each component, in teaching order.
@@ -38,95 +79,321 @@ def check_file(
     Raises:
         FileError: a file that can not be loaded, or that attempts nothing; the message is one line.
     """
-    done: list[str] = []
-    context = multiprocessing.get_context("spawn")
+    done: set[str] = set()
     while True:
-        receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=_child, args=(str(path), done, seconds, sender), daemon=True)
-        with deaf_to_interrupts():
-            child.start()
-        sender.close()
-        current, case = LOADING, ""
-        try:
-            while True:
-                if not receiver.poll(seconds):
-                    yield _ended(current, case, "timeout", f"not finished after {seconds:g} s")
+        with _Process() as process:
+            began, attempts = process.load(path, seconds)
+            for attempt in attempts:
+                name = attempt.component.name
+                if name in done:
+                    continue
+                announce(name)
+                verdict = check(attempt, seconds=seconds, began=began)
+                done.add(name)
+                stopped = verdict.status in ("timeout", "crash")
+                if stopped:
+                    process.end()
+                yield verdict
+                if stopped:
                     break
-                kind, content = receiver.recv()
-                if kind == "failed":
-                    raise FileError(content)
-                if kind == "finished":
-                    return
-                if kind == "start":
-                    current, case = content, ""
-                    announce(current)
-                elif kind == "case":
-                    case = content
-                else:
-                    done.append(current)
-                    yield Verdict(**content)
-        except EOFError:
-            child.join()
-            yield _ended(current, case, "crash", f"the process ended with exit status {child.exitcode}")
-        finally:
-            child.kill()
-            child.join()
-            receiver.close()
-        done.append(current)
+                began = time.monotonic()
+            else:
+                return
 
 
-def _ended(component: str, case: str, status: str, message: str) -> Verdict:
-    if component == LOADING:
-        raise FileError(f"{LOADING}: {message}")
-    where = f" in the case “{case}”" if case else ""
-    return Verdict(component, [], "", status, error={"message": f"{message}{where}"})
+class _Process:
+    """The process that runs the file, as seen from here."""
 
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", _python("compare.sandbox", "serve()")]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _python("compare.supervisor", f"supervise({command!a})")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in a terminal is for us, who end it
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        self.answers: queue.Queue[bytes | None] = queue.Queue(1)
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._receive, self._repeat)]
+        for thread in self.threads:
+            thread.start()
 
-def _child(path: str, done: list[str], seconds: float, connection: Connection) -> None:
-    from compare.check import check, find
+    def __enter__(self) -> Self:
+        return self
 
-    end_with_parent()
-    with one_thread(), contextlib.redirect_stdout(sys.stderr):  # what the learner prints is not our output
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the process and all that it has started."""
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()  # type: ignore[union-attr]
         try:
-            attempts = find(own_definitions(_load(path)))
-        except BaseException as error:
-            connection.send(("failed", _one_line(error, path)))
-            return
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        until = time.monotonic() + 1
+        while self.threads[0].is_alive() and time.monotonic() < until:
+            with contextlib.suppress(queue.Empty):
+                self.answers.get(timeout=0.05)  # nobody asks any more
+        for thread, stream in zip(self.threads, (self.process.stdout, self.process.stderr), strict=True):
+            thread.join(1)
+            if not thread.is_alive():  # else something that we can not end holds the other side open
+                stream.close()  # type: ignore[union-attr]
+
+    def load(self, path: Path, seconds: float) -> tuple[float, list[Attempt]]:
+        """When loading began, and what the file attempts."""
+        try:
+            self._ask(time.monotonic() + STARTING, do="start")
+            began = time.monotonic()
+            answer, _ = self._ask(began + seconds, do="load", path=str(path))
+        except StoppedError as error:
+            message = f"not finished after {seconds:g} s" if error.status == "timeout" else str(error)
+            raise FileError(f"{LOADING}: {message}") from None
+        try:
+            if "failed" in answer:
+                raise FileError(visible(answer["failed"]))
+            attempts = [self._attempt(**attempt) for attempt in answer["attempts"]]
+        except (KeyError, TypeError, ValueError):
+            raise FileError(f"{LOADING}: {NO_ANSWER}") from None
         if not attempts:
-            message = "no function of ours in it; `python -m compare exercise NAME` writes a file to fill in"
-            connection.send(("failed", message))
-            return
-        for attempt in attempts:
-            if attempt.component.name not in done:
-                connection.send(("start", attempt.component.name))
-                verdict = check(
-                    attempt,
-                    seconds=seconds / 2,
-                    announce=lambda case: connection.send(("case", case)),
-                )
-                connection.send(("verdict", dataclasses.asdict(verdict)))
-        connection.send(("finished", None))
+            raise FileError(NOTHING)
+        return began, attempts
+
+    def _attempt(self, component: str, functions: list[str], side: str, missing: list[str]) -> Attempt:
+        ours = all_components()[component]
+        known = {"scratch": top_level(ours.functions), "torch": ours.reference}[side]
+        if not {*functions, *missing} <= {*known}:
+            raise ValueError
+        run = functools.partial(self._run, ours, side)
+        return Attempt(ours, tuple(functions), side, run, tuple(missing))
+
+    def _run(self, component: Component, side: str, case: Case, deadline: float) -> Outcome:
+        dtype = np.dtype(case.dtype).name
+        answer, numbers = self._ask(
+            deadline, do="run", component=component.name, side=side, case=case.name, dtype=dtype
+        )
+        try:
+            return _unpacked(answer, numbers)
+        except Exception as error:  # of whatever kind: it is what a stranger wrote
+            raise StoppedError("crash", NO_ANSWER) from error
+
+    def _ask(self, deadline: float, **request: str) -> tuple[dict[str, Any], bytes]:
+        """The answer to one request: plain data, and bytes that go with it
+
+        It has to repeat a number that nobody could know before: what the file writes by itself, knowing
+        neither that nor the lengths, is taken for no answer.
+        """
+        token = secrets.token_hex(16)
+        line = json.dumps({"token": token, **request}).encode() + b"\n"
+        with contextlib.suppress(OSError):  # the end of the process shows below
+            self.process.stdin.write(line)  # type: ignore[union-attr]
+            self.process.stdin.flush()  # type: ignore[union-attr]
+        try:
+            message = self.answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise StoppedError("timeout") from None
+        if message is None:
+            raise StoppedError("crash", f"the process ended with exit status {self._status()}")
+        head, _, numbers = message.partition(b"\n")
+        try:
+            answer = json.loads(head)
+            if answer.pop("token") == token:
+                return answer, numbers
+        except Exception:
+            pass
+        raise StoppedError("crash", NO_ANSWER)
+
+    def _status(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self.process.wait(10)
+            with contextlib.suppress(ValueError):
+                return f"{status} ({signal.Signals(status - 128).name})"
+            return str(status)
+        return "unknown"
+
+    def _receive(self) -> None:
+        """Answers: a length in 8 bytes, and so many bytes."""
+        stream: Any = self.process.stdout
+        while len(head := stream.read(8)) == 8:
+            size = int.from_bytes(head)
+            self.answers.put(stream.read(size) if size <= LARGEST else b"")
+        self.answers.put(None)
+
+    def _repeat(self) -> None:
+        """What the file prints: to our stderr, and recognisable as not ours."""
+        stream: Any = self.process.stderr
+        for line in iter(lambda: stream.readline(8192), b""):
+            with contextlib.suppress(OSError, ValueError):  # nobody reads
+                text = line.decode(errors="replace").rstrip("\r\n")
+                print(f"| {visible(text, 8192)}", file=sys.stderr)
 
 
-def own_definitions(module: ModuleType) -> dict[str, Any]:
-    """What a module defines itself: a function that it imports is nobody's attempt."""
-    return {n: v for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__}
+NO_ANSWER = "the process wrote something that is no answer of ours"
 
 
-def _load(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("attempt", path)
-    if spec is None or spec.loader is None:
+def _python(module: str, call: str) -> str:
+    name = call.partition("(")[0]
+    return f"import sys; sys.path[:] = {sys.path!a}; from {module} import {name}; {call}"
+
+
+def _unpacked(answer: dict[str, Any], numbers: bytes) -> Outcome:
+    """What `_packed` packed; raises something where it is anything else."""
+    results, start = {}, 0
+    for name, kind, shape in answer["arrays"]:
+        if not all(type(n) is int and n >= 0 for n in shape):
+            raise ValueError(shape)
+        if kind is None:
+            results[name] = np.broadcast_to(np.array(None), shape)
+            continue
+        dtype = np.dtype(kind)
+        if dtype.kind not in "biufc":
+            raise ValueError(kind)
+        results[name] = np.ndarray(shape, dtype, numbers, start).copy()
+        start += math.prod(shape) * dtype.itemsize
+    error, changed = answer["error"], answer["changed"]
+    texts = [*results, *changed, *changed.values(), *(error[key] for key in error if key != "line")]
+    if start != len(numbers) or not all(type(text) is str for text in texts):
+        raise ValueError(texts)
+    if error and not {"kind", "message"} <= error.keys() <= {"kind", "message", "line", "source"}:
+        raise ValueError(error)
+    if ("line" in error) != ("source" in error) or type(error.get("line", 0)) is not int:
+        raise ValueError(error)
+    return Outcome(results, error, changed)
+
+
+# In the process that runs the file
+
+
+def serve() -> None:
+    """Load the file that we are told of, and run the cases that we are told; ask no more of us."""
+    end_with_parent()
+    process = os.getpid()
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # what the file prints is no answer
+    sys.stdout = sys.stderr
+    sys.stderr.reconfigure(encoding="utf-8", write_through=True)  # type: ignore[union-attr]
+    all_components()
+    sys.path_hooks.insert(0, _from_source)
+    sys.path_importer_cache.clear()
+    path = ""
+    attempts: list[Attempt] = []
+    try:
+        with one_thread():
+            for line in requests:
+                request = json.loads(line)
+                token, do = request.pop("token"), request.pop("do")
+                answer: dict[str, Any] = {}
+                numbers = b""
+                if do == "load":
+                    sys.argv = [path := request["path"]]
+                    answer, attempts = _loaded(path)
+                elif do == "run":
+                    answer, numbers = _packed(_ran(attempts, path, **request))
+                if os.getpid() != process:  # the file has made a copy of this process: one is enough
+                    break
+                message = json.dumps({"token": token, **answer}).encode() + b"\n" + numbers
+                answers.write(len(message).to_bytes(8) + message)
+                answers.flush()
+    except OSError:  # the file has closed what we talk through
+        pass
+    except Exception:
+        traceback.print_exc()
+    os._exit(1)  # waits for no thread of the file's, and runs nothing that it has registered
+
+
+def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
+    try:
+        attempts = find(own_definitions(load(path)))
+    except BaseException as error:
+        said = failure(error, {path})
+        line = error.lineno if isinstance(error, SyntaxError) else said.get("line")
+        message = f"{said['kind']}: {said['message']}".removesuffix(": ")
+        return {"failed": f"line {line}: {message}" if line else message}, []
+    told = [
+        {"component": a.component.name, "functions": a.functions, "side": a.side, "missing": a.missing}
+        for a in attempts
+    ]
+    return {"attempts": told}, attempts
+
+
+def _ran(attempts: list[Attempt], path: str, component: str, side: str, case: str, dtype: str) -> Outcome:
+    (attempt,) = (a for a in attempts if (a.component.name, a.side) == (component, side))
+    try:
+        return attempt.run(_cases(component)[case, dtype], math.inf)
+    except BaseException as error:  # of those kinds that end a program
+        return Outcome(error=failure(error, {path}))
+
+
+@functools.lru_cache(1)
+def _cases(component: str) -> dict[tuple[str, str], Case]:
+    """By name and dtype: the same as where the comparison is made."""
+    return {(c.name, np.dtype(c.dtype).name): c for c in all_cases(all_components()[component])}
+
+
+def _packed(outcome: Outcome) -> tuple[dict[str, Any], bytes]:
+    """Names, numbers and text; of an array that is not of numbers, the shape."""
+    arrays, numbers = [], io.BytesIO()
+    for name, value in outcome.results.items():
+        array = np.asarray(value)
+        plain = array.dtype.kind in "biufc"
+        arrays.append((name, array.dtype.str if plain else None, array.shape))
+        numbers.write(array.tobytes() if plain else b"")
+    return {"arrays": arrays, "error": outcome.error, "changed": outcome.changed}, numbers.getvalue()
+
+
+def load(path: str) -> ModuleType:
+    """The file as a module, whose own folder comes first where it imports others."""
+    if Path(path).suffix not in importlib.machinery.SOURCE_SUFFIXES:
         raise ImportError("not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["attempt"] = module
     sys.path.insert(0, str(Path(path).resolve().parent))
-    spec.loader.exec_module(module)
+    loader = FromSource("attempt", path)
+    module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec("attempt", loader, origin=path))
+    module.__file__ = path
+    sys.modules["attempt"] = module
+    loader.exec_module(module)
     return module
 
 
-def _one_line(error: BaseException, path: str) -> str:
-    """The error, with the line of the file where it happened."""
-    message = f"{type(error).__name__}: {error}".splitlines()[0]
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    return f"line {line}: {message}" if line else message
+class FromSource(importlib.machinery.SourceFileLoader):
+    """Compiles the text that is there: bytecode may be that of another one, of the same size and time."""
+
+    def get_code(self, fullname: str) -> Any:
+        """Neither look for bytecode nor write any."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _from_source(folder: str) -> Any:
+    """Finds modules in folders other than those of installed packages."""
+    paths = sysconfig.get_paths()
+    installed = {Path(paths[kind]).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    if installed & {Path(folder).resolve(), *Path(folder).resolve().parents}:
+        raise ImportError("an installed package", path=folder)
+    machinery = importlib.machinery
+    extensions = (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES)
+    return machinery.FileFinder.path_hook(extensions, (FromSource, machinery.SOURCE_SUFFIXES))(folder)
+
+
+def own_definitions(module: ModuleType) -> dict[str, Any]:
+    """What a file defines itself: what it imports is nobody's attempt
+
+    Functions and classes say where they come from. Of other callables (a partial object, say) the text does:
+    whether the last statement to bind the name assigns or imports.
+    """
+    tree = ast.parse(Path(str(module.__file__)).read_bytes())
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.alias)]
+    assigned: dict[str, bool] = {}
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
+        if isinstance(node, ast.alias):
+            assigned[node.asname or node.name] = False
+        elif isinstance(node.ctx, ast.Store):
+            assigned[node.id] = True
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ or assigned.get(name)
+    }

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,15 +14,15 @@ from compare.cli import main
 from compare.exercise import exercise
 from compare.parity import DTYPES, cases_of
 from compare.registry import all_components
-from compare.sandbox import FileError, _load, check_file
+from compare.sandbox import FileError, check_file, load, own_definitions
 
 HEADER = "import numpy as np\n"
 
 
-def verdict_on(source: str, tmp_path, component: str | None = None, seconds: float = 2) -> Verdict:
+def verdict_on(source: str, tmp_path, component: str | None = None, seconds: float = 60) -> Verdict:
     file = tmp_path / "mine.py"
     file.write_text(HEADER + textwrap.dedent(source), encoding="utf-8")
-    attempts = [a for a in find(vars(_load(str(file)))) if component in (None, a.component.name)]
+    attempts = [a for a in find(vars(load(str(file)))) if component in (None, a.component.name)]
     (attempt,) = attempts
     return check(attempt, seconds=seconds)
 
@@ -83,7 +84,17 @@ def test_what_is_wrong_in_one_place_only_is_wrong(body, tmp_path):
 def test_right_results_do_not_excuse_an_input_that_was_changed(tmp_path):
     verdict = verdict_on("def tanh_forward(x): y = np.tanh(x); x *= 0; return y, y", tmp_path)
     assert (verdict.status, verdict.wrong) == ("different", [])
-    assert "the input x was modified in place" in explain(verdict)
+    assert "the input x was modified in place by tanh_forward" in explain(verdict)
+
+
+def test_a_changed_input_is_told_beside_a_mistake(tmp_path):
+    source = "def tanh_backward(dy, y): dx = dy * (1 - y); dy *= 0; return dx"
+    verdict = verdict_on(source, tmp_path)
+    assert [mistake["name"] for mistake in verdict.mistakes] == ["1 − y"]
+    assert "the input dy was modified in place by tanh_backward" in explain(verdict)
+    nothing_else = verdict_on("def tanh_forward(x): np.tanh(x, out=x); x *= 2; return x, x", tmp_path)
+    assert nothing_else.mistakes == []
+    assert "the input x was modified in place by tanh_forward" in explain(nothing_else)
 
 
 def test_a_lambda_is_a_function_that_has_been_written(tmp_path):
@@ -213,10 +224,6 @@ UNLISTED = {
         "def tanh_backward(dy, y): return dy * (1 - y * y)",
         "float64 although the input was float32",
     ),
-    "in place": (
-        "def tanh_forward(x): np.tanh(x, out=x); x *= 2; return x, x",
-        "the input x was modified in place",
-    ),
     "an option": (
         "def leaky_relu_forward(x, negative_slope=0.01): return np.where(x > 0, x, x * 0.01), (x, 0.01)",
         "only with negative_slope",
@@ -310,8 +317,9 @@ def test_a_loop_without_end_and_a_crash_are_reported_and_the_rest_is_checked(tmp
         "def relu_forward(x):\n    while True: pass\n"
         "def tanh_forward(x): os._exit(3)\n"
         "def sigmoid_forward(x): raise NotImplementedError\n"
-        "def inverse_time(lr, epoch, *, decay_rate):\n    print('hello')\n"
-        "    return lr / (1 + decay_rate * epoch)\n"
+        "def rate(lr, epoch, *, decay_rate, by):\n    print('hello')\n"
+        "    return lr / (by + decay_rate * epoch)\n"
+        "import functools\ninverse_time = functools.partial(rate, by=1)\n"
     )
     verdicts = {v.component: v for v in check_file(file, 8)}
     assert {name: v.status for name, v in verdicts.items()} == {
@@ -366,6 +374,132 @@ def test_json_and_status_of_the_command(tmp_path, capsys):
     assert out.endswith("1 equal; 1 not: tanh\n")
 
 
+CALLABLES = {  # every one a right tanh_forward; and the same, wrong
+    "a partial object": "tanh_forward = functools.partial(forward, times=1)",
+    "a partial object of a partial object": (
+        "tanh_forward = functools.partial(functools.partial(forward, shift=0), times=1)"
+    ),
+    "a cache": """
+        @functools.lru_cache
+        def inverse_time(lr, epoch, *, decay_rate): return lr / (1 + decay_rate * epoch)
+    """,
+    "a callable object": """
+        class Forward:
+            def __call__(self, a): return forward(a)
+        tanh_forward = Forward()
+    """,
+    "an object that says nothing of itself": """
+        class Forward:
+            __slots__ = ()
+            def __call__(self, a): return forward(a)
+            def __getattr__(self, name): raise AttributeError(name)
+        tanh_forward = Forward()
+    """,
+    "a bound method": """
+        class Forward:
+            def go(self, a): return forward(a)
+        tanh_forward = Forward().go
+    """,
+    "a static method": """
+        class Forward:
+            go = staticmethod(forward)
+        tanh_forward = Forward.go
+    """,
+    "a vectorized function": """
+        @np.vectorize
+        def both(x): return (np.tanh(x),) * 2
+        tanh_forward = lambda x: both(x) if x.size else (x, x)
+        tanh_backward = np.vectorize(lambda dy, y: dy * (1 - y * y), otypes=["d"])
+    """,
+    "a builtin": "import operator\nstaircase = operator.attrgetter('no_such')",
+    "a wrapper that wraps ours": """
+        from scratch.activations import tanh_forward
+        tanh_forward = functools.partial(tanh_forward)
+    """,
+    "a wrapper of itself": """
+        def tanh_forward(x): return forward(x)
+        tanh_forward.__wrapped__ = tanh_forward
+    """,
+}
+PREPARED = (
+    HEADER
+    + """import functools
+def forward(x, *, shift=0, times=1): y = np.tanh(x) * times + shift; return y, y
+"""
+)
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_whatever_can_be_called_is_found_by_the_name_it_is_bound_to(name, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(PREPARED + textwrap.dedent(CALLABLES[name]), encoding="utf-8")
+    (attempt,) = find(own_definitions(load(str(file))))
+    verdict = check(attempt)
+    expected = {"a builtin": "raises", "a vectorized function": "different"}.get(name, "equal")
+    assert verdict.status == expected, explain(verdict)
+    if name == "a vectorized function":
+        assert "grad.x" in verdict.wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("from scratch.activations import tanh_forward, relu_forward as tanh_backward", []),
+        ("from scratch.activations import *", []),
+        ("import scratch.activations as ours\ntanh_forward = ours.tanh_forward", ["tanh_forward"]),
+        ("from functools import partial as tanh_forward", []),
+        ("try: from no import relu_forward\nexcept ImportError: relu_forward = abs", ["relu_forward"]),
+        ("relu_forward = abs\nfrom scratch.activations import relu_forward", []),
+        ("(relu_forward := abs)", ["relu_forward"]),
+        ("for relu_forward in [abs]: pass", ["relu_forward"]),
+        ("class relu_forward: pass", ["relu_forward"]),
+    ],
+)
+def test_what_a_file_imports_is_not_its_own(text, names, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(text, encoding="utf-8")
+    own = own_definitions(load(str(file)))
+    assert [name for name in own if name.startswith(("tanh", "relu"))] == names
+
+
+def test_assert_matches_takes_what_has_no_name_by_keyword(tmp_path):
+    def leaky(x, slope):
+        return np.where(x > 0, x, x * x.dtype.type(slope)), x
+
+    right = partial(leaky, slope=0.5)
+    for nameless in (right, lambda x: x, 3):
+        kind = type(nameless).__name__
+        with pytest.raises(ValueError, match=f"functions: expected functions with a name, got a {kind}: "):
+            assert_matches(nameless)
+    assert_matches(tanh_forward=lambda x: (np.tanh(x), np.tanh(x)))
+    with pytest.raises(AssertionError, match="relu: different"):
+        assert_matches(relu_forward=right)
+    with pytest.raises(ValueError, match="relu_forward: expected a function, got a int"):
+        assert_matches(relu_forward=3)
+
+
+def test_a_partial_of_what_is_still_to_do_is_still_to_do(tmp_path):
+    source = """
+        from functools import partial
+        def undone(x, times): raise NotImplementedError
+        tanh_forward = partial(undone, times=1)
+    """
+    assert verdict_on(source, tmp_path).status == "unwritten"
+
+
+def test_the_library_is_that_of_what_stands_behind(tmp_path):
+    source = """
+        import functools, torch
+        def decayed(optimizer, rate): return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda e: rate ** e)
+        exponential = functools.partial(decayed)
+        class Network(torch.nn.Module): pass
+    """
+    file = tmp_path / "mine.py"
+    file.write_text(HEADER + textwrap.dedent(source), encoding="utf-8")
+    found = {a.component.name: a.side for a in find(own_definitions(load(str(file))))}
+    assert found == {"exponential": "torch", "network": "torch"}
+
+
 # ---- exercises
 
 
@@ -373,7 +507,7 @@ def test_json_and_status_of_the_command(tmp_path, capsys):
 def test_every_exercise_loads_and_has_everything_still_to_do(component, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(exercise([component], "mine.py"), encoding="utf-8")
-    attempts = {a.component.name: a for a in find(vars(_load(str(file))))}
+    attempts = {a.component.name: a for a in find(vars(load(str(file))))}
     assert component.name in attempts
     assert check(attempts[component.name]).status == "unwritten"
 

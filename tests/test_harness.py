@@ -40,6 +40,7 @@ LOCKSTEP = "test_lockstep.py::"
 REPORT = "test_report.py::"
 CLI = "test_cli.py::"
 CHECK = "test_check.py::"
+HOSTILE = "test_hostile.py::"
 COMPONENTS = "test_components.py::"
 DRAWS = "test_draws.py::"
 
@@ -793,7 +794,7 @@ SABOTAGES = (
         "check: an exception is no difference",
         "An attempt that raises is right.",
         "check.py",
-        "kept = self.outcome.error is None and not self.outcome.changed",
+        "kept = not self.outcome.error and not self.outcome.changed",
         "kept = not self.outcome.changed",
         [CHECK + "test_what_is_wrong_in_one_place_only_is_wrong[in an exception for one case]"],
     ),
@@ -801,8 +802,8 @@ SABOTAGES = (
         "check: inputs may be changed",
         "A function that returns what is right and spoils what it was given is right.",
         "check.py",
-        "kept = self.outcome.error is None and not self.outcome.changed",
-        "kept = self.outcome.error is None",
+        "kept = not self.outcome.error and not self.outcome.changed",
+        "kept = not self.outcome.error",
         [CHECK + "test_right_results_do_not_excuse_an_input_that_was_changed"],
     ),
     Sabotage(
@@ -817,7 +818,7 @@ SABOTAGES = (
         "check: large cases left out",
         "Whatever is slow is not tried.",
         "check.py",
-        "if _elements(case) > SLOW and _would_take(trials, case) > deadline - time.monotonic():",
+        "if trials and _elements(case) > SLOW and _would_take(trials, case) > left - seconds / 2:",
         "if _elements(case) > SLOW:",
         [CHECK + "test_what_is_wrong_in_one_place_only_is_wrong[for a large batch]"],
     ),
@@ -825,9 +826,60 @@ SABOTAGES = (
         "check: PyTorch's attempt not installed",
         "The reference is held against itself.",
         "check.py",
-        "        for name, function in functions.items():\n            setattr(module, name, function)\n",
-        "",
+        "            setattr(module, name, watch.over(name, function, ours[name]))\n",
+        "            pass\n",
         [CHECK + "test_a_slightly_wrong_version_is_wrong_in_pytorch_too"],
+    ),
+    Sabotage(
+        "check: inputs looked at in the end",
+        "An input may be changed if it is put back.",
+        "check.py",
+        "                self.look(name)\n",
+        "",
+        [HOSTILE + "test_an_input_that_is_changed_is_told_with_its_function_even_if_it_is_put_back[relu]"],
+    ),
+    Sabotage(
+        "check: no end",
+        "An attempt takes all the time it likes.",
+        "check.py",
+        "            if left < 0:",
+        "            if False:",
+        [HOSTILE + "test_in_process_too_no_case_begins_after_the_time"],
+    ),
+    Sabotage(
+        "check: text as it comes",
+        "A message draws on the terminal.",
+        "check.py",
+        "c if c.isprintable() else",
+        "c if c else",
+        [HOSTILE + "test_what_comes_from_a_function_draws_nothing_in_a_test_either"],
+    ),
+    Sabotage(
+        "check: bytecode is run",
+        "The text that was there before is checked.",
+        "sandbox.py",
+        "    def get_code(self,",
+        "    def get_no_code(self,",
+        [HOSTILE + "test_bytecode_of_another_text_is_not_run_and_none_is_written"],
+    ),
+    Sabotage(
+        "check: whatever answers",
+        "What the file writes into our pipe is an answer.",
+        "sandbox.py",
+        'if answer.pop("token") == token:',
+        'if answer.pop("token"):',
+        [
+            HOSTILE
+            + "test_a_file_that_behaves_badly_is_not_equal_and_nothing_of_it_runs_here[says that it is equal]"
+        ],
+    ),
+    Sabotage(
+        "check: orphans stay",
+        "What a file leaves running in a session of its own runs on.",
+        "supervisor.py",
+        "        _end_descendants()\n",
+        "        pass\n",
+        [HOSTILE + "test_what_a_file_starts_ends_with_it_and_holds_no_output_open[return y, y]"],
     ),
     Sabotage(
         "check: any mistake fits",

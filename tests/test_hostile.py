@@ -4,10 +4,13 @@ import ast
 import contextlib
 import copy
 import fcntl
+import importlib
 import json
 import os
 import pickle
 import pty
+import py_compile
+import random
 import re
 import resource
 import shlex
@@ -17,10 +20,12 @@ import struct
 import subprocess
 import sys
 import termios
+import textwrap
 import time
 import zipfile
 from functools import partial
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import numpy as np
 import pytest
@@ -29,10 +34,14 @@ import torch
 
 import scratch.network
 import torch_ref.network
+from compare import assert_matches
+from compare.check import Verdict, all_cases, check, explain, find
 from compare.cli import main
 from compare.experiments import figures
 from compare.experiments.page import Figure, Section
 from compare.files import path_text, write_whole
+from compare.registry import TOPICS, all_components
+from compare.sandbox import FileError, _unpacked, check_file, load, own_definitions
 from compare.weights import convert
 from scratch.random import NumpyGenerator
 
@@ -333,6 +342,288 @@ def start(*arguments: str) -> subprocess.Popen:
         signal.signal(signal.SIGINT, before)
 
 
+# Files that `check` runs
+
+
+RIGHT = "import numpy as np\ndef tanh_forward(x): y = np.tanh(x); return y, y\n"
+WRONG = "import numpy as np\ndef tanh_forward(x): y = np.sinh(x); return y, y\n"
+
+
+def test_bytecode_of_another_text_is_not_run_and_none_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = "import helper\n" + RIGHT.replace("np.tanh", "helper.f")
+    texts = {"helper.py": "import numpy as np\nf = np.tanh\n", "mine.py": mine}
+    modes = {"helper.py": PycInvalidationMode.TIMESTAMP, "mine.py": PycInvalidationMode.UNCHECKED_HASH}
+    for name, text in texts.items():
+        Path(name).write_text(text)
+        py_compile.compile(name, invalidation_mode=modes[name], doraise=True)
+    py_compile.compile("helper.py", "gone.pyc", invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+    before = Path("helper.py").stat()
+    Path("helper.py").write_text(texts["helper.py"].replace("tanh", "sinh"))
+    os.utime("helper.py", ns=(before.st_atime_ns, before.st_mtime_ns))
+    files = sorted(tmp_path.rglob("*"))
+    (verdict,) = check_file(Path("mine.py"), 60)
+    assert verdict.status == "different", "a helper of the same size and time"
+    Path("mine.py").write_text("import os; import gone\n")
+    with pytest.raises(FileError, match="line 1: ModuleNotFoundError: No module named 'gone'"):
+        list(check_file(Path("mine.py"), 60))
+    Path("mine.py").write_text("import colorsys, subprocess, sys; " + WRONG)
+    (verdict,) = check_file(Path("mine.py"), 60)
+    assert verdict.status == "different", "a hash that nobody checks"
+    assert sorted(tmp_path.rglob("*")) == files
+    # Processes that it starts write none either.
+    Path("other.py").write_text("import sys\nsys.path.insert(0, '.')\nimport new\n")
+    Path("new.py").write_text("")
+    files = sorted(tmp_path.rglob("*"))
+    start = "import subprocess, sys; subprocess.run([sys.executable, 'other.py'], check=True)\n"
+    Path("mine.py").write_text(start + RIGHT)
+    assert [v.status for v in check_file(Path("mine.py"), 60)] == ["equal"]
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_the_time_limit_is_one_of_the_component_and_what_was_found_is_told(tmp_path):
+    source = f"""
+        import time
+        {WRONG.replace("y = ", "time.sleep(0.7); y = ")}
+        def relu_forward(x): time.sleep(0.7); return np.maximum(x, 0), np.maximum(x, 0)
+    """.replace("\n" + "def tanh", "\n        def tanh")
+    began, seen = time.monotonic(), {}
+    (tmp_path / "mine.py").write_text(textwrap.dedent(source))
+    ends = {}
+    for verdict in check_file(tmp_path / "mine.py", 3, lambda name: seen.setdefault(name, time.monotonic())):
+        ends[verdict.component] = time.monotonic() - seen[verdict.component]
+        assert verdict.status == "timeout"
+        assert 2 <= verdict.cases <= 4
+        text = "\n".join(explain(verdict))
+        assert "not finished after 3 s in the case “" in text
+        assert ("first difference" in text) == (verdict.component == "tanh")
+    assert began < seen["relu"]
+    assert max(ends.values()) < 6, ends
+
+
+def test_in_process_too_no_case_begins_after_the_time():
+    def tanh_forward(x):
+        time.sleep(0.5)
+        return np.tanh(x), np.tanh(x)
+
+    (attempt,) = find({"tanh_forward": tanh_forward})
+    began = time.monotonic()
+    verdict = check(attempt, seconds=2)
+    assert (verdict.status, 1 <= verdict.cases <= 4) == ("timeout", True)
+    assert time.monotonic() - began < 6
+
+
+UGLY = "\x1b[2J\r\b\x9b2J\u202e\u2028[bold red]✓ relu  equal\n✓ relu  equal"
+
+
+def drawn(text: str) -> None:
+    """Nothing in it draws, and no line of it looks like one of ours."""
+    assert [c for c in text if not (c.isprintable() or c == "\n")] == []
+    assert [line for line in text.splitlines() if line.startswith(("✓", "1 equal"))] == []
+
+
+UGLY_FILES = {
+    "an exception while loading": "raise ValueError(UGLY)",
+    "an exception's class": "raise type(UGLY, (Exception,), {})(UGLY)",
+    "an exception of a function": "def relu_forward(x): raise ValueError(UGLY)",
+    "a source line": "def relu_forward(x): raise ValueError('✓\x1b[2J\u202e\x9b')",
+    "no message": """
+        class Hidden(Exception):
+            __traceback__ = __class__ = property(lambda self: 1 / 0)
+            def __str__(self): raise SystemError(UGLY)
+            def __reduce__(self): return print, (UGLY,)
+        def relu_forward(x): raise Hidden
+    """,
+    "names": """
+        from scratch.network import Network as Ours
+        class Network(Ours):
+            def state_dict(self): return {UGLY: v for v in super().state_dict().values()}
+    """,
+    "what it prints": "print(UGLY); import os, sys; sys.stderr.write(UGLY); os.write(1, UGLY.encode())\n"
+    "def relu_forward(x): return x, x",
+    "results": """
+        class Array(np.ndarray):
+            __repr__ = __str__ = lambda self: UGLY
+        class Number(float):
+            __repr__ = __str__ = lambda self: UGLY
+        def relu_forward(x): return np.array([[Number(1)]], object), x
+        def sigmoid_forward(x): return (x * 0).view(Array), x
+        def tanh_forward(x): return np.zeros(3, [(UGLY, float)]), x
+        def exponential(lr, epoch, *, gamma): return Number(2)
+        def inverse_time(lr, epoch, *, decay_rate): return type(UGLY, (str,), {})(UGLY)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", UGLY_FILES)
+def test_what_comes_from_a_file_is_shown_and_draws_nothing(name, tmp_path, capfd, monkeypatch):
+    file = tmp_path / f"{UGLY}.py"
+    text = textwrap.dedent(UGLY_FILES[name])
+    file.write_text(f"import numpy as np\nUGLY = {UGLY!a}\n{text}", encoding="utf-8")
+    loads = not text.startswith("raise")
+    verdicts: list[Verdict] = []
+
+    def kept(*arguments):
+        for verdict in check_file(*arguments):
+            verdicts.append(verdict)
+            yield verdict
+
+    monkeypatch.setattr("compare.sandbox.check_file", kept)
+    assert main(["check", str(file)]) == (1 if loads else 2)
+    out, err = capfd.readouterr()
+    drawn(out)
+    drawn(err)
+    assert name in ("no message", "results") or "\\x1b[2J" in out + err
+    assert [line for line in err.splitlines() if not line.startswith(("| ", "error: "))] == []
+    monkeypatch.setattr("compare.sandbox.check_file", lambda *arguments: iter(verdicts))
+    if loads:
+        assert main(["check", str(file), "--json"]) == 1
+        out, err = capfd.readouterr()
+        drawn(out)
+        assert len(json.loads(out)) == len(verdicts) > 0
+
+
+def test_what_comes_from_a_function_draws_nothing_in_a_test_either():
+    def relu_forward(x):
+        raise type(UGLY, (ValueError,), {"__str__": lambda self: type("", (str,), {"__iter__": None})(UGLY)})
+
+    with pytest.raises(AssertionError, match=r"relu: raises\n\\x1b\[2J\\r\\x08.*equal\\n✓") as caught:
+        assert_matches(relu_forward=relu_forward)
+    drawn(str(caught.value))
+    with pytest.raises(ValueError, match="no component has one called") as unknown:
+        assert_matches(**{UGLY: relu_forward})
+    drawn(str(unknown.value))
+
+
+ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}}
+
+
+@pytest.mark.parametrize(
+    ("change", "size"),
+    [
+        ({}, 15),
+        ({}, 17),
+        ({"arrays": [["y", "|O", [2]]]}, 16),
+        ({"arrays": [["y", "O,O", [1]]]}, 16),
+        ({"arrays": [["y", "<f8", [-2]]]}, 16),
+        ({"arrays": [["y", "<f8", [2.0]]]}, 16),
+        ({"arrays": [["y", "<f8", [2**70, 0]]]}, 0),
+        ({"arrays": [["y", None, [2**70]]]}, 0),
+        ({"arrays": [[1, "<f8", [2]]]}, 16),
+        ({"arrays": None}, 0),
+        ({"error": []}, 16),
+        ({"error": {"kind": "E"}}, 16),
+        ({"error": {"kind": "E", "message": "", "line": "3", "source": ""}}, 16),
+        ({"error": {"kind": "E", "message": 1}}, 16),
+        ({"changed": {"x": 1}}, 16),
+        ({"changed": ["x"]}, 16),
+    ],
+)
+def test_an_answer_that_is_not_one_is_refused(change, size):
+    np.testing.assert_array_equal(_unpacked(ANSWER, bytes(16)).results["y"], [0, 0])
+    with pytest.raises((ValueError, TypeError, KeyError, AttributeError, OverflowError)):
+        _unpacked({**ANSWER, **change}, bytes(size))
+
+
+PUT_BACK = {  # a function that changes an input, maybe with one that puts it back, and what is to be said
+    "relu": (
+        """
+        def relu_forward(x): y = np.maximum(x, 0); kept = x.copy(); x += 1; return y, (y, x, kept)
+        def relu_backward(dy, c): c[1][...] = c[2]; return np.where(np.isnan(c[0]) | (c[0] > 0), dy, 0 * dy)
+        """,
+        "the input x was modified in place by relu_forward",
+    ),
+    "linear": (
+        """
+        from scratch import linear as ours
+        def linear_forward(x, weight, bias): return ours.linear_forward(x, weight, bias)
+        def linear_backward(dy, cache):
+            found = ours.linear_backward(dy, cache)
+            dy *= 0
+            return found
+        """,
+        "the input dy was modified in place by linear_backward",
+    ),
+    "batch_norm": (
+        """
+        from scratch import batch_norm as ours
+        def batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps=1e-5):
+            y = ours.batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps)
+            kept[:] = running_mean, running_mean.copy()
+            running_mean += 1
+            return y
+        def batch_norm_inference_backward(dy, cache):
+            kept[0][...] = kept[1]
+            return ours.batch_norm_inference_backward(dy, cache)
+        kept = []
+        """,
+        "the input running_mean was modified in place by batch_norm_inference_forward",
+    ),
+    "sgd": (
+        """
+        def sgd_step(p, g, *, lr, weight_decay=0):
+            p -= lr * (g + weight_decay * p if weight_decay else g)
+            g *= 0
+        """,
+        "the input grad was modified in place by sgd_step",
+    ),
+    "network": (
+        """
+        from scratch.network import Network as Ours
+        class Network(Ours):
+            def forward(self, x): y = super().forward(x); self.x, self.kept = x, x.copy(); x += 1; return y
+            def predict(self, x):
+                self.x[...] = self.kept
+                y = super().predict(x)
+                x[...] = self.kept
+                return y
+            def cost(self, y, targets): self.x[...] = self.kept; return super().cost(y, targets)
+        """,
+        "the input x was modified in place by Network.forward",
+    ),
+    "tanh": (
+        "import torch\ndef tanh(x: torch.Tensor): y = torch.tanh(x); x.data += 1; return y",
+        "the input x was modified in place by tanh",
+    ),
+    "adam": (
+        """
+        import torch
+        class Adam(torch.optim.Adam):
+            def step(self):
+                super().step()
+                for p in self.param_groups[0]["params"]: p.grad += 1
+        """,
+        "modified in place by Adam.step",
+    ),
+}
+
+
+@pytest.mark.parametrize("component", PUT_BACK)
+def test_an_input_that_is_changed_is_told_with_its_function_even_if_it_is_put_back(component, tmp_path):
+    source, said = PUT_BACK[component]
+    file = tmp_path / "mine.py"
+    file.write_text("import numpy as np\n" + textwrap.dedent(source), encoding="utf-8")
+    (attempt,) = [a for a in find(own_definitions(load(str(file)))) if a.component.name == component]
+    verdict = check(attempt, seconds=30)
+    assert (verdict.status, verdict.wrong) == ("different", []), explain(verdict)
+    assert said in "\n".join(explain(verdict))
+
+
+@pytest.mark.parametrize("package", ["scratch", "torch_ref"])
+def test_ours_change_nothing_but_what_they_are_meant_to(package):
+    tried = 0
+    for topic in TOPICS:
+        for attempt in find(vars(importlib.import_module(f"{package}.{topic}"))):
+            if attempt.component.topic != topic or attempt.component.not_here:
+                continue
+            tried += 1
+            cases = sorted(all_cases(attempt.component), key=lambda c: sum(map(np.size, c.arrays.values())))
+            for case in cases[:6]:
+                outcome = attempt.run(case, np.inf)
+                assert (outcome.error, outcome.changed) == ({}, {}), (attempt.component.name, case.name)
+    assert tried == sum(not component.not_here for component in all_components().values())
+
+
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 ENDLESS = """
 import os, pathlib
@@ -358,6 +649,141 @@ def test_a_signal_ends_check_and_the_file_that_it_runs(number, tmp_path):
     assert process.returncode in expected[number]
     assert (out, err) == ("", "interrupted\n" if number == signal.SIGINT else "")
     wait_for(lambda: not is_alive(child), 20)
+
+
+OFFSPRING = """
+import atexit, os, pathlib, subprocess, sys, threading, time
+here = pathlib.Path(__file__).parent
+
+def note(name, pid):
+    (here / f"{name}.new").write_text(str(pid))
+    (here / f"{name}.new").rename(here / f"{name}.pid")
+
+sleep = "import time; print('hello', flush=True); time.sleep(200)"
+note("child", subprocess.Popen([sys.executable, "-c", sleep]).pid)
+note("session", subprocess.Popen([sys.executable, "-c", sleep], start_new_session=True).pid)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        note("daemon", os.getpid())
+        time.sleep(200)
+    os._exit(0)
+while not (here / "daemon.pid").exists(): time.sleep(0.01)
+threading.Thread(target=time.sleep, args=(200,)).start()
+atexit.register(note, "atexit", 0)
+note("itself", os.getpid())
+import numpy as np
+"""
+
+
+def offspring(folder: Path) -> dict[str, int]:
+    names = ("child", "session", "daemon", "itself")
+    wait_for(lambda: all((folder / f"{name}.pid").exists() for name in names))
+    return {name: int((folder / f"{name}.pid").read_text()) for name in names}
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "end", ["return y, y", "os._exit(3)", "while True: pass", "os.kill(os.getpid(), 9)", "sys.exit()"]
+)
+def test_what_a_file_starts_ends_with_it_and_holds_no_output_open(end, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(OFFSPRING + f"def tanh_forward(x):\n    y = np.tanh(x)\n    {end}\n")
+    command = shlex.join([sys.executable, "-m", "compare", "check", "--timeout", "9", str(file)])
+    command += " 2>&1 | cat"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=100, check=False)
+    assert ("1 equal" in done.stdout) == (end == "return y, y"), done.stdout
+    assert {n: pid for n, pid in offspring(tmp_path).items() if is_alive(pid)} == {}
+    assert not (tmp_path / "atexit.pid").exists()
+
+
+@LINUX
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_file_starts_ends_with_us(number, tmp_path):
+    (tmp_path / "mine.py").write_text(OFFSPRING + "time.sleep(1000)")
+    process = start("check", str(tmp_path / "mine.py"))
+    started = offspring(tmp_path)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    assert out == ""
+    wait_for(lambda: not any(map(is_alive, started.values())), 20)
+
+
+BEHAVIOUR = {  # what a file does to its process: a wrong function stays wrong, a right one right
+    "leaves": ("", "sys.exit(0)", "raises"),
+    "leaves at once": ("", "os._exit(0)", "crash"),
+    "interrupts itself": ("", "raise KeyboardInterrupt", "raises"),
+    "closes descriptors": ("os.closerange(0, 100)", "", "does not load"),
+    "replaces streams": ("sys.stdout = sys.stderr = sys.stdin = None", "", "different"),
+    "goes elsewhere": ("os.chdir('/')", "np.seterr(all='raise')", "different"),
+    "seeds and dtypes": (
+        "random.seed(0); np.random.seed(0); torch.manual_seed(0); torch.set_default_dtype(torch.float64)",
+        "torch.set_num_threads(2)",
+        "different",
+    ),
+    "patches the harness": (
+        """
+import compare.measure, compare.check, compare.sandbox, compare.cases.activations
+same = lambda array, *a, **k: compare.measure.Difference(array)
+compare.measure.compare_arrays = compare.check.compare_arrays = same
+compare.check.compare_results = lambda a, b, c=None: [same(name) for name in a]
+equal = compare.check.Verdict("tanh", [], "", "equal")
+compare.check.check = compare.sandbox.check = lambda attempt, **k: equal
+""",
+        "",
+        "different",
+    ),
+    "patches the reference": (
+        "import torch_ref.activations\ntorch_ref.activations.tanh = torch.tanh = torch.sinh",
+        "",
+        "different",
+    ),
+    "patches NumPy": ("np.array_equal = np.isnan = np.isclose = lambda *a, **k: True", "", None),
+    "forks": ("if os.fork() == 0: time.sleep(0)", "", "different"),
+    "writes to every descriptor": (
+        "",
+        "[contextlib.suppress(OSError).__enter__() or write(fd) for fd in range(3, 100)]",
+        "crash",
+    ),
+    "says that it is equal": (
+        "",
+        "[write(fd, answer()) for fd in range(3, 100)]",
+        "crash",
+    ),
+    "ends its supervisor": ("", "os.kill(os.getppid(), 15)", "different"),
+    "kills its supervisor": ("", "os.kill(os.getppid(), 9); time.sleep(100)", "crash"),
+}
+TOOLS = """
+import contextlib, json, os, pickle, random, sys, time
+import numpy as np, torch
+class Bomb:
+    def __reduce__(self): return os.mkdir, (__file__ + ".trace",)
+def write(fd, what=pickle.dumps(Bomb())):
+    try: os.write(fd, what)
+    except OSError: pass
+def answer():
+    text = json.dumps({"token": "0" * 32, "arrays": [], "error": {}, "changed": {}}).encode() + b"\\n"
+    return len(text).to_bytes(8, "big") + text
+"""
+
+
+@LINUX
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", BEHAVIOUR)
+def test_a_file_that_behaves_badly_is_not_equal_and_nothing_of_it_runs_here(name, tmp_path):
+    loading, calling, status = BEHAVIOUR[name]
+    source = TOOLS + loading + "\n" + WRONG.replace("y = ", calling + "; y = " if calling else "y = ")
+    (tmp_path / "mine.py").write_text(source, encoding="utf-8")
+    here = os.getcwd(), torch.get_default_dtype(), sys.stdout, np.geterr(), random.getstate()
+    if status == "does not load":
+        with pytest.raises(FileError, match="the process ended with exit status 1"):
+            list(check_file(tmp_path / "mine.py", 20))
+    else:
+        found = [verdict.status for verdict in check_file(tmp_path / "mine.py", 20)]
+        assert found in ([[status]] if status else [["different"], ["raises"], ["crash"]])
+    assert (os.getcwd(), torch.get_default_dtype(), sys.stdout, np.geterr(), random.getstate()) == here
+    assert not (tmp_path / "mine.py.trace").exists()
 
 
 @LINUX
