@@ -292,3 +292,29 @@ def test_a_network_without_a_penalty_costs_less_by_the_penalty(side, case):
         else:
             continue
         assert_close(case, key, penalised[key], free[key] + extra)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_both_sides_have_the_same_layers(dropout, batch_norm):
+    options = {"widths": (1,) * 301, "dropout": dropout, "batch_norm": batch_norm}
+    assert list(ours(**options).layers) == [name for name, _ in theirs(**options).named_children()]
+
+
+def test_all_of_a_network_of_pytorch_is_on_the_device_that_was_asked_for():
+    assert all(tensor.is_meta for tensor in theirs(device="meta").state_dict().values())
+
+
+def test_an_initialisation_of_pytorch_is_a_matter_of_equality_and_not_of_identity():
+    torch.manual_seed(0)
+    network = theirs(init="".join(["de", "fault"]))
+    torch.manual_seed(0)
+    assert torch.equal(network.linear1.weight, torch.nn.Linear(5, 4, bias=False).weight)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_classes_are_integers_on_both_sides(outputs):
+    options = {"widths": (5, outputs), "batch_norm": False, "loss": "mse_loss"}
+    x = np.ones((2, 5), np.float32)
+    assert ours(**options).predict(x).dtype == np.int64
+    assert theirs(**options).predict(torch.from_numpy(x)).dtype == torch.int64

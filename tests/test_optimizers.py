@@ -536,3 +536,30 @@ def test_pytorch_loses_the_digits_of_a_small_beta_where_the_average_is_much_larg
     scratch._average(average, grad, 1e-7)
     assert average[0] == np.float32(1e-7)
     assert theirs == 2.0**-23
+
+
+def test_every_velocity_starts_at_zero_and_not_at_a_gradient_of_minus_zero():
+    params = [torch.ones(2), torch.ones(2)]
+    optimizer = reference.Momentum(params, 0.1)
+    reference.step(optimizer, [torch.zeros(2), torch.tensor([-0.0, -0.0])])
+    assert not any(torch.signbit(optimizer.velocity(param)).any() for param in params)
+
+
+def test_a_step_of_momentum_calls_its_closure_and_returns_what_that_returns():
+    param = torch.ones(2)
+    optimizer = reference.Momentum([param], 0.1)
+
+    def closure() -> float:
+        param.grad = torch.ones(2)
+        return 7.0
+
+    assert optimizer.step(closure) == 7.0
+    assert (param != 1).all()
+
+
+def test_a_step_takes_the_gradients_of_all_groups_in_their_order():
+    params = [torch.ones(2), torch.ones(3)]
+    optimizer = reference.SGD([params[0]], 0.1)
+    optimizer.add_param_group({"params": [params[1]], "lr": 1.0})
+    reference.step(optimizer, [torch.ones(2), torch.ones(3)])
+    assert [param[0].item() for param in params] == [pytest.approx(0.9), 0.0]

@@ -141,3 +141,14 @@ def test_short_steps_against_the_whole_gradient_never_raise_the_cost(side, case)
     cost = run(side, "train", case)["cost"]
     assert (np.diff(cost) <= 2 * allowed("train", case, "cost")[1:]).all()
     assert cost[-1] < cost[0]
+
+
+def test_the_accuracy_is_a_number_of_python_on_both_sides():
+    x, targets = np.ones((3, 2), np.float32), np.array([0, 1, 1])
+    for found in (
+        scratch.training.accuracy(Network((2, 2), NumpyGenerator(0)), x, targets),
+        torch_ref.training.accuracy(
+            torch_ref.network.Network((2, 2)), torch.from_numpy(x), torch.from_numpy(targets)
+        ),
+    ):
+        assert type(found) is float
