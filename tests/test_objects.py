@@ -6,6 +6,7 @@ a copy, for a file, for another object. FAULTS shows that they notice what break
 
 import copy
 import itertools
+import os
 import pickle
 import subprocess
 import sys
@@ -24,14 +25,19 @@ import scratch.linear
 import scratch.network
 import scratch.optimizers
 import scratch.schedules
+import scratch.standardization
 import scratch.training
 import torch_ref.initializers
 import torch_ref.network
 import torch_ref.optimizers
 import torch_ref.schedules
+import torch_ref.standardization
 import torch_ref.training
-from compare.draws import why_not_own
+from compare.component import Case, Component
+from compare.draws import SharedDraws, why_not_own
 from compare.measure import to_numpy
+from compare.parity import cases_of, run_scratch
+from compare.registry import all_components
 from scratch.activations import Activation
 from scratch.random import NumpyGenerator, TorchGenerator
 from scratch.regularization import Dropout
@@ -62,6 +68,7 @@ def duplicates() -> dict[str, Callable]:
     return {"deepcopy": copy.deepcopy, "pickle": lambda value: pickle.loads(pickle.dumps(value))}
 
 
+WITH_MODES = (scratch.batch_norm.BatchNorm1d, Dropout, torch.nn.BatchNorm1d, torch.nn.Dropout)
 each_copy = pytest.mark.parametrize("way", duplicates())
 
 
@@ -73,10 +80,9 @@ class Side:
         name, hyperparameters = OPTIMIZERS[kind]
         options = {"widths": WIDTHS, **options}
         self.generator = NumpyGenerator(0)
-        ours = scratch.network.Network(generator=NumpyGenerator(0), dtype=dtype, **options)
+        ours = scratch.network.Network(generator=self.generator, dtype=dtype, **options)
         if side == "scratch":
             self.network: Any = ours
-            self.network.load_state_dict(ours.state_dict())
             self.optimizer = getattr(scratch.optimizers, name)(ours.parameters(), 0.01, **hyperparameters)
         else:
             self.network = torch_ref.network.Network(dtype=getattr(torch, self.dtype.name), **options)
@@ -135,6 +141,22 @@ class Side:
             self.network, self.optimizer, x, targets, epochs=epochs, batch_size=4, **generator, **options
         )
 
+    def buffers(self) -> dict[str, np.ndarray]:
+        """What the optimizer keeps of each parameter (the arrays themselves), under PyTorch's names."""
+        if self.side == "scratch":
+            named = self.network.named
+            return {
+                f"{n}.{b}": a for b, (flat,) in self.optimizer.state.items() for n, a in named(flat).items()
+            }
+        kept = {n: self.optimizer.state[p] for n, p in self.network.named_parameters()}
+        return {f"{n}.{b}": a.numpy() for n, state in kept.items() for b, a in state.items() if b != "step"}
+
+    def raw_gradients(self) -> dict[str, np.ndarray]:
+        """The gradients that are there (the arrays themselves)."""
+        if self.side == "scratch":
+            return self.network.named(self.network.flat_gradients)
+        return {n: p.grad.numpy() for n, p in self.network.named_parameters()}
+
     def scheduler(self) -> Any:
         if self.side == "torch":
             return torch_ref.schedules.inverse_time(self.optimizer, decay_rate=1.0)
@@ -155,12 +177,12 @@ def same(found: Any, expected: Any) -> None:
 
 @each_side
 def test_a_prediction_in_between_changes_nothing(side):
-    """Neither the gradients to come, nor the mode of any layer, nor a running statistic; nor if it fails."""
+    """Neither the gradients to come, nor any mode, nor a statistic, nor what is drawn; nor if it fails."""
     plain, disturbed = Side(side, dropout=0.3, batch_norm=True), Side(side, dropout=0.3, batch_norm=True)
     frozen = list(disturbed.network.layers.values() if side == "scratch" else disturbed.network)[1]
     for one in (plain, disturbed):
         one.cost()
-    before = disturbed.state()
+    before, drawn = disturbed.state(), stream(disturbed)
     for training, layer_training in itertools.product([True, False], repeat=2):
         disturbed.network.train(training)
         frozen.training = layer_training
@@ -170,7 +192,31 @@ def test_a_prediction_in_between_changes_nothing(side):
             disturbed.predict(X[:, 1:])
         assert disturbed.modes() == modes
     same(disturbed.state(), before)
+    assert stream(disturbed) == drawn
     same(disturbed.gradients(), plain.gradients())
+
+
+def stream(one: Side) -> bytes:
+    """Where the random numbers are that its dropout draws."""
+    return (one.generator.get_state() if one.side == "scratch" else torch.get_rng_state().numpy()).tobytes()
+
+
+def test_a_prediction_of_pytorch_keeps_no_graph():
+    network, graphs = Side("torch").network, []
+    network.linear1.register_forward_hook(lambda *_: graphs.append(torch.is_grad_enabled()))
+    network.predict(torch.from_numpy(X))
+    assert graphs == [False]
+
+
+@each_side
+def test_every_layer_of_a_deep_network_goes_along_into_evaluation_and_back(side):
+    """Where an example's logits no longer hang on chance, nor on the rest of the batch."""
+    one = Side(side, widths=(5, 4, 4, 4, 4, 4, 3), **EVERYTHING)
+    for mode in (True, False, True):
+        (one.network.train if mode else one.network.eval)()
+        assert set(one.modes()) == {mode}
+        logits, again = (to_numpy(one.network.forward(one.array(x))) for x in (X, X[::2]))
+        assert np.allclose(again, logits[::2]) != mode
 
 
 @each_side
@@ -282,6 +328,52 @@ def test_thousands_of_steps_are_like_the_first_ones(kind):
     same(long_run(kind, "scratch", 2100, pause=1050), whole)
 
 
+@every_optimizer
+def test_a_run_of_many_epochs_is_the_same_on_both_sides(kind):
+    """With dropout, batch normalisation, a penalty and a schedule: its history, and whatever it leaves."""
+    ours, theirs = (Side(side, kind=kind, **EVERYTHING) for side in SIDES)
+    draws = SharedDraws(copy.deepcopy(ours.generator))
+    history = ours.train(8, scheduler=ours.scheduler())
+    with draws:
+        expected = theirs.train(8, scheduler=theirs.scheduler())
+    for name, values in vars(expected).items():
+        np.testing.assert_allclose(getattr(history, name), values, rtol=1e-6, err_msg=name)
+    found = {**ours.state(), **ours.buffers()}
+    for name, array in {**theirs.state(), **theirs.buffers()}.items():
+        if kind == "the textbook's momentum" and name.endswith("momentum_buffer"):
+            name, array = name.replace("momentum_buffer", "velocity"), (1 - 0.8) * array
+        np.testing.assert_allclose(found[name], array, rtol=1e-6, atol=1e-9, err_msg=name)
+    assert (ours.generator.get_state() == draws.get_state()).all()
+
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "inverse_time": {"decay_rate": 0.1},
+    "fixed_interval": {"decay_rate": 0.1, "interval": 7},
+    "exponential": {"gamma": 0.99},
+    "inverse_sqrt": {"k": 0.9},
+    "staircase": {"step_size": 13, "gamma": 0.9},
+    "milestones": {"milestones": [3, 99, 251, 500], "gamma": 0.5},
+    "cosine_with_warmup": {"warmup_epochs": 9, "total_epochs": 700},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_goes_on_for_hundreds_of_epochs_and_every_optimizer_has_its_own(name):
+    """On both sides, with two at a time."""
+    schedule = partial(getattr(scratch.schedules, name), **SCHEDULES[name])
+    ours = [scratch.optimizers.SGD([np.ones(1)], lr) for lr in (0.1, 0.7)]
+    schedulers: list[Any] = [scratch.schedules.Scheduler(optimizer, schedule) for optimizer in ours]
+    theirs = [torch_ref.optimizers.SGD([torch.ones(1)], lr) for lr in (0.1, 0.7)]
+    schedulers += [getattr(torch_ref.schedules, name)(optimizer, **SCHEDULES[name]) for optimizer in theirs]
+    for epoch in range(600):
+        rates = [optimizer.lr for optimizer in ours]
+        np.testing.assert_allclose(rates, [schedule(lr, epoch) for lr in (0.1, 0.7)], rtol=1e-12)
+        np.testing.assert_allclose(rates, [o.param_groups[0]["lr"] for o in theirs], rtol=1e-9)
+        for scheduler in schedulers:
+            scheduler.step()
+
+
 @each_side
 @pytest.mark.parametrize("again", ["the same scheduler", "another scheduler"])
 def test_training_twice_decays_the_initial_rate(side, again):
@@ -318,21 +410,40 @@ def orders_of(side: str, epochs: int) -> Iterator[list[int]]:
 
 @each_side
 def test_a_run_of_five_epochs_is_one_of_two_and_one_of_three(side):
-    """Without chance, and with one scheduler for both."""
+    """Without dropout, and with one scheduler for both; each run has a history of its own."""
     whole, halves = Side(side, batch_norm=True), Side(side, batch_norm=True)
-    if side == "scratch":
-        schedulers = whole.scheduler(), halves.scheduler()
-        whole.train(5, scheduler=schedulers[0])
-        for epochs in (2, 3):
-            halves.train(epochs, scheduler=schedulers[1])
-    else:
-        schedulers = whole.scheduler(), halves.scheduler()
-        whole.train(5, scheduler=schedulers[0])
-        halves.train(2, scheduler=schedulers[1])
-        with pytest.MonkeyPatch.context() as patch:  # the stream goes on
-            patch.setattr(torch, "manual_seed", lambda seed: None)
-            halves.train(3, scheduler=schedulers[1])
+    scheduler = halves.scheduler()
+    history = vars(whole.train(5, scheduler=whole.scheduler()))
+    first = halves.train(2, scheduler=scheduler)
+    before = copy.deepcopy(vars(first))
+    with pytest.MonkeyPatch.context() as patch:  # the stream goes on
+        patch.setattr(torch, "manual_seed", lambda seed: None)
+        second = vars(halves.train(3, scheduler=scheduler))
+    assert vars(first) == before
+    assert {name: before[name] + second[name] for name in before} == history
     same(halves.state(), whole.state())
+
+
+@each_side
+def test_training_leaves_the_data_alone_and_whoever_gets_a_batch_may_write_to_it(side):
+    x, targets = X.copy(), TARGETS.copy()
+    one = Side(side)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "X", x)
+        patch.setattr(sys.modules[__name__], "TARGETS", targets)
+        patch.setattr(one, "array", np.asarray if side == "scratch" else torch.from_numpy)
+        one.train(2)
+        one.predict(x)
+    for size in (1, 4, len(x), 2 * len(x)):
+        generator = (NumpyGenerator(0),) if side == "scratch" else ()
+        kind = scratch.training if side == "scratch" else torch_ref.training
+        seen = []
+        for batch, classes in kind.minibatches(one.array(x), one.array(targets), size, *generator):
+            seen += [*zip(*to_numpy(batch).T, to_numpy(classes), strict=True)]
+            batch[...], classes[...] = 7, 7
+        assert sorted(seen) == sorted(zip(*X.T, TARGETS, strict=True))
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(targets, TARGETS)
 
 
 # --- copies, files, neighbours ------------------------------------------------------------------------------
@@ -370,6 +481,33 @@ def test_a_copied_run_goes_on_like_the_original_and_leaves_it_alone(side, kind, 
     assert runs[0][0] == runs[1][0]
     same(runs[0][1], runs[1][1])
     assert len(set(runs[0][0])) == 3  # it learns
+
+
+@each_copy
+@each_side
+@pytest.mark.parametrize("frozen", [0, 1, 2, 3])
+def test_a_copy_has_every_mode_of_the_original(side, way, frozen):
+    """The layers' one by one, and what follows from them."""
+    one = Side(side, widths=(5, 4, 4, 3), **EVERYTHING)
+    one.network.train()
+    layers = list(one.network.layers.values() if side == "scratch" else one.network)
+    for layer in [layer for layer in layers if isinstance(layer, WITH_MODES)][frozen:]:
+        layer.training = False
+    duplicate = copy.copy(one)
+    duplicate.network = duplicates()[way](one.network)
+    assert duplicate.modes() == one.modes()
+    assert duplicate.cost() == one.cost()
+
+
+@each_side
+def test_a_network_that_was_loaded_has_arrays_of_its_own(side):
+    giving, taking = Side(side, **EVERYTHING), Side(side, **EVERYTHING)
+    giving.train(1)
+    taking.network.load_state_dict(giving.network.state_dict())
+    same(taking.state(), giving.state())
+    before = giving.state()
+    taking.train(1)
+    same(giving.state(), before)
 
 
 @each_copy
@@ -416,6 +554,7 @@ def test_a_copied_generator_draws_what_the_original_draws_and_leaves_it_alone(ki
     for generator in (original, untouched):
         generator.normal((3,), 0.0, 1.0, np.float32)  # an odd number: one is kept for the next call
     duplicate = {**duplicates(), "copy": copy.copy}[way](original)
+    {**duplicates(), "copy": copy.copy}[way](original).normal((7,), 0.0, 1.0, np.float32)
     for generator in (duplicate, original):
         for size in ((7,), (5, 8)):
             expected = copy.deepcopy(untouched).normal(size, 0.0, 1.0, np.float32)
@@ -446,29 +585,39 @@ def test_what_is_saved_and_loaded_is_what_it_was_to_the_bit(side, dtype, tmp_pat
 
 @each_side
 @every_optimizer
-def test_two_optimizers_do_not_know_each_other(side, kind):
-    alone, first, second = (Side(side, kind=kind) for _ in range(3))
+def test_two_networks_and_their_optimizers_do_not_know_each_other(side, kind):
+    """Not even with a whole forward pass of the one within a step of the other."""
+    alone = Side(side, kind=kind, **EVERYTHING)
     for _ in range(3):
-        for one, x in ((alone, X), (first, X), (second, -X)):
-            one.cost(x)
-            one.gradients()
-            one.step()
-    same(first.state(), alone.state())
+        alone.cost()
+        alone.gradients()
+        alone.step()
+    expected = {**alone.state(), **copy.deepcopy(alone.buffers())}
+    first, second = (Side(side, kind=kind, **EVERYTHING) for _ in range(2))
+    second.cost()  # its masks are others
+    for _ in range(3):
+        first.cost()
+        second.cost(-X)
+        first.gradients()
+        second.gradients()
+        first.step()
+        second.step()
+    same({**first.state(), **first.buffers()}, expected)
 
 
 @each_side
 @every_optimizer
-def test_a_step_leaves_the_gradients_alone(side, kind):
+def test_a_step_leaves_the_gradients_alone_and_keeps_none_of_them(side, kind):
     one = Side(side, kind=kind)
-    one.cost()
-    before = one.gradients()
-    one.step()
-    found = (
-        one.network.named(one.network.flat_gradients)
-        if side == "scratch"
-        else {n: p.grad.numpy() for n, p in one.network.named_parameters()}
-    )
-    same(found, before)
+    for _ in range(2):
+        one.cost()
+        before = one.gradients()
+        one.step()
+        same(one.raw_gradients(), before)
+    kept = {**one.state(), **{name: array.copy() for name, array in one.buffers().items()}}
+    for gradient in one.raw_gradients().values():
+        gradient[...] = 7
+    same({**one.state(), **one.buffers()}, kept)
 
 
 def test_parameters_of_several_groups_go_on_as_if_alone():
@@ -528,6 +677,82 @@ def test_mini_batches_of_pytorch_come_in_the_order_of_the_generator_that_they_ar
     assert order(1, 0) == order(1, 9) != order(2, 0)
 
 
+def test_a_run_of_pytorch_has_the_order_of_the_generator_that_it_is_given():
+    def costs(seed: int, of_the_default: int) -> list[float]:
+        one, generator = Side("torch"), torch.Generator().manual_seed(seed)
+        with pytest.MonkeyPatch.context() as patch:
+            torch.manual_seed(of_the_default)
+            patch.setattr(torch, "manual_seed", lambda seed: None)
+            return one.train(2, generator=generator).cost
+
+    assert costs(1, 0) == costs(1, 9) != costs(2, 0)
+
+
+# --- functions ----------------------------------------------------------------------------------------------
+
+
+def small_cases(component: Component) -> list[Case]:
+    cases = cases_of(component, 0, np.float64)
+    return [case for case in cases if case.finite and sum(map(np.size, case.arrays.values())) < 5000]
+
+
+BACKWARD = [c for c in all_components().values() if any(name.endswith("_backward") for name in c.functions)]
+
+
+@pytest.mark.parametrize("component", BACKWARD, ids=lambda component: component.name)
+def test_a_backward_pass_leaves_what_it_was_given_alone(component):
+    """The same pass again gives the same: neither the cache nor the upstream gradient was written to."""
+
+    def again(function: Callable) -> Callable:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            first = copy.deepcopy(function(*args, **kwargs))
+            second = function(*args, **kwargs)
+            np.testing.assert_equal(second, first)
+            return second
+
+        return call
+
+    f = component.implementation()
+    for name, function in vars(f).items():
+        if name.endswith("_backward"):
+            setattr(f, name, again(function))
+    for case in small_cases(component):
+        run_scratch(component, case, f)
+
+
+@pytest.mark.parametrize("component", all_components().values(), ids=lambda component: component.name)
+def test_pytorchs_side_leaves_its_inputs_alone(component):
+    """But for the parameters of an optimizer. (Scratch's inputs are read-only in every comparison.)"""
+    steps = component.topic == "optimizers" or component.name == "weight_decay"
+    for case in small_cases(component):
+        given = case.for_torch("cpu")
+        component.run_torch(given)
+        for name, tensor in given.arrays.items():
+            if steps and name.startswith(("param", "weight", "bias")):
+                continue
+            np.testing.assert_array_equal(tensor.detach().numpy(), case[name], err_msg=f"{case.name}: {name}")
+
+
+@each_side
+def test_a_standardizer_knows_its_last_training_set_and_nothing_else(side):
+    kind = scratch.standardization if side == "scratch" else torch_ref.standardization
+    given = [X.copy(), 3 * X[:7] + 1, OTHER_X.copy()]
+    first, second, other = given if side == "scratch" else map(torch.from_numpy, given)
+    kept, one, another = copy.deepcopy(given), kind.Standardizer(), kind.Standardizer()
+    assert one.fit(first) is one
+    another.fit(second)
+    expected = (kept[2] - kept[0].mean(axis=0)) / kept[0].std(axis=0)
+    for _ in range(2):
+        np.testing.assert_allclose(one.transform(other), expected, rtol=1e-12)
+    for array, before in zip(given, kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+    statistics = [to_numpy(one.mean).copy(), to_numpy(one.std).copy()]
+    first[...] = 7
+    np.testing.assert_array_equal([to_numpy(one.mean), to_numpy(one.std)], statistics)
+    one.fit(second)
+    np.testing.assert_array_equal(one.transform(second), another.transform(second))
+
+
 # --- several at a time --------------------------------------------------------------------------------------
 
 
@@ -571,6 +796,25 @@ for _ in range(15):
     found = {float(value) for array in network.state_dict().values() for value in array.flatten()}
     assert len(found) == 1 and found <= set(range(8)), found
 """
+
+
+@each_side
+def test_saving_to_a_path_in_the_middle_of_saving_to_it_leaves_a_whole_file(side, tmp_path, monkeypatch):
+    """The one that ends last is there: no unfinished file is anybody else's."""
+    first, second, loaded = Side(side), Side(side), Side(side)
+    second.train(1)
+    replace, waiting = os.replace, [lambda: second.network.save(tmp_path / "weights")]
+
+    def after_the_other(source: Path, target: Path) -> None:
+        while waiting:
+            waiting.pop()()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_the_other)
+    first.network.save(tmp_path / "weights")
+    loaded.network.load(tmp_path / "weights")
+    same(loaded.state(), first.state())
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "weights.pt"])
