@@ -51,6 +51,7 @@ GRADIENTS = "test_a_step_leaves_the_gradients_alone_and_keeps_none_of_them"
 DATA = "test_training_leaves_the_data_alone_and_whoever_gets_a_batch_may_write_to_it"
 COPIED_RUN = "test_a_copied_run_goes_on_like_the_original_and_leaves_it_alone"
 COPIED_NETWORK = "test_a_copied_network_backs_its_layers"
+COPIED_SCHEDULER = "test_a_copied_scheduler_goes_on_for_the_copied_optimizer_and_leaves_the_original_alone"
 COPIED_LAYER = "test_a_copied_layer_goes_on_like_the_original"
 COPIED_MODES = "test_a_copy_has_every_mode_of_the_original"
 COPIED_GENERATOR = "test_a_copied_generator_draws_what_the_original_draws_and_leaves_it_alone"
@@ -61,6 +62,7 @@ STANDARDIZER = "test_a_standardizer_knows_its_last_training_set_and_nothing_else
 BACKWARD = "test_a_backward_pass_leaves_what_it_was_given_alone"
 INPUTS = "test_pytorchs_side_leaves_its_inputs_alone"
 GROUPS = "test_parameters_of_several_groups_go_on_as_if_alone"
+FROM_A_GENERATOR = "test_pytorch_goes_on_with_the_generator_that_it_is_given_and_leaves_the_default_one_alone"
 DRAWN = "test_an_initializer_of_pytorch_draws_from_the_generator_that_it_is_given"
 
 SCRATCH = {"side": "scratch"}
@@ -597,6 +599,43 @@ FAULTS = (
         {"kind": "TorchGenerator", "way": "copy"},
     ),
     Fault(
+        "A copied optimizer takes the rate that it has come to for its initial one.",
+        "scratch.optimizers",
+        "    rule: Callable[..., None]\n",
+        "    rule: Callable[..., None]\n\n"
+        "    def __getstate__(self):\n        return self.__dict__ | {'initial_lr': self.lr}\n",
+        COPIED_SCHEDULER,
+        {"way": "pickle"},
+    ),
+    Fault(
+        "A copied scheduler sets the rate of the original's optimizer.",
+        "scratch.schedules",
+        "    def step(self) -> None:\n",
+        "    def __deepcopy__(self, memo):\n"
+        "        duplicate = object.__new__(type(self))\n"
+        "        duplicate.__dict__ |= self.__dict__\n"
+        "        return duplicate\n\n"
+        "    def step(self) -> None:\n",
+        COPIED_SCHEDULER,
+        {"way": "deepcopy"},
+    ),
+    Fault(
+        "A copied CUDA generator is that of another card.",
+        "scratch.philox",
+        '"multiprocessors": self._most_blocks, ',
+        '"multiprocessors": 132, ',
+        COPIED_GENERATOR,
+        {"kind": "CudaGenerator", "way": "deepcopy"},
+    ),
+    Fault(
+        "Threads that draw from one generator do not wait for each other.",
+        "scratch.random",
+        "        with self._lock:\n",
+        "        if True:\n",
+        "test_threads_share_a_generator_piece_by_piece",
+        {"kind": "TorchGenerator"},
+    ),
+    Fault(
         "The file has float32.",
         "scratch.network",
         "**self.state_dict())",
@@ -1009,6 +1048,37 @@ FAULTS = (
         {"name": "kaiming_normal"},
     ),
     Fault(
+        "PyTorch: uniform numbers come from the default generator.",
+        "torch_ref.random",
+        "tensor.uniform_(low, high, generator=generator)",
+        "tensor.uniform_(low, high)",
+        FROM_A_GENERATOR,
+        {"name": "uniform"},
+    ),
+    Fault(
+        "PyTorch: every mask is the first one of its generator.",
+        "torch_ref.random",
+        "        generator.set_state(default.get_state())\n",
+        "",
+        FROM_A_GENERATOR,
+        {"name": "dropout_mask"},
+    ),
+    Fault(
+        "PyTorch: after an epoch's order the default generator is another.",
+        "torch_ref.random",
+        "        default.set_state(outer)\n",
+        "        pass\n",
+        FROM_A_GENERATOR,
+        {"name": "epoch_order"},
+    ),
+    Fault(
+        "PyTorch: the default generator is put back unless something fails.",
+        "torch_ref.random",
+        "    finally:\n",
+        "    except ZeroDivisionError:\n        pass\n    else:\n",
+        "test_a_generator_is_the_default_one_only_while_it_is_meant_to_be",
+    ),
+    Fault(
         "PyTorch: mini-batches come in the order of the default generator.",
         "torch_ref.training",
         "shuffle=True, generator=generator)",
@@ -1114,9 +1184,9 @@ def loaded_anew(fault: Fault | None = None) -> Iterator[ModuleType]:
         for name in known:
             del sys.modules[name]
         try:
-            laws = importlib.import_module("test_objects")
-            assert fault is None or fault.module in sys.modules
-            yield laws
+            if fault:
+                importlib.import_module(fault.module)
+            yield importlib.import_module("test_objects")
         finally:
             for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
                 del sys.modules[name]

@@ -30,6 +30,7 @@ import scratch.training
 import torch_ref.initializers
 import torch_ref.network
 import torch_ref.optimizers
+import torch_ref.random
 import torch_ref.schedules
 import torch_ref.standardization
 import torch_ref.training
@@ -521,6 +522,20 @@ def test_a_copied_network_backs_its_layers(way):
 
 
 @each_copy
+def test_a_copied_scheduler_goes_on_for_the_copied_optimizer_and_leaves_the_original_alone(way):
+    one = Side("scratch")
+    scheduler = one.scheduler()
+    scheduler.step()
+    duplicate, of_the_duplicate = duplicates()[way]((one, scheduler))
+    for _ in range(3):
+        of_the_duplicate.step()
+    assert (one.optimizer.lr, scheduler.last_epoch) == (0.01 / 2, 1)
+    assert (duplicate.optimizer.lr, of_the_duplicate.last_epoch) == (0.01 / 5, 4)
+    duplicate.scheduler()
+    assert duplicate.optimizer.lr == 0.01
+
+
+@each_copy
 def test_a_copied_layer_goes_on_like_the_original(way):
     layers = [
         scratch.linear.Linear(5, 4, NumpyGenerator(0), dtype=np.float64),
@@ -556,7 +571,7 @@ def test_a_copied_generator_draws_what_the_original_draws_and_leaves_it_alone(ki
     duplicate = {**duplicates(), "copy": copy.copy}[way](original)
     {**duplicates(), "copy": copy.copy}[way](original).normal((7,), 0.0, 1.0, np.float32)
     for generator in (duplicate, original):
-        for size in ((7,), (5, 8)):
+        for size in ((7,), (50, 200)):  # more than a small card has threads
             expected = copy.deepcopy(untouched).normal(size, 0.0, 1.0, np.float32)
             assert (generator.get_state() == untouched.get_state()).all()
             np.testing.assert_array_equal(generator.normal(size, 0.0, 1.0, np.float32), expected)
@@ -662,6 +677,50 @@ def test_an_initializer_of_pytorch_draws_from_the_generator_that_it_is_given(nam
     for a, b, c in zip(weights(1, 0), weights(1, 9), weights(2, 0), strict=True):
         assert torch.equal(a, b)
         assert not torch.equal(a, c)
+
+
+FROM_A_GENERATOR: dict[str, Callable[[Any], torch.Tensor]] = {
+    "rand": lambda g: torch_ref.random.rand((3, 4), g, torch.float64),
+    "uniform": lambda g: torch_ref.random.uniform(torch.empty(7), -1.0, 2.0, g),
+    "randn": lambda g: torch_ref.random.randn(7, g, torch.float32),
+    "normal": lambda g: torch_ref.random.normal(torch.empty(17), 1.0, 2.0, g),
+    "bernoulli": lambda g: torch_ref.random.bernoulli(torch.empty(40), 0.3, g),
+    "dropout_mask": lambda g: torch_ref.random.dropout_mask(torch.ones(40), 0.3, g),
+    "randint": lambda g: torch_ref.random.randint(-5, 100, (7,), g),
+    "randperm": lambda g: torch_ref.random.randperm(13, g),
+    "epoch_order": lambda g: torch_ref.random.epoch_order(13, g),
+}
+
+
+@pytest.mark.parametrize("name", FROM_A_GENERATOR)
+def test_pytorch_goes_on_with_the_generator_that_it_is_given_and_leaves_the_default_one_alone(name):
+    def draws(seed: int, of_the_default: int) -> list[list]:
+        torch.manual_seed(of_the_default)
+        before, generator = torch.get_rng_state(), torch.Generator().manual_seed(seed)
+        found = [FROM_A_GENERATOR[name](generator).tolist() for _ in range(3)]
+        assert torch.equal(torch.get_rng_state(), before)
+        return found
+
+    first = draws(1, 0)
+    assert first == draws(1, 9) != draws(2, 0)
+    assert first[0] != first[1] != first[2]
+
+
+def test_a_generator_is_the_default_one_only_while_it_is_meant_to_be():
+    torch.manual_seed(0)
+    before, generator = torch.get_rng_state(), torch.Generator().manual_seed(1)
+
+    def fails() -> None:
+        with torch_ref.random.as_default(generator):
+            torch.rand(3)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fails()
+    assert torch.equal(torch.get_rng_state(), before)
+    drawn = torch.Generator().manual_seed(1)
+    torch.rand(3, generator=drawn)
+    assert torch.equal(generator.get_state(), drawn.get_state())
 
 
 def test_mini_batches_of_pytorch_come_in_the_order_of_the_generator_that_they_are_given():
