@@ -275,7 +275,7 @@ FAULTS = (
         SCRATCH,
     ),
     Fault(
-        "The penalty's gradient is added to what is there, and the weight's only if nothing is.",
+        "A weight's gradient is written where there is none yet, and a penalty added to the old one.",
         "scratch.linear",
         "    dweight = np.matmul(dy.T, x, out=out[0])",
         "    dweight = np.matmul(dy.T, x, out=None if out[0] is not None and out[0].any() else out[0])",
