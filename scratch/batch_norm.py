@@ -114,9 +114,10 @@ def update_running_statistics(
     Raises:
         ValueError: momentum outside 0 … 1, a batch of fewer than two, or shapes that do not fit; nothing is
             updated then.
-        TypeError: not floating, or not all of one dtype.
+        TypeError: not floating, or the running statistics, or the new ones, not of one dtype.
     """
-    check_floating(running_mean=running_mean, running_var=running_var, mean=mean, variance=variance)
+    check_floating(running_mean=running_mean, running_var=running_var)
+    check_floating(mean=mean, variance=variance)
     check_momentum(momentum)
     if batch_size < 2:
         raise ValueError(f"batch_size: expected an integer >= 2, got {batch_size}")
