@@ -19,6 +19,8 @@ import torch
 
 from compare.parity import higher_precision
 
+MKL_KERNELS = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")  # MKL says what was asked for, not what it took
+
 
 def check_device(device: str) -> None:
     """Raise ValueError unless `device` is cpu, or a CUDA GPU (cuda, cuda:N) that this PyTorch sees.
@@ -149,7 +151,8 @@ def _processor() -> str:
 def _numpy_blas() -> str:
     blas: Any = np.show_config(mode="dicts")
     blas = blas.get("Build Dependencies", {}).get("blas", {})
-    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+    kernels = {pool.get("architecture", "") for pool in threadpoolctl.threadpool_info()} - {""}
+    return " ".join(filter(None, [blas.get("name", "unknown"), blas.get("version", ""), *sorted(kernels)]))
 
 
 def _numpy_threads() -> Any:
@@ -159,7 +162,8 @@ def _numpy_threads() -> Any:
 
 def _torch_blas() -> str:
     found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
-    return found[1] if found else "unknown"
+    asked = [f"{name}={os.environ[name]}" for name in MKL_KERNELS if name in os.environ]
+    return " ".join([found[1] if found else "unknown", *asked])
 
 
 def _driver() -> str:

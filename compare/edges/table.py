@@ -50,7 +50,7 @@ class Outcome:
         """Whether it is as declared."""
         if self.kind == DEPARTS:
             return self.declared is not None
-        return self.declared is None or self.declared.sometimes
+        return self.declared is None or bool(self.declared.hangs_on)
 
     @property
     def finding(self) -> str:
