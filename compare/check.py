@@ -32,6 +32,7 @@ from compare.exercise import top_level
 from compare.measure import Difference, compare_results, to_numpy
 from compare.parity import DTYPES, cases_of, warnings_of
 from compare.registry import all_components
+from compare.settings import undisturbed
 
 SLOW = 20_000  # elements: a case with more is left out for functions that would take too long on it
 ANOTHER_ORDER = 8  # rounding units: the same operations, in another order, are not another result
@@ -264,6 +265,7 @@ def is_stub(function: Callable) -> bool:
 
 
 @one_thread()
+@undisturbed()
 def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None) -> Verdict:
     """Hold one attempt against the reference on every case, and say what is wrong with it
 

@@ -23,6 +23,7 @@ from compare.files import path_text, write_whole
 from compare.lockstep import TrainingResult
 from compare.parity import DTYPES, CaseResult, cases_of, refused_of, run_component
 from compare.report import Report
+from compare.settings import undisturbed
 from compare.site import check_folder, write, write_site
 
 
@@ -289,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     status = 0
     try:
-        with cli.make_context("python -m compare", arguments) as context:
+        with undisturbed(), cli.make_context("python -m compare", arguments) as context:
             status = cli.invoke(context) or 0
         sys.stdout.flush()
     except click.exceptions.Exit as finished:  # --help

@@ -21,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from compare.draws import OwnDraws
 from compare.environment import one_thread
+from compare.settings import undisturbed
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def of_component(name: str) -> list[Convention]:
 @functools.cache
 def numbers(convention: Convention) -> Numbers:
     """The numbers of a row, computed once; on one thread, so that they are the same everywhere."""
-    with one_thread():
+    with one_thread(), undisturbed():
         return convention.numbers()
 
 

@@ -20,6 +20,7 @@ from compare import data, environment
 from compare.component import Case
 from compare.measure import Difference, compare_arrays, compare_results, to_numpy
 from compare.parity import DTYPES
+from compare.settings import undisturbed
 from compare.weights import to_torch
 
 BUDGET = 64  # rounding units of one whole step: forward, cost, backward and update
@@ -269,6 +270,7 @@ class TorchSide:
 
 
 @environment.one_thread()
+@undisturbed()
 def train_in_lockstep(
     name: str,
     dtype: str,

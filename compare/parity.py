@@ -9,6 +9,7 @@ import numpy as np
 
 from compare.component import Case, Component, Results
 from compare.measure import Difference, compare_results, distance_to_truth, to_numpy
+from compare.settings import undisturbed
 
 DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 
@@ -50,11 +51,13 @@ class CaseResult:
         return not self.error and self.units <= self.budget
 
 
+@undisturbed()
 def cases_of(component: Component, seed: int, dtype: Any) -> list[Case]:
     """The cases of a component for one seed, made independently of which other components run."""
     return list(component.cases(_rng(component, seed), dtype))
 
 
+@undisturbed()
 def refused_of(component: Component, seed: int, dtype: Any) -> list[Case]:
     """The inputs that a component refuses, made likewise."""
     return list(component.refused(_rng(component, seed), dtype))
@@ -64,6 +67,7 @@ def _rng(component: Component, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(component.name.encode())])
 
 
+@undisturbed()
 def run_case(
     component: Component,
     case: Case,
@@ -102,6 +106,7 @@ def run_case(
     return replace(result, differences=differences, **to_truth)
 
 
+@undisturbed()
 def run_refused(
     component: Component, case: Case, device: str = "cpu", *, seed: int = 0, draws: str = "shared"
 ) -> CaseResult:

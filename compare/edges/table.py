@@ -20,6 +20,7 @@ from compare.edges.probe import Probe, bases, value_probes
 from compare.measure import compare_results, to_numpy
 from compare.parity import DTYPES, run_scratch
 from compare.report import units_text
+from compare.settings import undisturbed
 
 KINDS = AS_PYTORCH, REFUSED, DEPARTS = "as PyTorch", "both refuse", "departs"
 SIGNS = [("+∞", "−∞", "±∞"), ("+0", "−0", "±0")]
@@ -157,6 +158,7 @@ def examine(component: Component, dtypes: Sequence[str] = tuple(DTYPES)) -> list
     return [outcome(probe) for dtype in dtypes for probe in probes(component, dtype)]
 
 
+@undisturbed()
 def outcome(probe: Probe) -> Outcome:
     """Run both sides on one probe: NaN, ∞ and the sign of 0 must agree, the rest be within its budget."""
     component, case = probe.component, replace(probe.case, finite=False)
