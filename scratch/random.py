@@ -472,9 +472,9 @@ def platform_variant() -> str:
     """Which arithmetic PyTorch's normal numbers have on this machine; warns, once, where that is a guess."""
     machine = platform.machine().lower()
     if platform.system() == "Linux" and machine in ("x86_64", "amd64"):
-        forced = os.environ.get("ATEN_CPU_CAPABILITY", "").lower() == "default"
+        forced = os.environ.get("ATEN_CPU_CAPABILITY") == "default"  # PyTorch obeys this spelling alone
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
-        return "avx" if "avx2" in flags and not forced else "default"
+        return "avx" if {"avx2", "fma"} <= set(flags) and not forced else "default"
     if not (platform.system() == "Linux" and machine in ("aarch64", "arm64")):
         warnings.warn(
             f"PyTorch's normal numbers have not been verified on {platform.system()} {platform.machine()}: "

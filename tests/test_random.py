@@ -197,6 +197,31 @@ def test_the_variant_is_that_of_this_machine():
     )
 
 
+@pytest.mark.skipif(not LINUX_X86, reason="PyTorch has one build of its kernels here")
+@pytest.mark.parametrize("spelling", ["default", "DEFAULT", " default", "", "avx2", "AVX2", "bogus", "vsx"])
+def test_the_variant_is_read_as_pytorch_reads_it(spelling):
+    """PyTorch obeys the exact word alone, and warns of any other one."""
+    if spelling == "avx2" and torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        pytest.skip("PyTorch would take instructions that this processor may not have")
+    program = (
+        "import torch; from scratch.random import TorchGenerator, platform_variant;"
+        "print(torch.backends.cpu.get_cpu_capability() == 'DEFAULT', platform_variant() == 'default');"
+        "torch.manual_seed(0); ours = TorchGenerator(0).normal(1000);"
+        "print((torch.randn(1000).numpy() == ours).all())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "ATEN_CPU_CAPABILITY": spelling},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.split()[0] == run.stdout.split()[1], run.stderr
+    assert run.stdout.split()[2] == "True"
+    assert ("ignoring invalid value" in run.stderr) == (spelling not in ("default", "avx2"))
+
+
 LAYOUTS = {
     "row": lambda a: a.reshape(60, 1).T,
     "permuted": lambda a: a.reshape(4, 3, 5).permute(2, 0, 1),
@@ -1005,6 +1030,9 @@ def test_an_unverified_platform_is_named_once(unknown, monkeypatch, system, mach
         ("x86_64", "fma avx2", "default", "default"),
         ("x86_64", "fma avx2", "avx2", "avx"),
         ("x86_64", "fma avx2", "vsx", "avx"),
+        ("x86_64", "fma avx2", "DEFAULT", "avx"),
+        ("x86_64", "fma avx2", " default", "avx"),
+        ("x86_64", "avx2", "", "default"),  # PyTorch asks for both
         ("x86_64", "sse4_2", "", "default"),
         ("aarch64", "asimd", "", "scalar"),
     ],
