@@ -10,6 +10,7 @@ From PyTorch's and cuRAND's source; not yet run on a GPU (see docs/cuda.md).
 import math
 import struct
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from scratch.random import (
     check_state,
     in_memory_order,
     one_at_a_time,
-    restored,
 )
 
 BLOCK = 256  # threads of a block
@@ -92,7 +92,11 @@ class CudaGenerator:
     def __reduce__(self) -> tuple:
         """How copies and pickles are made: from the state."""
         card = {"multiprocessors": self._most_blocks, "threads_per_multiprocessor": BLOCK}
-        return restored, (type(self), {"seed": 0, **card}, self.get_state())
+        return partial(type(self), 0, **card), (), self.get_state()
+
+    def __setstate__(self, state: np.ndarray) -> None:
+        """Go on from there."""
+        self.set_state(state)
 
     @one_at_a_time
     @plain_numbers

@@ -13,7 +13,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -118,7 +118,11 @@ class TorchGenerator:
 
     def __reduce__(self) -> tuple:
         """How copies and pickles are made: from the state."""
-        return restored, (type(self), {"seed": 0, "variant": self.variant}, self.get_state())
+        return partial(type(self), 0, variant=self.variant), (), self.get_state()
+
+    def __setstate__(self, state: np.ndarray) -> None:
+        """Go on from there."""
+        self.set_state(state)
 
     @one_at_a_time
     @plain_numbers
@@ -454,13 +458,6 @@ class NumpyGenerator:
         return np.frombuffer(
             b"".join(state[key].to_bytes(16, "little") for key in ("state", "inc")), np.uint8
         )
-
-
-def restored(kind: Callable[..., Any], options: dict[str, Any], state: np.ndarray) -> Any:
-    """A generator of this kind that goes on from the state."""
-    generator = kind(**options)
-    generator.set_state(state)
-    return generator
 
 
 # seed, words left, seeded, words drawn | 624 words | Box-Muller: x, y (the cached one), ρ, cached | unused

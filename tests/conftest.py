@@ -4,6 +4,7 @@ import os
 
 import hypothesis
 import pytest
+import threadpoolctl
 import torch
 
 from compare.component import Component
@@ -11,6 +12,10 @@ from compare.environment import prepare
 from compare.registry import all_components
 
 COMPONENTS = all_components()
+
+# As the comparison itself: on arrays this small, two pools that wake each other cost more than they give.
+torch.set_num_threads(1)
+ONE_THREAD = threadpoolctl.threadpool_limits(1)
 
 # The same examples every time, however slow the machine is; `make fuzz` draws others.
 hypothesis.settings.register_profile("ordinary", derandomize=not os.environ.get("FUZZ"), deadline=None)

@@ -581,8 +581,8 @@ FAULTS = (
     Fault(
         "A copied generator forgets the number that it keeps for the next call.",
         "scratch.random",
-        "    generator.set_state(state)\n",
-        "    generator.set_state(state)\n    generator._cached_normal = None\n",
+        "        self.set_state(state)\n",
+        "        self.set_state(state)\n        self._cached_normal = None\n",
         COPIED_GENERATOR,
         {"kind": "TorchGenerator", "way": "pickle"},
     ),

@@ -837,6 +837,25 @@ def test_threads_share_a_generator_piece_by_piece(kind):
     assert {piece.tobytes() for piece in pieces} == expected
 
 
+@each_side
+def test_saving_to_a_path_in_the_middle_of_saving_to_it_leaves_a_whole_file(side, tmp_path, monkeypatch):
+    """The one that ends last is there: no unfinished file is anybody else's."""
+    first, second, loaded = Side(side), Side(side), Side(side)
+    second.train(1)
+    replace, waiting = os.replace, [lambda: second.network.save(tmp_path / "weights")]
+
+    def after_the_other(source: Path, target: Path) -> None:
+        while waiting:
+            waiting.pop()()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_the_other)
+    first.network.save(tmp_path / "weights")
+    loaded.network.load(tmp_path / "weights")
+    same(loaded.state(), first.state())
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+
+
 SAVE_AND_LOAD = """
 import os, sys
 path = sys.argv[1]
