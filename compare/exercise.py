@@ -1,6 +1,7 @@
 """Files to fill in: the signature and docstring of a component's functions, and no body."""
 
 import ast
+import builtins
 import importlib
 import inspect
 from collections.abc import Iterable
@@ -59,7 +60,8 @@ def stub(topic: str, name: str) -> str:
 
 
 def _stub(lines: list[str], node: ast.FunctionDef | ast.ClassDef) -> list[str]:
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    of_python = [d.lineno for d in node.decorator_list if hasattr(builtins, ast.unparse(d))]  # not our own
+    first = min([node.lineno, *of_python])
     start = node.body[0]
     has_docstring = isinstance(start, ast.Expr) and isinstance(start.value, ast.Constant)
     head_ends = start.end_lineno if has_docstring else start.lineno - 1
