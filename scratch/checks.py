@@ -26,13 +26,14 @@ def plain_numbers(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        in_place = list(args)
         for i, name, plain in numbers:
-            if i < len(args):
-                in_place[i] = plain(name, args[i], (args, kwargs))
-            elif name in kwargs:
-                kwargs[name] = plain(name, kwargs[name], (args, kwargs))
-        return function(*in_place, **kwargs)  # type: ignore[arg-type]
+            if name in kwargs:
+                if type(kwargs[name]) is not float:  # which there is nothing to do about
+                    kwargs[name] = plain(name, kwargs[name], (args, kwargs))
+            elif i < len(args) and type(args[i]) is not float:
+                number = plain(name, args[i], (args, kwargs))
+                args = (*args[:i], number, *args[i + 1 :])  # type: ignore[assignment]
+        return function(*args, **kwargs)
 
     return call
 
@@ -53,6 +54,8 @@ def _number_or_none(name: str, value: Any, arguments: Any) -> Any:
 
 
 def _numbers(name: str, value: Any, arguments: Any) -> Any:
+    if type(value) is tuple and [type(number) for number in value] == [float, float]:
+        return value
     if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) == 0:
         raise TypeError(f"{name}: expected two numbers, got {type(value).__name__}")
     if len(value) != 2:
@@ -61,6 +64,8 @@ def _numbers(name: str, value: Any, arguments: Any) -> Any:
 
 
 def _integer(name: str, value: Any, arguments: Any) -> Any:
+    if type(value) is int:
+        return value
     if not isinstance(value, Integral):
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
     return int(value) if isinstance(value, np.integer) else value

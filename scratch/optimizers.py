@@ -251,7 +251,7 @@ class Optimizer:
                 gradient is None.)
             ValueError: a gradient of another shape, or another number of them.
         """
-        if not isinstance(grads, Sequence):
+        if not isinstance(grads, list | tuple):
             raise TypeError(f"grads: expected a list of arrays, got {type(grads).__name__}")
         if len(grads) != len(self.params):
             raise ValueError(f"grads: expected {len(self.params)}, one for each parameter, got {len(grads)}")

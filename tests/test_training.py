@@ -152,3 +152,12 @@ def test_the_accuracy_is_a_number_of_python_on_both_sides():
         ),
     ):
         assert type(found) is float
+
+
+def test_a_history_of_pytorch_keeps_the_rate_of_the_first_group():
+    network = torch_ref.network.Network((2, 2))
+    optimizer = torch.optim.SGD([{"params": network.linear1.weight}], lr=0.1)
+    optimizer.add_param_group({"params": network.linear1.bias, "lr": 0.2})
+    x, targets = torch.ones(4, 2), torch.zeros(4, dtype=torch.int64)
+    history = torch_ref.training.train(network, optimizer, x, targets, epochs=2, batch_size=2)
+    assert history.learning_rate == [0.1, 0.1]
