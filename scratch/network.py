@@ -90,6 +90,7 @@ class Network:
         check_not_negative(l2=l2)
         self.l2 = l2
         self.training = True
+        self._logits: np.ndarray | None = None  # of the last forward pass
         self._loss_forward, self._loss_backward = LOSSES[loss]
         self.layers: dict[str, Any] = {}
         last = len(widths) - 1
@@ -148,7 +149,7 @@ class Network:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Logits (batch, widths[-1]) of x (batch, widths[0]); each layer remembers what `backward` needs."""
-        self._logits: np.ndarray | None = None
+        self._logits = None
         for layer in self.layers.values():
             x = layer.forward(x)
         self._logits = x
@@ -169,13 +170,13 @@ class Network:
 
         Raises:
             RuntimeError: the last `cost` was not that of the last `forward`, which is the one that the layers
-                remember. (PyTorch's autograd remembers every pass.)
+                remember, or a state was loaded since. (PyTorch's autograd remembers every pass.)
         """
         if not hasattr(self, "_cost_of"):
             raise RuntimeError("backward: expected a cost before it, got none")
         if self._cost_of is not self._logits:
             raise RuntimeError(
-                "backward: expected the cost of the last forward pass, got that of other logits "
+                "backward: expected the cost of the last forward pass, got that of other logits or weights "
                 "(`predict` is no such pass; another `forward` is)"
             )
         dy = self._loss_backward(1.0, self._loss_cache)
@@ -247,6 +248,7 @@ class Network:
                 raise TypeError(f"{name}: expected {array.dtype}, got {state[name].dtype}")
         for name, array in own.items():
             array[...] = state[name]
+        self._logits = None  # what the layers remember belongs to other parameters
 
     def save(self, path: str | Path) -> None:
         """Write `state_dict()` to an .npz file, whole or not at all."""

@@ -256,6 +256,9 @@ def test_a_backward_pass_goes_back_where_the_last_forward_pass_came_from_or_says
         network.backward()
     network.cost(second, TARGETS[:7])
     network.backward()
+    network.load_state_dict(copy.deepcopy(network.state_dict()))
+    with pytest.raises(RuntimeError, match="backward: expected the cost of the last forward pass"):
+        network.backward()
     with pytest.raises(ValueError, match="x: expected shape"):
         network.forward(X[:, 1:])
     with pytest.raises(RuntimeError, match="backward: expected the cost of the last forward pass"):
