@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -323,7 +324,7 @@ def test_a_missing_requirement_is_one_line(capsys, monkeypatch):
 
 
 def test_a_reader_who_leaves_early_gets_no_traceback():
-    command = f"{sys.executable} -m compare show relu | true"
+    command = f"{shlex.quote(sys.executable)} -m compare show relu | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
