@@ -290,7 +290,8 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
     trials: list[Trial] = []
     skipped: list[str] = []
     stopped, error = "", {}
-    for case in sorted(all_cases(component), key=_elements):
+    cases = list(all_cases(component))
+    for case in sorted(cases, key=_elements):
         left = began + seconds - time.monotonic()
         if trials and _elements(case) > SLOW and _would_take(trials, case) > left - seconds / 2:
             skipped.append(case.name)
@@ -304,7 +305,8 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
             where = f"in the case “{case.name}, {np.dtype(case.dtype).name}”"
             stopped, error = end.status, {"message": f"{why} {where}"}
             break
-    bad = [trial for trial in _in_order(component, trials) if not trial.equal]
+    plain_first = {id(case): i for i, case in enumerate(cases)}  # the order in which a component lists them
+    bad = sorted((t for t in trials if not t.equal), key=lambda trial: plain_first[id(trial.case)])
     about |= {"cases": len(trials), "skipped": sorted(set(skipped))}
     if stopped and not bad:
         return Verdict(**about, status=stopped, error=error)
@@ -618,12 +620,6 @@ def _same(trial: Trial, other: Outcome, *, forward_only: bool = False) -> bool:
         for d in compare_results(mine.results, other.results, trial.scales)
         if not (forward_only and "grad" in d.array)
     )
-
-
-def _in_order(component: Component, trials: Sequence[Trial]) -> list[Trial]:
-    """In the order in which the component lists its cases: the plain ones first."""
-    names = {(case.name, np.dtype(case.dtype).name): i for i, case in enumerate(all_cases(component))}
-    return sorted(trials, key=lambda trial: names[trial.case.name, np.dtype(trial.case.dtype).name])
 
 
 def _first(trial: Trial) -> dict[str, Any]:

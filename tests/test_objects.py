@@ -568,21 +568,20 @@ GENERATORS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("way", [*duplicates(), "copy"])
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_copied_generator_draws_what_the_original_draws_and_leaves_it_alone(kind, way):
-    original, untouched = GENERATORS[kind](), GENERATORS[kind]()
-    for generator in (original, untouched):
+    def begun() -> Any:
+        generator = GENERATORS[kind]()
         generator.normal((3,), 0.0, 1.0, np.float32)  # an odd number: one is kept for the next call
-    duplicate = {**duplicates(), "copy": copy.copy}[way](original)
-    {**duplicates(), "copy": copy.copy}[way](original).normal((7,), 0.0, 1.0, np.float32)
+        return generator
+
+    original, duplicated = begun(), {**duplicates(), "copy": copy.copy}[way]
+    duplicate = duplicated(original)
+    duplicated(original).normal((7,), 0.0, 1.0, np.float32)
     for generator in (duplicate, original):
+        alone = begun()
         for size in ((7,), (50, 200)):  # more than a small card has threads
-            expected = copy.deepcopy(untouched).normal(size, 0.0, 1.0, np.float32)
-            assert (generator.get_state() == untouched.get_state()).all()
+            assert (generator.get_state() == alone.get_state()).all()
+            expected = alone.normal(size, 0.0, 1.0, np.float32)
             np.testing.assert_array_equal(generator.normal(size, 0.0, 1.0, np.float32), expected)
-            if generator is original:
-                untouched.normal(size, 0.0, 1.0, np.float32)
-            elif size == (7,):
-                duplicate = copy.deepcopy(original)
-                break
 
 
 @each_side
