@@ -15,16 +15,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from compare import environment, lockstep, registry, show, vectors
-from compare.check import visible
-from compare.component import Component
+from compare import cases, environment
+from compare.cases import vectors
+from compare.component import DTYPES, Component
 from compare.draws import why_not_own
+from compare.environment import undisturbed
 from compare.files import path_text, write_whole
-from compare.lockstep import TrainingResult
-from compare.parity import DTYPES, CaseResult, cases_of, refused_of, run_component
-from compare.report import Report
-from compare.settings import undisturbed
-from compare.site import check_folder, write, write_site
+from compare.learner import show
+from compare.learner.check import visible
+from compare.report.pages import check_folder, write, write_site
+from compare.report.report import Report
+from compare.run import CaseResult, cases_of, refused_of, run_component
+from compare.training import lockstep
+from compare.training.lockstep import TrainingResult
 
 
 class FilePath(click.Path):
@@ -108,14 +111,14 @@ def run(
 @cli.command("list")
 def list_() -> None:
     """Name the components and the training runs, a line each."""
-    show.print_list(show.Terminal(highlight=False), registry.all_components().values())
+    show.print_list(show.Terminal(highlight=False), cases.all_components().values())
 
 
 @cli.command("show")
 @click.argument("name")
 def show_(name: str) -> None:
     """Show the two versions of a component side by side."""
-    components = registry.all_components()
+    components = cases.all_components()
     if name not in components:
         raise click.ClickException(f"unknown component {name!r}: {_suggestion(name, components)}")
     show.print_component(show.Terminal(highlight=False), components[name])
@@ -134,7 +137,7 @@ def site(measure: bool, out: Path) -> int:
     """
     from compare.edges.table import examine, grouped
 
-    components = list(registry.all_components().values())
+    components = list(cases.all_components().values())
     environment.prepare("cpu")
     draws = _draws(None, "cpu")
     _usable(out, lambda: check_folder(out))
@@ -157,7 +160,7 @@ def site(measure: bool, out: Path) -> int:
 @click.argument("seed", type=int, default=42)
 def seeds(seed: int) -> int:
     """Show that NumPy draws what `torch.manual_seed(SEED)` draws, bit by bit."""
-    from compare.seeds import run_seeds
+    from compare.training.one_seed import run_seeds
     from scratch.random import check_seed
 
     try:
@@ -228,7 +231,7 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def exercise_(name: str, out: Path | None, force: bool) -> int:
     """Write a file to fill in: the functions of a component (or topic, or `all`), without their bodies."""
-    from compare.exercise import exercise
+    from compare.learner.exercise import exercise
 
     components = _exercised(name)
     path = out or Path(f"{name}.py")
@@ -253,7 +256,7 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 def check_(file: Path, timeout: float, as_json: bool) -> int:
     """Hold the functions of FILE against ours, and say which mistake yours is."""
-    from compare.sandbox import FileError, check_file
+    from compare.learner.child_process import FileError, check_file
 
     verdicts = []
     console = show.Terminal(highlight=False)
@@ -278,7 +281,7 @@ def check_(file: Path, timeout: float, as_json: bool) -> int:
 @cli.command()
 def bench() -> None:
     """Time scratch against PyTorch."""
-    from compare.bench import run_bench
+    from compare.training.bench import run_bench
 
     run_bench(show.Terminal(highlight=False))
 
@@ -314,13 +317,13 @@ def _select(only: str | None) -> tuple[list[Component], list[str]]:
     others = [name for name in names if name and name not in runs]
     if runs and only is not None and not others:
         return [], runs
-    known = {*registry.all_components(), *registry.TOPICS}
+    known = {*cases.all_components(), *cases.TOPICS}
     for name in others:
         if name not in known:
             hint = _suggestion(name, known.union(lockstep.RUNS))
             raise click.ClickException(f"--only: unknown component {name!r}: {hint}")
     try:
-        return registry.select(None if only is None else ",".join(others)), runs
+        return cases.select(None if only is None else ",".join(others)), runs
     except ValueError as error:
         raise click.ClickException(f"--only: {error}") from None
 
@@ -334,13 +337,13 @@ def _draws(asked: str | None, device: str) -> str:
 
 
 def _exercised(name: str) -> list[Component]:
-    components = registry.all_components()
+    components = cases.all_components()
     if name == "all":
         return list(components.values())
     try:
-        return registry.select(name)
+        return cases.select(name)
     except ValueError:
-        hint = _suggestion(name, [*components, *registry.TOPICS])
+        hint = _suggestion(name, [*components, *cases.TOPICS])
         raise click.ClickException(f"unknown component {name!r}: {hint}") from None
 
 

@@ -12,6 +12,7 @@ import torch
 from compare.draws import OwnDraws, SharedDraws, Widened
 from scratch.random import Generator, NumpyGenerator, TorchGenerator
 
+DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 Results = dict[str, Any]  # name of an array → the array (NumPy on one side, PyTorch on the other)
 
 
@@ -152,6 +153,13 @@ class Component:
         names = [name.partition(".")[0] for name in self.functions]  # of a method, its class
         functions = {name: getattr(module, name) for name in names}
         return SimpleNamespace(**{**functions, **(replaced or {})})
+
+
+def higher_precision(dtype: Any) -> Any | None:
+    """The dtype of the arbiter: float64 for float32, longdouble for float64 where it is longer."""
+    if np.dtype(dtype) == np.float32:
+        return np.float64
+    return np.longdouble if np.finfo(np.longdouble).eps < np.finfo(np.float64).eps else None
 
 
 def gradients(

@@ -261,7 +261,7 @@ class Network:
             partial.unlink(missing_ok=True)
 
     def load(self, path: str | Path) -> None:
-        """Read what `save` wrote, here or by way of `compare.weights` from PyTorch.
+        """Read what `save` wrote, here or by way of `compare.training.weights` from PyTorch.
 
         Raises:
             ValueError: no such file of weights (see `read_state`), a name is missing or unknown, or a shape

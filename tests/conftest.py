@@ -7,9 +7,9 @@ import pytest
 import threadpoolctl
 import torch
 
+from compare.cases import all_components
 from compare.component import Component
 from compare.environment import prepare
-from compare.registry import all_components
 
 COMPONENTS = all_components()
 

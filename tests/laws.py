@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from compare.component import Case, copy_with_strides
+from compare.cases import all_components
+from compare.component import DTYPES, Case, copy_with_strides
 from compare.measure import to_numpy
-from compare.parity import DTYPES, run_scratch
-from compare.registry import all_components
+from compare.run import run_scratch
 
 each_side = pytest.mark.parametrize("side", ["scratch", "torch"])
 seeded = settings(

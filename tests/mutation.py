@@ -184,8 +184,8 @@ def forget() -> None:
 def comparison_notices(mutant: Mutant, reached: dict) -> str:
     """The first component that is red, '' if all are green; only those that run the changed function."""
     install(mutant)
-    from compare.parity import cases_of, refused_of, run_case, run_refused
-    from compare.registry import all_components
+    from compare.cases import all_components
+    from compare.run import cases_of, refused_of, run_case, run_refused
 
     function = enclosing_function(mutant)
     components = sorted(all_components().values(), key=lambda c: c.topic != mutant.module)
@@ -253,8 +253,8 @@ def function_at(path: Path, line: int) -> int:
 
 def what_components_reach() -> dict[tuple[str, str], set[tuple[Path, int]]]:
     """(component, draws) → the functions of both sides that its cases run, as (file, line)."""
-    from compare.parity import cases_of, refused_of, run_case, run_refused
-    from compare.registry import all_components
+    from compare.cases import all_components
+    from compare.run import cases_of, refused_of, run_case, run_refused
 
     sides = tuple(str(ROOT / side) + os.sep for side in SIDES)
     reached: dict[tuple[str, str], set[tuple[Path, int]]] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.registry import TOPICS
+from compare.cases import TOPICS
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {"scratch": {"numpy", "scratch"}, "torch_ref": {"torch", "torch_ref"}}

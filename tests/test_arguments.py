@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import scratch
-from compare.component import Case, Component
+from compare.cases import all_components
+from compare.component import DTYPES, Case, Component
 from compare.measure import to_numpy
-from compare.parity import DTYPES, cases_of, run_scratch
-from compare.registry import all_components
+from compare.run import cases_of, run_scratch
 from scratch.batch_norm import update_running_statistics
 from scratch.network import Network
 from scratch.optimizers import SGD

@@ -14,7 +14,7 @@ from strategies.batch_norm import cases
 import scratch.batch_norm as ours
 import torch_ref.batch_norm as theirs
 from compare.cases.batch_norm import COMPONENTS, run_scratch
-from compare.parity import cases_of
+from compare.run import cases_of
 
 BAD_INPUT = [
     (np.ones((3, 2), np.float32), TypeError, r"gamma: expected float32 like x, got float64"),

@@ -9,12 +9,13 @@ import pytest
 
 import scratch.activations
 from compare import assert_matches
-from compare.check import Verdict, check, explain, find
+from compare.cases import all_components
 from compare.cli import main
-from compare.exercise import exercise
-from compare.parity import DTYPES, cases_of
-from compare.registry import all_components
-from compare.sandbox import FileError, check_file, load, own_definitions
+from compare.component import DTYPES
+from compare.learner.check import Verdict, check, explain, find
+from compare.learner.child_process import FileError, check_file, load, own_definitions
+from compare.learner.exercise import exercise
+from compare.run import cases_of
 
 HEADER = "import numpy as np\n"
 

@@ -12,17 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-from compare import cli, environment, lockstep, registry, vectors
+from compare import cases, cli, environment
 from compare.__main__ import start
-from compare.cases import activations
-from compare.check import Verdict, check, explain, find
+from compare.cases import activations, vectors
+from compare.cases.vectors import Vectors
 from compare.cli import main
+from compare.component import DTYPES
 from compare.draws import why_not_own
 from compare.experiments.page import Comparison, Section
-from compare.lockstep import TrainingResult
+from compare.learner.check import Verdict, check, explain, find
 from compare.measure import Difference
-from compare.parity import DTYPES, CaseResult, cases_of, refused_of
-from compare.vectors import Vectors
+from compare.run import CaseResult, cases_of, refused_of
+from compare.training import lockstep
+from compare.training.lockstep import TrainingResult
 
 EQUAL = Verdict("relu", [], "scratch", "equal")
 
@@ -30,7 +32,7 @@ EQUAL = Verdict("relu", [], "scratch", "equal")
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """One topic, training runs of two steps, and PyTorch's settings put back."""
-    monkeypatch.setattr(registry, "TOPICS", ("activations",))
+    monkeypatch.setattr(cases, "TOPICS", ("activations",))
     monkeypatch.setattr(lockstep, "RUNS", ("digits", "breast_cancer"))
     monkeypatch.setattr(lockstep, "steps", lambda name: 2)
     monkeypatch.setattr(lockstep, "train_in_lockstep", train)
@@ -88,15 +90,15 @@ def test_equal(tmp_path, capsys):
     assert "\x1b" not in out
     assert max(map(len, out.splitlines()[:-1])) <= 80
     document = read(tmp_path)
-    cases = sum(
+    count = sum(
         len(cases_of(component, seed, dtype)) + len(refused_of(component, seed, dtype))
-        for component in registry.all_components().values()
+        for component in cases.all_components().values()
         for seed in (3, 4)
         for dtype in DTYPES.values()
     )
-    assert document["verdict"]["cases"] == cases > 100
+    assert document["verdict"]["cases"] == count > 100
     *_, verdict, where = out.splitlines()
-    assert verdict == f"equal: 4 components, {cases} cases, 8 training runs"
+    assert verdict == f"equal: 4 components, {count} cases, 8 training runs"
     assert where == f"report: {tmp_path / 'index.html'}"
     assert document["options"]["seeds"] == [3, 4]
     assert document["environment"]["PyTorch"] == torch.__version__
@@ -106,7 +108,7 @@ def test_equal(tmp_path, capsys):
 @pytest.fixture
 def no_page(monkeypatch):
     """report.json alone: the page takes longer than all else."""
-    monkeypatch.setattr("compare.site.as_html", lambda report: "")
+    monkeypatch.setattr("compare.report.pages.as_html", lambda report: "")
 
 
 def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
@@ -161,11 +163,11 @@ def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, caps
     verdicts = [Verdict("tanh", [], "scratch", "equal" if right else "different"), EQUAL, EQUAL]
     monkeypatch.setattr(cli, "_compare", lambda *arguments: ([result], []))
     monkeypatch.setattr(cli, "write_site", lambda report, out: out)
-    monkeypatch.setattr("compare.seeds.run_seeds", lambda console, seed: right)
+    monkeypatch.setattr("compare.training.one_seed.run_seeds", lambda console, seed: right)
     row = Comparison("a run", "cost", "1", {"scratch": "1"}, right, "to within 0")
     section = Section("optimizers", "Optimizers", [], comparisons=[row])
     monkeypatch.setattr("compare.experiments.run.run_experiments", lambda *arguments: [section])
-    monkeypatch.setattr("compare.sandbox.check_file", lambda *arguments: iter(verdicts))
+    monkeypatch.setattr("compare.learner.child_process.check_file", lambda *arguments: iter(verdicts))
     (tmp_path / "mine.py").write_text("")
     for command in (["site"], ["experiments"]):
         assert main([*command, "--out", str(tmp_path / command[0])]) == (0 if right else 1), command
@@ -343,7 +345,7 @@ def test_a_reader_who_leaves_early_does_not_change_the_verdict(tmp_path, monkeyp
     def broken(*arguments, **options):
         raise BrokenPipeError
 
-    monkeypatch.setattr("compare.show.print_report", broken)
+    monkeypatch.setattr("compare.learner.show.print_report", broken)
     monkeypatch.setattr(cli, "_discard_output", lambda: None)
     assert main(["--only", "relu", "--out", str(tmp_path / "equal")]) == 0
     monkeypatch.setattr("scratch.activations.relu_backward", gradient_1_at_0)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compare.component import Case, Component, Results
+from compare.cases import TOPICS, all_components, select
+from compare.component import DTYPES, Case, Component, Results
 from compare.draws import older_streams, why_not_own
 from compare.measure import to_numpy
-from compare.parity import DTYPES, CaseResult, cases_of, refused_of, run_case, run_refused, run_scratch
-from compare.registry import TOPICS, all_components, select
-from compare.sources import with_what_they_call
+from compare.report.sources import with_what_they_call
+from compare.run import CaseResult, cases_of, refused_of, run_case, run_refused, run_scratch
 
 COMPONENTS = list(all_components().values())
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)

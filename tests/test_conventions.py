@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from compare.conventions import CONVENTIONS, Convention, number_texts, numbers, of_component
+from compare.cases import all_components
 from compare.environment import one_thread
-from compare.registry import all_components
-from compare.show import Terminal, print_component
+from compare.learner.show import Terminal, print_component
+from compare.report.conventions import CONVENTIONS, Convention, number_texts, numbers, of_component
 
 
 @pytest.fixture(params=CONVENTIONS, ids=lambda convention: convention.word)

@@ -12,10 +12,10 @@ import threadpoolctl
 import torch
 
 from compare import environment
+from compare.cases import select
+from compare.cases.inputs import fortran, strided
 from compare.component import Case, copy_with_strides
 from compare.experiments import figures, page
-from compare.inputs import fortran, strided
-from compare.registry import select
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

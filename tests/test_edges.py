@@ -8,7 +8,8 @@ import pytest
 import threadpoolctl
 import torch
 
-from compare import cli, registry
+from compare import cases, cli
+from compare.component import higher_precision
 from compare.draws import older_streams
 from compare.edges import table
 from compare.edges.departures import ADDITION, DEPARTURES, FUSION, LARGEST, Departure
@@ -16,12 +17,11 @@ from compare.edges.named import BEFORE
 from compare.edges.probe import VALUES, Probe, bases, value_probes
 from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, Outcome, examine, grouped
 from compare.environment import describe, one_thread
-from compare.parity import higher_precision
 from scratch import activations
 from scratch.optimizers import Adam
 from torch_ref import optimizers as reference
 
-ALL = registry.all_components()
+ALL = cases.all_components()
 ARITHMETIC = ("NaN", "+∞", "−∞", "+0", "−0", "smallest subnormal", "largest float")
 
 
@@ -277,7 +277,7 @@ def test_what_is_alike_stands_together():
 
 @pytest.fixture
 def activations_only(monkeypatch):
-    monkeypatch.setattr(registry, "TOPICS", ("activations",))
+    monkeypatch.setattr(cases, "TOPICS", ("activations",))
     monkeypatch.setenv("COLUMNS", "60")
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from compare import environment
-from compare.data import circles, moons
 from compare.experiments import batch_normalization, learning_rate_decay, optimizers
 from compare.experiments.experiment import Options
 from compare.experiments.page import write
 from compare.experiments.published import compare_costs
 from compare.experiments.train import SIDES, train
+from compare.training.data import circles, moons
 
 
 @pytest.fixture(autouse=True)

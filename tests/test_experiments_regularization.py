@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from compare import cli, data, environment
-from compare.data import NOISE, mat_file, noisy_classes, parabola
+from compare import cli, environment
 from compare.experiments import regularization, run
 from compare.experiments.experiment import Options
 from compare.experiments.page import write
@@ -18,6 +17,8 @@ from compare.experiments.published import compare_accuracies, compare_costs
 from compare.experiments.recipe import RecipeMasks
 from compare.experiments.regularization import COURSE_PUBLISHED, EXPERIMENT, METHODS, OWN
 from compare.experiments.train import SIDES, train
+from compare.training import data
+from compare.training.data import NOISE, mat_file, noisy_classes, parabola
 
 VARIABLE = "SCRATCH_VS_TORCH_DATA"
 BESIDE = Path(__file__).parents[2] / "shared" / "published" / "data.mat"

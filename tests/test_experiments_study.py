@@ -12,13 +12,13 @@ import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from compare.data import checkerboard, circles
 from compare.experiments import bias_variance, from_scratch, input_normalization, run
 from compare.experiments.diagnosis import BIAS, VARIANCE, diagnose
 from compare.experiments.experiment import Options
 from compare.experiments.page import Comparison, Section
 from compare.experiments.train import SIDES, train
 from compare.experiments.two_weights import PATHS, TwoWeights
+from compare.training.data import checkerboard, circles
 from scratch.standardization import Standardizer
 
 EXPERIMENTS = [from_scratch.EXPERIMENT, bias_variance.EXPERIMENT, input_normalization.EXPERIMENT]

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare.component import Case, Component, Mistake, Results
+from compare.cases import all_components
+from compare.component import Case, Component, Mistake, Results, higher_precision
 from compare.measure import to_numpy
-from compare.parity import cases_of, higher_precision, run_scratch
-from compare.registry import all_components
+from compare.run import cases_of, run_scratch
 from scratch.network import LOSSES, Network
 from scratch.regularization import l2_penalty
 

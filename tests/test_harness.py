@@ -194,7 +194,7 @@ SABOTAGES = (
     Sabotage(
         "budget of a million",
         "A case may lie a million times further apart than its budget says.",
-        "parity.py",
+        "run.py",
         "self.units <= self.budget",
         "self.units <= 1e6 * self.budget",
         [PARITY + "test_the_whole_budget_is_equal_and_one_unit_more_is_not"],
@@ -202,7 +202,7 @@ SABOTAGES = (
     Sabotage(
         "the best array decides",
         "The one that is closest, not the one that is furthest apart.",
-        "parity.py",
+        "run.py",
         "return max(self.differences, key=lambda d: d.units, default=None)",
         "return min(self.differences, key=lambda d: d.units, default=None)",
         [PARITY + "test_every_array_counts_whatever_it_is_called_and_wherever_it_stands"],
@@ -210,7 +210,7 @@ SABOTAGES = (
     Sabotage(
         "nothing compared is equal",
         "A case in which neither side returned anything counts as equal.",
-        "parity.py",
+        "run.py",
         "self.worst.units if self.worst else np.inf",
         "self.worst.units if self.worst else 0.0",
         [PARITY + "test_two_sides_that_return_nothing_are_not_equal"],
@@ -218,7 +218,7 @@ SABOTAGES = (
     Sabotage(
         "scratch compared with itself",
         "PyTorch's arrays are computed and not used.",
-        "parity.py",
+        "run.py",
         "differences = compare_results(scratch, torch, scales)",
         "differences = compare_results(scratch, scratch, scales)",
         [COMPONENTS + "test_every_mistake_is_rejected_in_float64[relu-gradient 1 at zero]"],
@@ -226,7 +226,7 @@ SABOTAGES = (
     Sabotage(
         "PyTorch's side run by scratch",
         "Both sides are scratch: the right one, so that even the mistakes are told from it.",
-        "parity.py",
+        "run.py",
         "torch = component.run_torch(case.for_torch(device))",
         "torch = run_scratch(component, case, component.implementation())",
         [PARITY + "test_each_side_computes_for_itself_once_from_the_same_numbers"],
@@ -234,7 +234,7 @@ SABOTAGES = (
     Sabotage(
         "scratch's side run by PyTorch",
         "Both sides are PyTorch.",
-        "parity.py",
+        "run.py",
         "scratch = run_scratch(component, case, implementation)\n        torch",
         "scratch = component.run_torch(case.for_torch(device))\n        torch",
         [PARITY + "test_each_side_computes_for_itself_once_from_the_same_numbers"],
@@ -242,7 +242,7 @@ SABOTAGES = (
     Sabotage(
         "an exception of scratch's swallowed",
         "PyTorch's arrays stand in for those that scratch could not compute.",
-        "parity.py",
+        "run.py",
         "        scratch = run_scratch(component, case, implementation)\n        torch",
         "        try:\n"
         "            scratch = run_scratch(component, case, implementation)\n"
@@ -254,7 +254,7 @@ SABOTAGES = (
     Sabotage(
         "an exception of PyTorch's swallowed",
         "Scratch's arrays stand in for those that PyTorch could not compute.",
-        "parity.py",
+        "run.py",
         "        torch = component.run_torch(case.for_torch(device))\n",
         "        try:\n"
         "            torch = component.run_torch(case.for_torch(device))\n"
@@ -265,7 +265,7 @@ SABOTAGES = (
     Sabotage(
         "both raising counted as equal",
         "Two sides that fail alike have agreed.",
-        "parity.py",
+        "run.py",
         '        return replace(result, error=f"{type(error).__name__}: {error}")',
         "        try:\n"
         "            component.run_torch(case.for_torch(device))\n"
@@ -277,7 +277,7 @@ SABOTAGES = (
     Sabotage(
         "an error does not count",
         "Only the arrays decide.",
-        "parity.py",
+        "run.py",
         "return not self.error and self.units <= self.budget",
         "return self.units <= self.budget",
         [PARITY + "test_an_error_outweighs_equal_arrays"],
@@ -285,7 +285,7 @@ SABOTAGES = (
     Sabotage(
         "NumPy's warnings ignored",
         "Scratch may overflow or divide by zero on the way to a finite result.",
-        "parity.py",
+        "run.py",
         '"raise" if case.finite else "ignore"',
         '"ignore" if case.finite else "ignore"',
         [PARITY + "test_a_warning_of_numpy_is_an_error_where_all_is_meant_to_be_finite"],
@@ -301,7 +301,7 @@ SABOTAGES = (
     Sabotage(
         "the last case dropped",
         "One case of every component does not run.",
-        "parity.py",
+        "run.py",
         "for case in cases_of(component, seed, DTYPES[dtype]):",
         "for case in cases_of(component, seed, DTYPES[dtype])[:-1]:",
         [PARITY + "test_every_case_runs_in_every_dtype_for_every_seed_from_numbers_of_its_own"],
@@ -309,7 +309,7 @@ SABOTAGES = (
     Sabotage(
         "one dtype dropped",
         "float32 does not run.",
-        "parity.py",
+        "run.py",
         "    for dtype in dtypes:\n",
         '    for dtype in [name for name in dtypes if name != "float32"]:\n',
         [PARITY + "test_every_case_runs_in_every_dtype_for_every_seed_from_numbers_of_its_own"],
@@ -317,7 +317,7 @@ SABOTAGES = (
     Sabotage(
         "float64 is a float32",
         "What is called float64 runs in float32.",
-        "parity.py",
+        "component.py",
         '"float64": np.float64}',
         '"float64": np.float32}',
         [PARITY + "test_every_case_runs_in_every_dtype_for_every_seed_from_numbers_of_its_own"],
@@ -325,7 +325,7 @@ SABOTAGES = (
     Sabotage(
         "all seeds the same",
         "Every seed makes the cases of seed 0.",
-        "parity.py",
+        "run.py",
         "np.random.default_rng([seed, zlib.crc32(component.name.encode())])",
         "np.random.default_rng([0, zlib.crc32(component.name.encode())])",
         [PARITY + "test_a_seed_gives_the_same_cases_again_and_another_seed_others"],
@@ -333,7 +333,7 @@ SABOTAGES = (
     Sabotage(
         "only the first seed",
         "--seeds 20 runs one.",
-        "parity.py",
+        "run.py",
         "        for seed in seeds:\n",
         "        for seed in seeds[:1]:\n",
         [PARITY + "test_every_case_runs_in_every_dtype_for_every_seed_from_numbers_of_its_own"],
@@ -341,7 +341,7 @@ SABOTAGES = (
     Sabotage(
         "the GPU not asked",
         "Whatever --device says, PyTorch runs on the CPU.",
-        "parity.py",
+        "run.py",
         "case = replace(case, device=device, draws=draws)\n    budget",
         'device = "cpu"\n    case = replace(case, device=device, draws=draws)\n    budget',
         [PARITY + "test_the_device_and_the_draws_get_to_both_sides"],
@@ -349,7 +349,7 @@ SABOTAGES = (
     Sabotage(
         "draws always shared",
         "--draws own compares what it was to prove by handing it across.",
-        "parity.py",
+        "run.py",
         "case = replace(case, device=device, draws=draws)\n    budget",
         'case = replace(case, device=device, draws="shared")\n    budget',
         [PARITY + "test_the_device_and_the_draws_get_to_both_sides"],
@@ -357,7 +357,7 @@ SABOTAGES = (
     Sabotage(
         "the arbiter is PyTorch",
         "The truth is what PyTorch says.",
-        "parity.py",
+        "run.py",
         "truth = run_scratch(component, case.in_higher_precision(wider), implementation)",
         "truth = {name: to_numpy(value) for name, value in torch.items()}",
         [PARITY + "test_the_arbiter_is_scratch_in_higher_precision"],
@@ -365,7 +365,7 @@ SABOTAGES = (
     Sabotage(
         "the arbiter is no better",
         "The truth is computed in the precision that it is to judge.",
-        "parity.py",
+        "run.py",
         "truth = run_scratch(component, case.in_higher_precision(wider), implementation)",
         "truth = run_scratch(component, case, implementation)",
         [PARITY + "test_the_arbiter_sees_what_scratch_rounds"],
@@ -447,7 +447,7 @@ SABOTAGES = (
     Sabotage(
         "sums may do as they please",
         "The budget of a sum is a million times too large.",
-        "rounding.py",
+        "measure.py",
         "return max(32, math.sqrt(terms) / 4 * math.log(sums / FALSE_ALARM))",
         "return 1e6 * max(32, math.sqrt(terms) / 4 * math.log(sums / FALSE_ALARM))",
         ["test_rounding.py::test_short_sums_are_left_at_32_units"],
@@ -455,7 +455,7 @@ SABOTAGES = (
     Sabotage(
         "scales of a million in a network",
         "The error analysis says that everything is a million times as large.",
-        "error_analysis.py",
+        "cases/error_analysis.py",
         "name: np.sqrt(np.where(np.isfinite(v), np.maximum(v, np.finfo(np.float64).tiny), 0))",
         "name: 1e6 * np.sqrt(np.where(np.isfinite(v), np.maximum(v, np.finfo(np.float64).tiny), 0))",
         [COMPONENTS + "test_every_array_is_held_to_a_budget_that_rejects_what_is_close[float64-network]"],
@@ -463,7 +463,7 @@ SABOTAGES = (
     Sabotage(
         "a topic forgotten",
         "The components of one file are not registered.",
-        "registry.py",
+        "cases/__init__.py",
         '    "losses",\n',
         "",
         [COMPONENTS + "test_no_file_of_scratch_and_no_function_in_it_goes_uncompared"],
@@ -471,7 +471,7 @@ SABOTAGES = (
     Sabotage(
         "a component forgotten",
         "One component of every file is not registered.",
-        "registry.py",
+        "cases/__init__.py",
         'importlib.import_module(f"compare.cases.{topic}").COMPONENTS\n',
         'importlib.import_module(f"compare.cases.{topic}").COMPONENTS[:-1] or ()\n',
         [COMPONENTS + "test_no_file_of_scratch_and_no_function_in_it_goes_uncompared"],
@@ -479,7 +479,7 @@ SABOTAGES = (
     Sabotage(
         "no mistakes",
         "The tests of the classic mistakes run on none.",
-        "registry.py",
+        "cases/__init__.py",
         "return {component.name: component for component in components}",
         "from dataclasses import replace\n"
         "    return {component.name: replace(component, mistakes=()) for component in components}",
@@ -488,7 +488,7 @@ SABOTAGES = (
     Sabotage(
         "no cases",
         "A component without cases agrees with everything.",
-        "parity.py",
+        "run.py",
         "return list(component.cases(_rng(component, seed), dtype))",
         'return [] if component.name == "relu" else list(component.cases(_rng(component, seed), dtype))',
         [COMPONENTS + "test_there_are_cases_in_the_dtype_and_of_the_seed_that_were_asked_for[float64-relu]"],
@@ -497,7 +497,7 @@ SABOTAGES = (
     Sabotage(
         "a million units a step",
         "A step may be wrong in the eighth digit.",
-        "lockstep.py",
+        "training/lockstep.py",
         "elif result.one_step[-1] > BUDGET and",
         "elif result.one_step[-1] > 1e6 * BUDGET and",
         [LOCKSTEP + "test_a_tensor_that_is_wrong_in_the_tenth_digit_is_a_breach[linear3.bias]"],
@@ -505,7 +505,7 @@ SABOTAGES = (
     Sabotage(
         "a step compared with itself",
         "PyTorch takes the step, and scratch's state is looked at twice.",
-        "lockstep.py",
+        "training/lockstep.py",
         '{"cost": their_cost, **follower.state()}',
         '{"cost": our_cost, **to_torch(ours.state())}',
         [LOCKSTEP + "test_a_wrong_cost_is_a_breach[2-float64]"],
@@ -513,7 +513,7 @@ SABOTAGES = (
     Sabotage(
         "running statistics left out",
         "Only what the optimizer changes is compared.",
-        "lockstep.py",
+        "training/lockstep.py",
         "    result.one_step.append(max(",
         '    differences = [d for d in differences if "running" not in d.array]\n'
         "    result.one_step.append(max(",
@@ -522,7 +522,7 @@ SABOTAGES = (
     Sabotage(
         "moments left out",
         "What the optimizer keeps is not compared.",
-        "lockstep.py",
+        "training/lockstep.py",
         "    result.one_step.append(max(",
         '    differences = [d for d in differences if ".exp_avg" not in d.array]\n'
         "    result.one_step.append(max(",
@@ -534,7 +534,7 @@ SABOTAGES = (
     Sabotage(
         "a step's scales a million times too large",
         "Rounding of the gradients' terms excuses everything.",
-        "lockstep.py",
+        "training/lockstep.py",
         'terms[f"{name}.weight"] = float(np.sqrt(per_weight.max()))',
         'terms[f"{name}.weight"] = 1e9 * float(np.sqrt(per_weight.max()))',
         [LOCKSTEP + "test_a_tensor_that_is_wrong_in_the_tenth_digit_is_a_breach[batch_norm2.weight]"],
@@ -542,7 +542,7 @@ SABOTAGES = (
     Sabotage(
         "every step at a kink",
         "A step with a unit at a kink is not held to the budget: here all of them.",
-        "lockstep.py",
+        "training/lockstep.py",
         "crossed = ((y > 0) != (y_torch > 0)) & (np.maximum(y, y_torch) <= rounding)",
         "crossed = np.maximum(y, y_torch) <= rounding",
         [LOCKSTEP + "test_a_kink_is_told_from_an_error"],
@@ -550,7 +550,7 @@ SABOTAGES = (
     Sabotage(
         "a breach does not count",
         "A training run is equal whatever its steps gave.",
-        "lockstep.py",
+        "training/lockstep.py",
         "return not self.error and self.breach is None and predictions",
         "return not self.error and predictions",
         [LOCKSTEP + "test_a_breach_and_an_exception_are_a_difference"],
@@ -558,7 +558,7 @@ SABOTAGES = (
     Sabotage(
         "an exception while training does not count",
         "A training run that never ended is equal.",
-        "lockstep.py",
+        "training/lockstep.py",
         "return not self.error and self.breach is None and predictions",
         "return self.breach is None and predictions",
         [LOCKSTEP + "test_a_breach_and_an_exception_are_a_difference"],
@@ -566,7 +566,7 @@ SABOTAGES = (
     Sabotage(
         "predictions do not count",
         "The trained networks may tell other classes.",
-        "lockstep.py",
+        "training/lockstep.py",
         "return not self.error and self.breach is None and predictions",
         "return not self.error and self.breach is None",
         [LOCKSTEP + "test_float32_may_disagree_on_a_prediction_but_float64_may_not"],
@@ -574,7 +574,7 @@ SABOTAGES = (
     Sabotage(
         "predictions compared with themselves",
         "The classes that scratch tells are those that scratch tells.",
-        "lockstep.py",
+        "training/lockstep.py",
         "result.different_predictions = int(np.sum(our_classes != their_classes))",
         "result.different_predictions = int(np.sum(our_classes != our_classes))",
         [LOCKSTEP + "test_other_classes_for_the_test_samples_are_a_difference"],
@@ -582,7 +582,7 @@ SABOTAGES = (
     Sabotage(
         "the accuracy of PyTorch is scratch's",
         "One network is asked twice.",
-        "lockstep.py",
+        "training/lockstep.py",
         "float(np.mean(their_classes == truth))",
         "float(np.mean(our_classes == truth))",
         [LOCKSTEP + "test_other_classes_for_the_test_samples_are_a_difference"],
@@ -590,7 +590,7 @@ SABOTAGES = (
     Sabotage(
         "drift of what is put right",
         "The distance of the network that starts every step from scratch's state.",
-        "lockstep.py",
+        "training/lockstep.py",
         "result.drift.append(_distance(ours.network, free.network))",
         "result.drift.append(_distance(ours.network, follower.network))",
         [LOCKSTEP + "test_both_run_free_from_the_start_and_nobody_is_put_right"],
@@ -598,7 +598,7 @@ SABOTAGES = (
     Sabotage(
         "the free run is put right",
         "Both of PyTorch's networks start every step from scratch's state.",
-        "lockstep.py",
+        "training/lockstep.py",
         "            follower.take_over(ours)\n",
         "            follower.take_over(ours)\n            free.take_over(ours)\n",
         [LOCKSTEP + "test_both_run_free_from_the_start_and_nobody_is_put_right"],
@@ -606,7 +606,7 @@ SABOTAGES = (
     Sabotage(
         "one training for every seed",
         "Both networks start from seed 0.",
-        "lockstep.py",
+        "training/lockstep.py",
         "case = Case(name, seed=seed, dtype",
         "case = Case(name, seed=0, dtype",
         [LOCKSTEP + "test_every_seed_is_another_training[shared]"],
@@ -615,7 +615,7 @@ SABOTAGES = (
     Sabotage(
         "training does not count",
         "The verdict is that of the components.",
-        "report.py",
+        "report/report.py",
         "        unequal += [run.name for run in self.training if not run.equal]\n",
         "",
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
@@ -623,7 +623,7 @@ SABOTAGES = (
     Sabotage(
         "components do not count",
         "The verdict is that of the training runs.",
-        "report.py",
+        "report/report.py",
         "unequal = [result.component for result in self.results if not result.equal]",
         "unequal: list[str] = []",
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
@@ -631,7 +631,7 @@ SABOTAGES = (
     Sabotage(
         "equal, always",
         "The report finds no difference.",
-        "report.py",
+        "report/report.py",
         "return not self.different\n",
         "return True\n",
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
@@ -639,7 +639,7 @@ SABOTAGES = (
     Sabotage(
         "report.json with another verdict",
         "The file says equal, whatever the terminal says.",
-        "report.py",
+        "report/report.py",
         '"equal": report.equal,',
         '"equal": True,',
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
@@ -647,7 +647,7 @@ SABOTAGES = (
     Sabotage(
         "every component of report.json equal",
         "The verdict is right, and no component is to blame.",
-        "report.py",
+        "report/report.py",
         '"equal": component.name not in report.different,',
         '"equal": True,',
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
@@ -655,7 +655,7 @@ SABOTAGES = (
     Sabotage(
         "every case of report.json equal",
         "The component differs, and none of its cases does.",
-        "report.py",
+        "report/report.py",
         '"equal": result.equal}',
         '"equal": True}',
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
@@ -663,7 +663,7 @@ SABOTAGES = (
     Sabotage(
         "every training run of report.json equal",
         "A run differs, and the file says that it does not.",
-        "report.py",
+        "report/report.py",
         '{"equal": run.equal}',
         '{"equal": True}',
         [REPORT + "test_one_difference_anywhere_is_the_verdict_everywhere"],
@@ -671,7 +671,7 @@ SABOTAGES = (
     Sabotage(
         "one equal case is enough",
         "The table ticks a component of which any case is equal.",
-        "report.py",
+        "report/report.py",
         "return all(result.equal for result in self.results)",
         "return any(result.equal for result in self.results)",
         [REPORT + "test_a_summary_is_as_good_as_its_worst_case"],
@@ -679,7 +679,7 @@ SABOTAGES = (
     Sabotage(
         "the mildest case shown",
         "The page shows of several seeds the one that is closest.",
-        "report.py",
+        "report/report.py",
         "share(result) > share(row[result.dtype])",
         "share(result) < share(row[result.dtype])",
         [REPORT + "test_of_several_seeds_the_worst_is_shown"],
@@ -687,7 +687,7 @@ SABOTAGES = (
     Sabotage(
         "a tick for everything",
         "The table of the terminal ticks what differs.",
-        "show.py",
+        "learner/show.py",
         'return Text("✓", "green") if equal else Text("✗", "bold red")',
         'return Text("✓", "green")',
         [CLI + "test_a_difference_is_named_and_located"],
@@ -753,8 +753,8 @@ SABOTAGES = (
         "--only runs nothing",
         "What was named is not compared, and nothing differs.",
         "cli.py",
-        'return registry.select(None if only is None else ",".join(others)), runs',
-        'return registry.select(None if only is None else ",".join(others))[:0], runs',
+        'return cases.select(None if only is None else ",".join(others)), runs',
+        'return cases.select(None if only is None else ",".join(others))[:0], runs',
         [CLI + "test_what_is_asked_for_is_what_is_compared"],
     ),
     Sabotage(
@@ -777,7 +777,7 @@ SABOTAGES = (
     Sabotage(
         "check: equal, always",
         "Every attempt is right.",
-        "check.py",
+        "learner/check.py",
         "return kept and all(d.units <= self.budget for d in self.differences)",
         "return True",
         [CHECK + "test_what_is_wrong_in_one_place_only_is_wrong[in float64 alone]"],
@@ -785,7 +785,7 @@ SABOTAGES = (
     Sabotage(
         "check: budget of a million",
         "An attempt may be wrong in the eighth digit.",
-        "check.py",
+        "learner/check.py",
         "ANOTHER_ORDER = 8  #",
         "ANOTHER_ORDER = 8e6  #",
         [CHECK + "test_what_is_wrong_in_one_place_only_is_wrong[in the tenth digit]"],
@@ -793,7 +793,7 @@ SABOTAGES = (
     Sabotage(
         "check: an exception is no difference",
         "An attempt that raises is right.",
-        "check.py",
+        "learner/check.py",
         "kept = not self.outcome.error and not self.outcome.changed",
         "kept = not self.outcome.changed",
         [CHECK + "test_what_is_wrong_in_one_place_only_is_wrong[in an exception for one case]"],
@@ -801,7 +801,7 @@ SABOTAGES = (
     Sabotage(
         "check: inputs may be changed",
         "A function that returns what is right and spoils what it was given is right.",
-        "check.py",
+        "learner/check.py",
         "kept = not self.outcome.error and not self.outcome.changed",
         "kept = not self.outcome.error",
         [CHECK + "test_right_results_do_not_excuse_an_input_that_was_changed"],
@@ -809,7 +809,7 @@ SABOTAGES = (
     Sabotage(
         "check: float64 alone",
         "Nobody looks at an attempt in float32.",
-        "check.py",
+        "learner/check.py",
         'for dtype in ("float64", "float32"):',
         'for dtype in ("float64",):',
         [CHECK + "test_what_is_wrong_in_one_place_only_is_wrong[in float32 alone]"],
@@ -817,7 +817,7 @@ SABOTAGES = (
     Sabotage(
         "check: large cases left out",
         "Whatever is slow is not tried.",
-        "check.py",
+        "learner/check.py",
         "if trials and _elements(case) > SLOW and _would_take(trials, case) > left - seconds / 2:",
         "if _elements(case) > SLOW:",
         [CHECK + "test_what_is_wrong_in_one_place_only_is_wrong[for a large batch]"],
@@ -825,7 +825,7 @@ SABOTAGES = (
     Sabotage(
         "check: PyTorch's attempt not installed",
         "The reference is held against itself.",
-        "check.py",
+        "learner/check.py",
         "            setattr(module, name, watch.over(name, function, ours[name]))\n",
         "            pass\n",
         [CHECK + "test_a_slightly_wrong_version_is_wrong_in_pytorch_too"],
@@ -833,7 +833,7 @@ SABOTAGES = (
     Sabotage(
         "check: inputs looked at in the end",
         "An input may be changed if it is put back.",
-        "check.py",
+        "learner/check.py",
         "                self.look(name)\n",
         "",
         [HOSTILE + "test_an_input_that_is_changed_is_told_with_its_function_even_if_it_is_put_back[relu]"],
@@ -841,7 +841,7 @@ SABOTAGES = (
     Sabotage(
         "check: no end",
         "An attempt takes all the time it likes.",
-        "check.py",
+        "learner/check.py",
         "            if left < 0:",
         "            if False:",
         [HOSTILE + "test_in_process_too_no_case_begins_after_the_time"],
@@ -849,7 +849,7 @@ SABOTAGES = (
     Sabotage(
         "check: text as it comes",
         "A message draws on the terminal.",
-        "check.py",
+        "learner/check.py",
         "c if c.isprintable() else",
         "c if c else",
         [HOSTILE + "test_what_comes_from_a_function_draws_nothing_in_a_test_either"],
@@ -857,7 +857,7 @@ SABOTAGES = (
     Sabotage(
         "check: bytecode is run",
         "The text that was there before is checked.",
-        "sandbox.py",
+        "learner/child_process.py",
         "    def get_code(self,",
         "    def get_no_code(self,",
         [HOSTILE + "test_bytecode_of_another_text_is_not_run_and_none_is_written"],
@@ -865,7 +865,7 @@ SABOTAGES = (
     Sabotage(
         "check: whatever answers",
         "What the file writes into our pipe is an answer.",
-        "sandbox.py",
+        "learner/child_process.py",
         'if answer.pop("token") == token:',
         'if answer.pop("token"):',
         [
@@ -876,7 +876,7 @@ SABOTAGES = (
     Sabotage(
         "check: orphans stay",
         "What a file leaves running in a session of its own runs on.",
-        "supervisor.py",
+        "learner/supervisor.py",
         "        _end_descendants()\n",
         "        pass\n",
         [HOSTILE + "test_what_a_file_starts_ends_with_it_and_holds_no_output_open[return y, y]"],
@@ -884,7 +884,7 @@ SABOTAGES = (
     Sabotage(
         "check: any mistake fits",
         "A mistake is named by guessing.",
-        "check.py",
+        "learner/check.py",
         "d.units <= max(trial.budget, SAME_MISTAKE * to_right.get(d.array, 0.0))",
         "d.units <= np.inf",
         [CHECK + "test_what_is_on_no_list_gets_no_name_but_is_described[a factor]"],
@@ -892,7 +892,7 @@ SABOTAGES = (
     Sabotage(
         "assert_matches never raises",
         "The test that a learner writes can not fail.",
-        "check.py",
+        "learner/check.py",
         "        if not verdict.equal:\n            raise",
         '        if verdict.status == "no such status":\n            raise',
         [CHECK + "test_assert_matches_takes_functions_and_says_what_is_wrong"],
@@ -901,7 +901,7 @@ SABOTAGES = (
     Sabotage(
         "bits not compared",
         "Two draws of one shape are the same.",
-        "seeds.py",
+        "training/one_seed.py",
         "return a.view(unsigned) == b.view(unsigned)",
         "return a.view(unsigned) == a.view(unsigned)",
         ["test_seeds.py::test_first_difference"],

@@ -35,14 +35,14 @@ import torch
 import scratch.network
 import torch_ref.network
 from compare import assert_matches
-from compare.check import Verdict, all_cases, check, explain, find
+from compare.cases import TOPICS, all_components
 from compare.cli import main
 from compare.experiments import figures
 from compare.experiments.page import Figure, Section
 from compare.files import path_text, write_whole
-from compare.registry import TOPICS, all_components
-from compare.sandbox import FileError, _unpacked, check_file, load, own_definitions
-from compare.weights import convert
+from compare.learner.check import Verdict, all_cases, check, explain, find
+from compare.learner.child_process import FileError, _unpacked, check_file, load, own_definitions
+from compare.training.weights import convert
 from scratch.random import NumpyGenerator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -468,14 +468,14 @@ def test_what_comes_from_a_file_is_shown_and_draws_nothing(name, tmp_path, capfd
             verdicts.append(verdict)
             yield verdict
 
-    monkeypatch.setattr("compare.sandbox.check_file", kept)
+    monkeypatch.setattr("compare.learner.child_process.check_file", kept)
     assert main(["check", str(file)]) == (1 if loads else 2)
     out, err = capfd.readouterr()
     drawn(out)
     drawn(err)
     assert name in ("no message", "results") or "\\x1b[2J" in out + err
     assert [line for line in err.splitlines() if not line.startswith(("| ", "error: "))] == []
-    monkeypatch.setattr("compare.sandbox.check_file", lambda *arguments: iter(verdicts))
+    monkeypatch.setattr("compare.learner.child_process.check_file", lambda *arguments: iter(verdicts))
     if loads:
         assert main(["check", str(file), "--json"]) == 1
         out, err = capfd.readouterr()
@@ -724,12 +724,12 @@ BEHAVIOUR = {  # what a file does to its process: a wrong function stays wrong, 
     ),
     "patches the harness": (
         """
-import compare.measure, compare.check, compare.sandbox, compare.cases.activations
+import compare.measure, compare.learner.check, compare.learner.child_process, compare.cases.activations
 same = lambda array, *a, **k: compare.measure.Difference(array)
-compare.measure.compare_arrays = compare.check.compare_arrays = same
-compare.check.compare_results = lambda a, b, c=None: [same(name) for name in a]
-equal = compare.check.Verdict("tanh", [], "", "equal")
-compare.check.check = compare.sandbox.check = lambda attempt, **k: equal
+compare.measure.compare_arrays = compare.learner.check.compare_arrays = same
+compare.learner.check.compare_results = lambda a, b, c=None: [same(name) for name in a]
+equal = compare.learner.check.Verdict("tanh", [], "", "equal")
+compare.learner.check.check = compare.learner.child_process.check = lambda attempt, **k: equal
 """,
         "",
         "different",

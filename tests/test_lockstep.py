@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-import compare.lockstep as lockstep
+import compare.training.lockstep as lockstep
 import scratch.network
 import scratch.schedules
 import scratch.training

@@ -12,8 +12,8 @@ from strategies.arrays import SEEDS
 from strategies.losses import INPUTS
 from torch.nn import functional as F  # noqa: N812
 
+from compare.cases import all_components
 from compare.component import Case
-from compare.registry import all_components
 from scratch import losses as ours
 from torch_ref import losses as theirs
 

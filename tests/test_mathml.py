@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.mathml import math, typeset
+from compare.report.formulas import math, typeset
 
 
 def tree(markup: str) -> ET.Element:

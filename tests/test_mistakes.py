@@ -5,10 +5,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from compare.cases import all_components
 from compare.component import Case, Component, Mistake, Results
 from compare.measure import compare_results, to_numpy
-from compare.parity import cases_of, run_scratch
-from compare.registry import all_components
+from compare.run import cases_of, run_scratch
 
 COMPONENTS = list(all_components().values())
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)

@@ -13,7 +13,7 @@ from strategies.network import INPUTS
 import scratch.network
 import torch_ref.network
 from compare.component import Case
-from compare.weights import convert, to_torch
+from compare.training.weights import convert, to_torch
 from scratch.random import NumpyGenerator
 
 EVERYTHING = {"widths": (5, 4, 3), "batch_norm": True, "dropout": 0.5, "l2": 0.1}

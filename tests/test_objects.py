@@ -34,11 +34,11 @@ import torch_ref.random
 import torch_ref.schedules
 import torch_ref.standardization
 import torch_ref.training
+from compare.cases import all_components
 from compare.component import Case, Component
 from compare.draws import SharedDraws, why_not_own
 from compare.measure import to_numpy
-from compare.parity import cases_of, run_scratch
-from compare.registry import all_components
+from compare.run import cases_of, run_scratch
 from scratch.activations import Activation
 from scratch.random import NumpyGenerator, TorchGenerator
 from scratch.regularization import Dropout

@@ -22,7 +22,7 @@ from compare.cases.optimizers import (
     _sgd_momentum,
 )
 from compare.component import Case
-from compare.parity import cases_of, run_case
+from compare.run import cases_of, run_case
 from scratch import optimizers as scratch
 from torch_ref import optimizers as reference
 

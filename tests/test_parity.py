@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from compare.component import Budget, Case, Component, Results
+from compare.cases.inputs import fortran, strided
+from compare.component import DTYPES, Budget, Case, Component, Results, higher_precision
 from compare.draws import OwnDraws, SharedDraws
-from compare.inputs import fortran, strided
-from compare.parity import DTYPES, CaseResult, cases_of, higher_precision, run_case, run_component
+from compare.run import CaseResult, cases_of, run_case, run_component
 from scratch.random import NumpyGenerator, TorchGenerator
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compare.cases import TOPICS, all_components
+from compare.component import DTYPES
 from compare.draws import why_not_own
-from compare.parity import DTYPES, run_case
-from compare.registry import TOPICS, all_components
+from compare.run import run_case
 
 STRATEGIES = {
     name: strategy

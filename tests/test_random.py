@@ -26,8 +26,8 @@ import scratch.random
 import torch_ref.random as theirs
 from compare.cases.random import COMPONENTS, SEEDS, SIZES, Call, draw, state_at
 from compare.draws import why_not_own
-from compare.parity import cases_of, run_case
-from compare.show import source_of
+from compare.learner.show import source_of
+from compare.run import cases_of, run_case
 from scratch.box_muller import VARIANTS, fma, log_glibc, sincos_glibc
 from scratch.philox import CudaGenerator, philox4x32
 from scratch.random import NumpyGenerator, TorchGenerator, platform_variant

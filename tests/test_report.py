@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from compare import site
 from compare.cases.activations import COMPONENTS
-from compare.lockstep import Breach, TrainingResult
 from compare.measure import Difference
-from compare.parity import CaseResult, run_component
-from compare.report import Report, Summary, as_json, share, units_text, value_text, worst_of_cases
-from compare.site import as_html, write
+from compare.report import pages
+from compare.report.pages import as_html, write
+from compare.report.report import Report, Summary, as_json, share, units_text, value_text, worst_of_cases
+from compare.run import CaseResult, run_component
+from compare.training.lockstep import Breach, TrainingResult
 
 VOID = {"wbr", "meta", "br", "link", "img", "hr", "input", "path", "use", "rect"}
 
@@ -244,7 +244,7 @@ def test_a_failure_leaves_the_old_report_whole(step: str, tmp_path, monkeypatch)
     def fail(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr(os if step == "replace" else site, step, fail)
+    monkeypatch.setattr(os if step == "replace" else pages, step, fail)
     with pytest.raises(OSError, match="disk full"):
         write(make(DIFFERENT), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from compare.cases import all_components
+from compare.cases.error_analysis import ErrorAnalysis
 from compare.cases.network import DESCRIPTIONS
 from compare.cases.optimizers import _quotient_size, adam_sizes, rmsprop_sizes
 from compare.component import Case
-from compare.error_analysis import ErrorAnalysis
-from compare.parity import cases_of, run_case
-from compare.registry import all_components
-from compare.rounding import sum_units
+from compare.measure import sum_units
+from compare.run import cases_of, run_case
 from scratch.network import Network
 from scratch.optimizers import adam_step, rmsprop_step
 from scratch.random import NumpyGenerator

@@ -7,10 +7,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from compare import seeds
-from compare.bench import DRAWS
 from compare.draws import why_not_own
-from compare.seeds import first_difference, run_seeds, same_bits
+from compare.training import one_seed
+from compare.training.bench import DRAWS
+from compare.training.one_seed import first_difference, run_seeds, same_bits
 from scratch.random import TorchGenerator
 
 exact = pytest.mark.skipif(bool(why_not_own("cpu")), reason=why_not_own("cpu"))
@@ -143,7 +143,7 @@ def test_pytorchs_global_generator_is_left_alone():
 @exact
 def test_a_machine_on_which_nobody_has_looked(monkeypatch):
     monkeypatch.setattr(
-        seeds, "why_not_own", lambda device: "PyTorch's normal numbers have not been verified"
+        one_seed, "why_not_own", lambda device: "PyTorch's normal numbers have not been verified"
     )
     equal, out = demonstrate(42)
     assert equal

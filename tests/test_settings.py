@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from compare import assert_matches, cli
-from compare.lockstep import train_in_lockstep
-from compare.parity import cases_of, refused_of, run_case, run_refused
-from compare.registry import select
+from compare.cases import select
+from compare.run import cases_of, refused_of, run_case, run_refused
+from compare.training.lockstep import train_in_lockstep
 from scratch.losses import binary_cross_entropy_backward, binary_cross_entropy_forward
 
 LINUX_X86 = sys.platform == "linux" and os.uname().machine == "x86_64"

@@ -10,13 +10,13 @@ from browser import Browser, why_none
 from test_report import training
 
 from compare import cli
+from compare.cases import all_components
 from compare.cases.activations import COMPONENTS
-from compare.conventions import CONVENTIONS
 from compare.edges.table import examine, grouped
-from compare.parity import run_component
-from compare.registry import all_components
-from compare.report import Report
-from compare.site import anchor, as_html, formula, highlighted, prose, write_site
+from compare.report.conventions import CONVENTIONS
+from compare.report.pages import anchor, as_html, formula, highlighted, prose, write_site
+from compare.report.report import Report
+from compare.run import run_component
 
 ALL = all_components()
 needs_browser = pytest.mark.skipif(bool(why_none()), reason=why_none() or "there is one")

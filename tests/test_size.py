@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare.component import Case, Component
-from compare.parity import DTYPES, cases_of, run_case
-from compare.registry import all_components
+from compare.cases import all_components
+from compare.component import DTYPES, Case, Component
+from compare.run import cases_of, run_case
 
 MANY = 2**20 + 77
 STRETCHED = {"x", "dy", "next_x", "x_train", "logits", "input"}

@@ -14,7 +14,7 @@ import scratch.training
 import torch_ref.network
 import torch_ref.training
 from compare.cases.training import EPOCHS
-from compare.data import breast_cancer, digits
+from compare.training.data import breast_cancer, digits
 from scratch.network import Network
 from scratch.optimizers import Adam
 from scratch.random import NumpyGenerator

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from compare import registry, vectors
+from compare import cases
+from compare.cases import vectors
+from compare.cases.vectors import OPERATORS, collect, hold, run
 from compare.cli import main
 from compare.component import Component, Mistake
-from compare.report import Report, as_json
-from compare.vectors import OPERATORS, collect, hold, run
+from compare.report.report import Report, as_json
 
 onnx = pytest.importorskip("onnx", reason="the package onnx, of the extra dev, has the vectors")
 
-COMPONENTS = registry.all_components()
+COMPONENTS = cases.all_components()
 NOT_OURS = {"NegativeLogLikelihoodLoss", "Bernoulli"}  # as a whole
 
 # Their mistakes are in the backward pass, in kinks and in saturated tails, and the draw is none of ours.

@@ -119,7 +119,7 @@ class Network(nn.Sequential):
             partial.unlink(missing_ok=True)
 
     def load(self, path: str | Path) -> None:
-        """Read what `save` wrote, here or by way of `compare.weights` from NumPy.
+        """Read what `save` wrote, here or by way of `compare.training.weights` from NumPy.
 
         Raises:
             ValueError: no such file of weights (see `read_state`), a name is missing or unknown, or a shape

@@ -1,1 +1,53 @@
-"""One file a topic: the cases of its components, their budgets and the mistakes people make."""
+"""The components, a file a topic: every one there is, in the order of the study day."""
+
+import importlib
+
+from compare.component import Component
+
+TOPICS = (
+    "random",
+    "initializers",
+    "standardization",
+    "activations",
+    "linear",
+    "losses",
+    "regularization",
+    "batch_norm",
+    "optimizers",
+    "schedules",
+    "gradient_check",
+    "network",
+    "training",
+)
+
+
+def all_components() -> dict[str, Component]:
+    """Name → component."""
+    components = [
+        component
+        for topic in TOPICS
+        for component in importlib.import_module(f"compare.cases.{topic}").COMPONENTS
+    ]
+    return {component.name: component for component in components}
+
+
+def select(names: str | None) -> list[Component]:
+    """The components that a comma-separated list names (a topic names all of its own); all for None
+
+    In teaching order, whatever the order of the names.
+
+    Raises:
+        ValueError: a name that is neither a component nor a topic.
+    """
+    components = all_components()
+    if names is None:
+        return list(components.values())
+    chosen: set[str] = set()
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        found = [c for c in components.values() if name in (c.name, c.topic)]
+        if not found:
+            raise ValueError(f"unknown component {name!r}: `python -m compare list` names them all")
+        chosen |= {component.name for component in found}
+    if not chosen:
+        raise ValueError("no component named: `python -m compare list` names them all")
+    return [component for component in components.values() if component.name in chosen]

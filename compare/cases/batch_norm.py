@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
-from compare.rounding import sum_units
+from compare.measure import sum_units
 from scratch.batch_norm import (
     batch_norm_backward,
     batch_norm_forward,

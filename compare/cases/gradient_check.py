@@ -14,10 +14,10 @@ import scratch.gradient_check
 import scratch.losses
 import scratch.network
 from compare.cases.batch_norm import training_scales
+from compare.cases.error_analysis import ErrorAnalysis
+from compare.cases.inputs import fortran, normal, strided
 from compare.cases.losses import binary_logits_magnitude, classes_magnitude
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.error_analysis import ErrorAnalysis
-from compare.inputs import fortran, normal, strided
 from scratch.activations import (
     leaky_relu_backward,
     leaky_relu_forward,

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.inputs import finite_part, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import finite_part, fortran, normal, other, strided, subnormals
-from compare.rounding import sum_units
+from compare.measure import sum_units
 from scratch.linear import Linear
 from torch_ref import linear as reference
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from scratch import losses as scratch
 from torch_ref import losses as reference
 

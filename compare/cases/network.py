@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 import scratch.network
+from compare.cases.error_analysis import ErrorAnalysis, scales
+from compare.cases.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
 from compare.cases.losses import with_one
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.error_analysis import ErrorAnalysis, scales
-from compare.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
-from compare.rounding import sum_units
+from compare.measure import sum_units
 from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator
 from torch_ref import network as reference

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, copy_with_strides
-from compare.inputs import SPECIAL, fortran, other, strided, subnormals
 from scratch import optimizers as scratch
 from scratch.optimizers import _accumulate, _average
 from torch_ref import optimizers as reference

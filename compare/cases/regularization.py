@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
-from compare.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from scratch.regularization import dropout_forward, l2_gradient, l2_penalty
 from torch_ref import regularization as reference
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.inputs import SIZES, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results
-from compare.inputs import SIZES, fortran, normal, other, strided, subnormals
 from scratch.standardization import Standardizer
 from torch_ref import standardization as reference
 

@@ -11,11 +11,11 @@ import torch
 
 import scratch.network
 import scratch.training
+from compare.cases.error_analysis import ErrorAnalysis, scales
+from compare.cases.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
 from compare.cases.network import with_positive_zeros
 from compare.component import Budget, Case, Component, Mistake, Results
-from compare.error_analysis import ErrorAnalysis, scales
-from compare.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
-from compare.rounding import sum_units
+from compare.measure import sum_units
 from scratch import optimizers, schedules
 from torch_ref import network as torch_network
 from torch_ref import optimizers as torch_optimizers

@@ -10,9 +10,8 @@ import torch
 
 from compare.cases.optimizers import problem
 from compare.cases.random import Call, make_case
-from compare.component import Case, Component, Results
+from compare.component import DTYPES, Case, Component, Results
 from compare.edges.probe import ELEMENTS, STEPS, Probe
-from compare.parity import DTYPES
 from scratch import optimizers as scratch
 from torch_ref import optimizers as reference
 from torch_ref import schedules

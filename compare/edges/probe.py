@@ -8,7 +8,7 @@ import numpy as np
 
 from compare.cases.optimizers import problem
 from compare.component import Case, Component, Results, copy_with_strides
-from compare.parity import cases_of
+from compare.run import cases_of
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from unittest.mock import patch
 
 import numpy as np
 
-from compare.component import Component, Results
+from compare.component import DTYPES, Component, Results
 from compare.edges.departures import DEPARTURES, Departure
 from compare.edges.named import named_probes
 from compare.edges.probe import Probe, bases, value_probes
+from compare.environment import undisturbed
 from compare.measure import compare_results, to_numpy
-from compare.parity import DTYPES, run_scratch
-from compare.report import units_text
-from compare.settings import undisturbed
+from compare.report.report import units_text
+from compare.run import run_scratch
 
 KINDS = AS_PYTORCH, REFUSED, DEPARTS = "as PyTorch", "both refuse", "departs"
 SIGNS = [("+∞", "−∞", "±∞"), ("+0", "−0", "±0")]

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 
 import scratch.optimizers
 import scratch.training
-from compare.data import circles
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task
 from compare.experiments.page import Comparison, Figure, Section, Table, lines
 from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import Run, rebuild
+from compare.training.data import circles
 
 RATES = (0.01, 0.1, 1.0)
 WIDTHS = (2, 16, 16, 16, 16, 1)

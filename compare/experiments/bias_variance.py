@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from compare.data import Data, checkerboard
 from compare.experiments import figures
 from compare.experiments.diagnosis import Diagnosis, diagnose
 from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
@@ -15,6 +14,7 @@ from compare.experiments.page import Comparison, Figure, Section, Table, lines
 from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import Run
+from compare.training.data import Data, checkerboard
 
 BASE_ERROR = 0.05  # of `checkerboard`: the share of its labels that is wrong
 DEV = 1000  # examples of its other set

@@ -12,11 +12,11 @@ import torch
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
-from compare.data import Data
 from compare.environment import deaf_to_interrupts, end_with_parent
 from compare.experiments.page import Section
 from compare.experiments.recipe import Recipe
 from compare.experiments.train import SIDES, Run, train
+from compare.training.data import Data
 
 
 @dataclass(frozen=True)

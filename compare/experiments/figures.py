@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure as Drawing
 
-from compare.data import Data
 from compare.experiments.train import Run, grid
+from compare.training.data import Data
 
 STYLE: Any = {
     "figure.dpi": 100,

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from compare.data import Data, circles
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
 from compare.experiments.page import Comparison, Figure, Listing, Section, lines
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import GRID, Run, grid, rebuild
+from compare.training.data import Data, circles
 from scratch.activations import relu_backward, relu_forward
 from scratch.linear import linear_backward, linear_forward
 from scratch.losses import (

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from compare.data import Data, circles
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
 from compare.experiments.page import Comparison, Figure, Section, lines
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe, every
 from compare.experiments.train import Run
+from compare.training.data import Data, circles
 
 _BASE = Recipe("He", (2, 10, 5, 1), "he", lr=0.01, epochs=15000)
 RECIPES = {

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 
 import scratch.standardization
 import torch_ref.standardization
-from compare.data import Data, moons
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task
 from compare.experiments.page import Comparison, Figure, Section, Table, lines
@@ -20,6 +19,7 @@ from compare.experiments.published import Sides, compare_accuracies, compare_cos
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import Run, rebuild
 from compare.experiments.two_weights import PATHS, TwoWeights
+from compare.training.data import Data, moons
 
 TRAINING = 200  # of the 300 points; the others are for testing
 GOAL = 0.2  # the cost that the networks are to reach

@@ -9,12 +9,12 @@ import torch
 
 import scratch.schedules
 import torch_ref.schedules
-from compare.data import moons
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
 from compare.experiments.page import Comparison, Figure, Section, Table, lines
 from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe, every
+from compare.training.data import moons
 
 TOLERANCE = 5e-7  # half a unit of the last digit that was printed
 BASE = Recipe(

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from compare.data import moons
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
 from compare.experiments.page import Comparison, Figure, Section, lines
 from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe, every
 from compare.experiments.train import Run
+from compare.training.data import moons
 
 BASE = Recipe("gradient descent", (2, 5, 2, 1), "he", lr=0.0007, epochs=10000, batch_size=64)
 TOLERANCE = 5e-7  # half a unit of the last digit that was printed

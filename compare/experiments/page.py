@@ -91,7 +91,7 @@ def write(
         for figure in section.figures:
             for kind in ("png", "svg"):
                 files[f"{figure.name}.{kind}"] = _drawn(figure.drawing, kind)
-    loader = jinja2.PackageLoader("compare", "templates")
+    loader = jinja2.PackageLoader("compare.report")
     jinja = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     jinja.filters["groupby_in_order"] = lambda rows: groupby(rows, key=lambda row: row.run)
     images = {name: _data_uri(content) for name, content in files.items() if name.endswith(".svg")}

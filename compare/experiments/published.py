@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from compare.data import Data
 from compare.experiments.diagnosis import diagnose
 from compare.experiments.experiment import Results
 from compare.experiments.page import Comparison
 from compare.experiments.train import SIDES, Run
+from compare.training.data import Data
 
 Sides = Mapping[str, Run]  # side → run of one recipe
 

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from compare.data import NOISE, Data, check_course_data, mat_file, noisy_classes, parabola
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task
 from compare.experiments.page import Comparison, Figure, Section, Table, lines
 from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe, every
 from compare.experiments.train import Run, rebuild
+from compare.training.data import NOISE, Data, check_course_data, mat_file, noisy_classes, parabola
 from scratch.losses import binary_cross_entropy_with_logits_forward
 
 KEEP = 0.86

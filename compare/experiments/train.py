@@ -17,8 +17,8 @@ import torch_ref.network
 import torch_ref.optimizers
 import torch_ref.schedules
 import torch_ref.training
-from compare.data import Data
 from compare.experiments.recipe import Recipe, RecipeMasks
+from compare.training.data import Data
 from scratch.random import NumpyGenerator
 from scratch.regularization import Dropout
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import scratch.network
 from compare.cases.gradient_check import FUNCTIONS, NETWORKS, UNITS, magnitude
+from compare.cases.inputs import normal
 from compare.component import Case
-from compare.inputs import normal
 from scratch.gradient_check import PASSES
 from scratch.random import NumpyGenerator
 from strategies.arrays import NAME, SEEDS, Inputs, laid_out, sizes

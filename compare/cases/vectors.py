@@ -39,7 +39,7 @@ from compare.cases.optimizers import adam_sizes, sgd_sizes
 from compare.component import Case, Component, Results
 from compare.draws import SharedDraws
 from compare.measure import Difference, compare_arrays, to_numpy
-from compare.parity import run_scratch
+from compare.run import run_scratch
 
 ALONE = 100  # examples that are run one by one
 LATE = 10**6  # steps after which 1 − βᵗ is 1

@@ -7,18 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from compare.component import Case, Component, Results
+from compare.component import DTYPES, Case, Component, Results, higher_precision
+from compare.environment import undisturbed
 from compare.measure import Difference, compare_results, distance_to_truth, to_numpy
-from compare.settings import undisturbed
-
-DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
-
-
-def higher_precision(dtype: Any) -> Any | None:
-    """The dtype of the arbiter: float64 for float32, longdouble for float64 where it is longer."""
-    if np.dtype(dtype) == np.float32:
-        return np.float64
-    return np.longdouble if np.finfo(np.longdouble).eps < np.finfo(np.float64).eps else None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from compare.component import Component
-from compare.lockstep import TrainingResult
+from compare.training.lockstep import TrainingResult
 from compare.measure import Difference
-from compare.parity import CaseResult
-from compare.vectors import Held, Vectors
+from compare.run import CaseResult
+from compare.cases.vectors import Held, Vectors
 
 SHOWN = 5  # differences of one component that are written out; report.json has them all
 

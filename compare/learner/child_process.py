@@ -1,6 +1,6 @@
 """Checks somebody's file in another process, so that an endless loop or a crash is reported, not suffered.
 
-Three processes: ours, a supervisor (see `compare.supervisor`), and the one that loads the file. That one is
+Three processes: ours, a supervisor (see `supervisor`), and the one that loads the file. That one is
 told which case to run, and says what came out: names, numbers and text, never a pickle. What is right is
 reckoned here, where the file never ran, and compared here: whatever the file changes in NumPy, in PyTorch or
 in this project, or writes in place of an answer, a wrong result is not equal.
@@ -35,7 +35,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from compare.check import (
+from compare.cases import all_components
+from compare.component import Case, Component
+from compare.environment import one_thread
+from compare.learner.check import (
     Attempt,
     Outcome,
     StoppedError,
@@ -46,11 +49,8 @@ from compare.check import (
     find,
     visible,
 )
-from compare.component import Case, Component
-from compare.environment import one_thread
-from compare.exercise import top_level
-from compare.registry import all_components
-from compare.supervisor import end_with_parent
+from compare.learner.exercise import top_level
+from compare.learner.supervisor import end_with_parent
 
 LOADING = "loading the file"
 STARTING = 300.0  # seconds for importing PyTorch on a busy machine
@@ -105,9 +105,9 @@ class _Process:
     """The process that runs the file, as seen from here."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-c", _python("compare.sandbox", "serve()")]
+        command = [sys.executable, "-c", _python("compare.learner.child_process", "serve()")]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _python("compare.supervisor", f"supervise({command!a})")],
+            [sys.executable, "-c", _python("compare.learner.supervisor", f"supervise({command!a})")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -16,12 +16,12 @@ import torch_ref.network
 import torch_ref.optimizers
 import torch_ref.schedules
 import torch_ref.training
-from compare import data, environment
-from compare.component import Case
+from compare import environment
+from compare.component import DTYPES, Case
+from compare.environment import undisturbed
 from compare.measure import Difference, compare_arrays, compare_results, to_numpy
-from compare.parity import DTYPES
-from compare.settings import undisturbed
-from compare.weights import to_torch
+from compare.training import data
+from compare.training.weights import to_torch
 
 BUDGET = 64  # rounding units of one whole step: forward, cost, backward and update
 

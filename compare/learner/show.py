@@ -13,13 +13,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from compare.check import Verdict, explain
 from compare.component import Component, Mistake
-from compare.conventions import Convention, number_texts, numbers, of_component
-from compare.lockstep import RUNS, TrainingResult, steps
-from compare.parity import cases_of
-from compare.report import Report, Summary, last_loss, ulp_text, units_text
-from compare.sources import source_of
+from compare.learner.check import Verdict, explain
+from compare.report.conventions import Convention, number_texts, numbers, of_component
+from compare.report.report import Report, Summary, last_loss, ulp_text, units_text
+from compare.report.sources import source_of
+from compare.run import cases_of
+from compare.training.lockstep import RUNS, TrainingResult, steps
 
 SIDE_BY_SIDE = 120  # columns that two versions need beside each other
 WHOLE_TRAINING = 74  # columns of the table of training runs; in fewer, two of them are left to the report

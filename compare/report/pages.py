@@ -16,20 +16,20 @@ from markupsafe import Markup, escape
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 
-from compare import conventions
+from compare.report import conventions
 from compare.component import Component
 from compare.files import unfinished_name, write_whole
-from compare.lockstep import TrainingResult
-from compare.mathml import math, typeset
-from compare.plots import figures
-from compare.report import Report, as_json, last_loss, share, ulp_text, units_text, worst_of_cases
-from compare.sources import Definition, with_what_they_call, wrong_versions
+from compare.training.lockstep import TrainingResult
+from compare.report.formulas import math, typeset
+from compare.report.plots import figures
+from compare.report.report import Report, as_json, last_loss, share, ulp_text, units_text, worst_of_cases
+from compare.report.sources import Definition, with_what_they_call, wrong_versions
 
 
 def as_html(report: Report) -> str:
     """The page of a report; of one without results, the page that says so."""
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("compare"),
+        loader=jinja2.PackageLoader("compare.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

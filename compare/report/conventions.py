@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from compare.draws import OwnDraws
 from compare.environment import one_thread
-from compare.settings import undisturbed
+from compare.environment import undisturbed
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import scratch.optimizers
 import scratch.training
 import torch_ref.network
 import torch_ref.training
-from compare.weights import to_torch
+from compare.training.weights import to_torch
 from scratch.random import NumpyGenerator, TorchGenerator
 
 SIZES = (  # widths, batch, the ratio to reach

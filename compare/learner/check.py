@@ -25,14 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from compare import symptoms
-from compare.component import Case, Component, Mistake, Results, copy_with_strides
-from compare.environment import one_thread
-from compare.exercise import top_level
+from compare.cases import all_components
+from compare.component import DTYPES, Case, Component, Mistake, Results, copy_with_strides
+from compare.environment import one_thread, undisturbed
+from compare.learner import symptoms
+from compare.learner.exercise import top_level
 from compare.measure import Difference, compare_results, to_numpy
-from compare.parity import DTYPES, cases_of, warnings_of
-from compare.registry import all_components
-from compare.settings import undisturbed
+from compare.run import cases_of, warnings_of
 
 SLOW = 20_000  # elements: a case with more is left out for functions that would take too long on it
 ANOTHER_ORDER = 8  # rounding units: the same operations, in another order, are not another result
@@ -638,6 +637,6 @@ def _names(arrays: Sequence[str], most: int = 6) -> str:
 
 
 def _formula(component: Component) -> str:
-    from compare.report import formulas
+    from compare.report.report import formulas
 
     return "; ".join(" ".join(formula.split()) for _, formula in formulas(component) if formula)
