@@ -66,7 +66,6 @@ OPPOSITE = {  # of integers every operator does something: there, one is put in 
     "BitOr": "BitAnd",
     "BitXor": "BitOr",
 }
-INTEGERS = {"random", "box_muller", "philox"}
 COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "survived"
 SECONDS = {COMPARISON: 120, SUITE: 900}  # a mutant that runs longer is noticed for that
 MEMORY = 12 * 2**30
@@ -85,11 +84,15 @@ class Mutant:
 
     @property
     def side(self) -> str:
-        return self.path.parent.name
+        return self.path.relative_to(ROOT).parts[0]
 
     @property
     def module(self) -> str:
-        return self.path.stem
+        return module_of(self.path)
+
+    @property
+    def topic(self) -> str:
+        return self.module.partition(".")[0]
 
     def source(self) -> str:
         """The whole file, changed."""
@@ -115,13 +118,19 @@ def joined(lines: list[str]) -> str:
     return " ".join(line.strip() for line in lines)
 
 
+def module_of(path: Path) -> str:
+    """Its name below its side: "linear", "random" for random/__init__.py, "random.philox"."""
+    parts = path.relative_to(ROOT).with_suffix("").parts[1:]
+    return ".".join(part for part in parts if part != "__init__")
+
+
 # The mutants
 
 
 def session(path: Path) -> Path:
     """Where the verdicts on one state of one file are kept."""
     digest = hashlib.sha256((read(path) + read(ROOT / "tests" / "edits.py")).encode()).hexdigest()
-    return FOLDER / f"{path.parent.name}-{path.stem}-{digest[:12]}.sqlite"
+    return FOLDER / f"{path.relative_to(ROOT).parts[0]}-{module_of(path)}-{digest[:12]}.sqlite"
 
 
 def mutants_of(path: Path, work: WorkDB) -> list[Mutant]:
@@ -144,7 +153,8 @@ def mutants_of(path: Path, work: WorkDB) -> list[Mutant]:
         kind, *operators = mutation.operator_name.removeprefix("core/").split("_")
         if kind == "ReplaceBinaryOperator":
             before, after = operators
-            sensible = OPPOSITE[before] == after if path.stem in INTEGERS else after in ARITHMETIC
+            integers = module_of(path).startswith("random")
+            sensible = OPPOSITE[before] == after if integers else after in ARITHMETIC
         return not (star or annotation) and (kind != "ReplaceBinaryOperator" or sensible)
 
     return [mutant for mutant in found if worthwhile(mutant.mutation)]
@@ -167,11 +177,14 @@ def annotations(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]
 def install(mutant: Mutant) -> None:
     """Put the changed module in the place of the right one, before anybody imports it."""
     name = f"{mutant.side}.{mutant.module}"
+    parent, _, child = name.rpartition(".")
+    package = importlib.import_module(parent)
     module = types.ModuleType(name)
     module.__file__ = str(mutant.path)
-    package = importlib.import_module(mutant.side)
+    if mutant.path.stem == "__init__":
+        module.__path__ = [str(mutant.path.parent)]
     sys.modules[name] = module
-    setattr(package, mutant.module, module)
+    setattr(package, child, module)
     exec(compile(mutant.source(), str(mutant.path), "exec"), module.__dict__)
 
 
@@ -188,14 +201,14 @@ def comparison_notices(mutant: Mutant, reached: dict) -> str:
     from compare.run import cases_of, refused_of, run_case, run_refused
 
     function = enclosing_function(mutant)
-    components = sorted(all_components().values(), key=lambda c: c.topic != mutant.module)
+    components = sorted(all_components().values(), key=lambda c: c.topic != mutant.topic)
     for draws in DRAWS:
         for component in components:
             if (mutant.path, function) not in reached[component.name, draws]:
                 continue
             for dtype in DTYPES:
                 for case in cases_of(component, 0, dtype):
-                    arbiter = component.topic == mutant.module and mutant.side == "scratch"
+                    arbiter = component.topic == mutant.topic and mutant.side == "scratch"
                     if not run_case(component, case, arbiter=arbiter, draws=draws).equal:
                         return component.name
                 for case in refused_of(component, 0, dtype):
@@ -214,14 +227,13 @@ def suite_notices(mutant: Mutant, reached: dict) -> str:
         for path in sorted((ROOT / "tests").glob("test_*.py"))
         if not path.stem.removeprefix("test_").startswith(ELSEWHERE)
     ]
-    helpers = {"checks": "components", "box_muller": "random", "philox": "random"}
-    own = f"test_{helpers.get(mutant.module, mutant.module)}"
+    own = "test_components" if mutant.topic == "checks" else f"test_{mutant.topic}"
     without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "xdist")]
     first = (own, "test_hostile")  # which reads files
     runs = [
         [str(path)] for path in sorted(tests, key=lambda path: (path.stem not in first, path.stem != own))
     ]
-    if mutant.module in ("box_muller", "philox"):
+    if mutant.module in ("random.box_muller", "random.philox"):
         runs.insert(0, [*runs[0], "-k", RECORDED])
     for arguments in runs:
         if pytest.main(["-x", "-q", *without, *arguments]):
@@ -326,7 +338,8 @@ def listed() -> dict[Path, set[tuple[str, str]]]:
     for side, modules in entries.items():
         for module, group in modules.items():
             changes = {(entry["before"], after) for entry in group for after in entry["after"]}
-            found[ROOT / side / f"{module}.py"] = changes
+            path = ROOT / side / module.replace(".", "/")
+            found[path / "__init__.py" if path.is_dir() else path.with_suffix(".py")] = changes
     return found
 
 
@@ -337,7 +350,7 @@ def keep(work: WorkDB, mutant: Mutant, noticed_by: str) -> None:
 
 def verdicts_of(path: Path, work: WorkDB, reached: dict, equivalent: dict, bar: Progress) -> Counter[str]:
     """How many mutants of one file who noticed; tells those that nobody did."""
-    mutants, file = mutants_of(path, work), f"{path.parent.name}/{path.name}"
+    mutants, file = mutants_of(path, work), str(path.relative_to(ROOT))
     known = {job: result.output.partition(":")[0] for job, result in work.results if result.is_killed}
     verdicts = Counter(known[m.job] for m in mutants if m.job in known)
     pending = [mutant for mutant in mutants if mutant.job not in known]
@@ -366,8 +379,12 @@ def main() -> int:
 
     torch.set_num_threads(1)
     chosen = {argument for argument in sys.argv[1:] if argument != "--comparison-only"}
-    files = [path for side in SIDES for path in sorted((ROOT / side).glob("[!_]*.py"))]
-    names = {path: {path.parent.name, path.stem, f"{path.parent.name}/{path.stem}"} for path in files}
+    files = [path for side in SIDES for path in sorted((ROOT / side).rglob("*.py")) if module_of(path)]
+    names = {
+        path: {side, module_of(path), f"{side}/{module_of(path)}"}
+        for path in files
+        for side in path.relative_to(ROOT).parts[:1]
+    }
     if unknown := chosen.difference(*names.values()):
         raise SystemExit(f"expected sides and topics, got {', '.join(sorted(unknown))}")
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -383,7 +400,11 @@ def main() -> int:
                 table[path] = verdicts_of(path, work, reached, equivalent, bar)
     lines = []
     for side in SIDES:
-        rows = {path.stem: counts for path, counts in table.items() if path.parent.name == side}
+        rows = {
+            module_of(path): counts
+            for path, counts in table.items()
+            if path.relative_to(ROOT).parts[0] == side
+        }
         if not rows:
             continue
         lines += [

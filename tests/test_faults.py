@@ -621,7 +621,7 @@ FAULTS = (
     ),
     Fault(
         "A copied CUDA generator is that of another card.",
-        "scratch.philox",
+        "scratch.random.philox",
         '"multiprocessors": self._most_blocks, ',
         '"multiprocessors": 132, ',
         COPIED_GENERATOR,

@@ -8,9 +8,16 @@ import pytest
 from edits import edits
 
 ROOT = Path(__file__).parent.parent
+
+
+def path_of(side: str, module: str) -> Path:
+    path = ROOT / side / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 with open(ROOT / "tests" / "equivalent_mutants.toml", "rb") as file:
     LISTED = [
-        (ROOT / side / f"{module}.py", entry)
+        (path_of(side, module), entry)
         for side, modules in tomllib.load(file).items()
         for module, group in modules.items()
         for entry in group

@@ -28,9 +28,9 @@ from compare.cases.random import COMPONENTS, SEEDS, SIZES, Call, draw, state_at
 from compare.draws import why_not_own
 from compare.learner.show import source_of
 from compare.run import cases_of, run_case
-from scratch.box_muller import VARIANTS, fma, log_glibc, sincos_glibc
-from scratch.philox import CudaGenerator, philox4x32
 from scratch.random import NumpyGenerator, TorchGenerator, platform_variant
+from scratch.random.box_muller import VARIANTS, fma, log_glibc, sincos_glibc
+from scratch.random.philox import CudaGenerator, philox4x32
 
 NAMED = tuple(SEEDS.values())
 MORE = (2**63, -12345, 12345678901234, 10**9, 2**40 + 1, *range(2, 42))

@@ -11,8 +11,8 @@ import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results
 from compare.draws import older_streams, why_not_own
-from scratch.box_muller import normal_block
 from scratch.random import TorchGenerator
+from scratch.random.box_muller import normal_block
 from torch_ref import random as reference
 
 SEEDS = {

@@ -17,7 +17,7 @@ from compare.component import Component, Mistake
 from compare.learner.check import Verdict, explain
 from compare.report.conventions import Convention, number_texts, numbers, of_component
 from compare.report.report import Report, Summary, last_loss, ulp_text, units_text
-from compare.report.sources import source_of
+from compare.report.sources import path_of, source_of
 from compare.run import cases_of
 from compare.training.lockstep import RUNS, TrainingResult, steps
 
@@ -165,11 +165,10 @@ def budget_text(component: Component) -> str:
 
 def print_component(console: Console, component: Component) -> None:
     """The two versions, then budget, source and classic mistakes."""
-    paths = [f"{package}/{component.topic}.py" for package in ("scratch", "torch_ref")]
-    codes = [
-        source_of(importlib.import_module(f"{package}.{component.topic}"), names)
-        for package, names in (("scratch", component.functions), ("torch_ref", component.reference))
-    ]
+    names = {"scratch": component.functions, "torch_ref": component.reference}
+    modules = [importlib.import_module(f"{package}.{component.topic}") for package in names]
+    paths = [path_of(module) for module in modules]
+    codes = [source_of(module, names) for module, names in zip(modules, names.values(), strict=True)]
     if console.is_terminal and console.width >= SIDE_BY_SIDE:
         table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0))
         for path in paths:

@@ -23,7 +23,7 @@ from compare.training.lockstep import TrainingResult
 from compare.report.formulas import math, typeset
 from compare.report.plots import figures
 from compare.report.report import Report, as_json, last_loss, share, ulp_text, units_text, worst_of_cases
-from compare.report.sources import Definition, with_what_they_call, wrong_versions
+from compare.report.sources import Definition, path_of, with_what_they_call, wrong_versions
 
 
 def as_html(report: Report) -> str:
@@ -152,13 +152,10 @@ class Side:
 def sides(component: Component) -> list[Side]:
     """Both versions: what is compared, and what it calls."""
     names = {"scratch": component.functions, "torch_ref": component.reference}
+    modules = {package: importlib.import_module(f"{package}.{component.topic}") for package in names}
     return [
-        Side(
-            package,
-            f"{package}/{component.topic}.py",
-            with_what_they_call(importlib.import_module(f"{package}.{component.topic}"), names[package]),
-        )
-        for package in names
+        Side(package, path_of(module), with_what_they_call(module, names[package]))
+        for package, module in modules.items()
     ]
 
 

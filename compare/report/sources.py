@@ -32,11 +32,16 @@ class Definition:
         return self.first + self.code.count("\n")
 
 
+def path_of(module: ModuleType) -> str:
+    """Where a module stands: scratch/linear.py, scratch/random/__init__.py."""
+    return module.__name__.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
+
+
 @functools.cache
 def definitions(module: ModuleType) -> Mapping[str, Definition]:
     """What a module defines or imports at its top level and in its classes, by name."""
     source = inspect.getsource(module)
-    path = module.__name__.replace(".", "/") + ".py"
+    path = path_of(module)
     found: dict[str, Definition] = {}
     nodes = [("", node) for node in ast.parse(source).body]
     nodes += [(f"{c.name}.", node) for _, c in nodes if isinstance(c, ast.ClassDef) for node in c.body]

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from scratch.box_muller import fma
 from scratch.checks import check_floating, check_probability, plain_numbers
 from scratch.random import (
     check_bounds,
@@ -25,6 +24,7 @@ from scratch.random import (
     in_memory_order,
     one_at_a_time,
 )
+from scratch.random.box_muller import fma
 
 BLOCK = 256  # threads of a block
 _STATE = struct.Struct("<QQ")  # seed, offset

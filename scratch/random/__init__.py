@@ -19,8 +19,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-from scratch.box_muller import VARIANTS, fma, normal_block, normal_pairs
 from scratch.checks import check_choice, check_floating, check_probability, plain_numbers
+from scratch.random.box_muller import VARIANTS, fma, normal_block, normal_pairs
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,7 +85,7 @@ class TorchGenerator:
 
     Args:
         seed: integer from −2⁶³ to 2⁶⁴ − 1
-        device: "cpu"; for "cuda" see `scratch.philox.CudaGenerator`, which this class then makes, with
+        device: "cpu"; for "cuda" see `scratch.random.philox.CudaGenerator`, which this class then makes, with
             the other arguments that it takes
         variant: avx, scalar or default; None for that of this machine. On a machine that none of them was
             verified on (macOS, Windows), scalar is taken and a warning says how far off it may be.
@@ -101,7 +101,7 @@ class TorchGenerator:
     def __new__(cls, seed: int, device: str = "cpu", **options: Any) -> Any:
         """Make a generator of the device."""
         if device.partition(":")[0] == "cuda":
-            from scratch.philox import CudaGenerator
+            from scratch.random.philox import CudaGenerator
 
             return CudaGenerator(seed, **options)
         check_choice("device", device, ("cpu", "cuda"))
@@ -398,7 +398,7 @@ class TorchGenerator:
 
 
 class NumpyGenerator:
-    """NumPy's own stream (PCG64) behind the four methods of `Generator`.
+    """NumPy's own stream (PCG64) behind the methods of `Generator`.
 
     Standard draws are made in float64, rounded to `dtype`, then scaled in `dtype`.
 
