@@ -7,10 +7,7 @@ them: an optimizer then updates the whole network as if it were one long vector.
 """
 
 import copy
-import io
 import itertools
-import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ import numpy as np
 from scratch.activations import ACTIVATIONS, Activation
 from scratch.batch_norm import BatchNorm1d
 from scratch.checks import check_choice, check_not_negative, check_probability, check_shape, plain_numbers
+from scratch.files import read_state, write_state
 from scratch.initializers import INITIALIZERS
 from scratch.linear import Linear
 from scratch.losses import (
@@ -252,13 +250,7 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write `state_dict()` to an .npz file, whole or not at all."""
-        content, partial = io.BytesIO(), Path(f"{path}.{uuid.uuid4().hex}.partial")  # nobody else's
-        np.savez(content, **self.state_dict())  # type: ignore[arg-type]
-        try:
-            partial.write_bytes(content.getvalue())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_state(path, self.state_dict())
 
     def load(self, path: str | Path) -> None:
         """Read what `save` wrote, here or by way of `compare.training.weights` from PyTorch.
@@ -277,25 +269,6 @@ class Network:
 
     def _linear_layers(self) -> Iterator[Linear]:
         return (layer for layer in self.layers.values() if isinstance(layer, Linear))
-
-
-def read_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name. Nothing that a stranger puts into it is run.
-
-    Raises:
-        ValueError: not an .npz file, a damaged one, or one with something else than numbers in it.
-        OSError: the file can not be read.
-    """
-    with open(path, "rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                state = dict(arrays)
-        except Exception as error:  # whatever it is that NumPy stumbles over in a damaged file
-            raise ValueError(f"{path}: expected an .npz file of arrays, and a whole one: {error}") from None
-    for name, array in state.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-            raise ValueError(f"{path}: {name}: expected an array of numbers")
-    return state
 
 
 def check_widths(widths: Sequence[int]) -> None:

@@ -227,7 +227,8 @@ def suite_notices(mutant: Mutant, reached: dict) -> str:
         for path in sorted((ROOT / "tests").glob("test_*.py"))
         if not path.stem.removeprefix("test_").startswith(ELSEWHERE)
     ]
-    own = "test_components" if mutant.topic == "checks" else f"test_{mutant.topic}"
+    helpers = {"checks": "components", "files": "network"}
+    own = f"test_{helpers.get(mutant.topic, mutant.topic)}"
     without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "xdist")]
     first = (own, "test_hostile")  # which reads files
     runs = [

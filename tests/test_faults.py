@@ -637,9 +637,9 @@ FAULTS = (
     ),
     Fault(
         "The file has float32.",
-        "scratch.network",
-        "**self.state_dict())",
-        "**{n: a.astype(np.float32) if a.dtype.kind == 'f' else a for n, a in self.state_dict().items()})",
+        "scratch.files",
+        "**state)",
+        "**{n: a.astype(np.float32) if a.dtype.kind == 'f' else a for n, a in state.items()})",
         SAVED,
         {**SCRATCH, "dtype": "float64"},
         TypeError,
@@ -681,7 +681,7 @@ FAULTS = (
     ),
     Fault(
         "All who save to a path write to one unfinished file.",
-        "scratch.network",
+        "scratch.files",
         '{path}.{uuid.uuid4().hex}.partial"',
         '{path}.partial"',
         TWO_WRITERS,

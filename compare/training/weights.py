@@ -1,4 +1,4 @@
-"""Carries weights between the two sides: `.npz` of `scratch.network`, `.pt` of `torch_ref.network`."""
+"""Carries weights between the two sides: `.npz` of `scratch.files`, `.pt` of `torch_ref.network`."""
 
 import io
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import scratch.network
+import scratch.files
 import torch_ref.network
 from compare.files import write_whole
 
@@ -35,7 +35,7 @@ def convert(source: str | Path, target: str | Path) -> None:
     content = io.BytesIO()
     try:
         if kinds == (".npz", ".pt"):
-            torch.save(to_torch(scratch.network.read_state(source)), content)
+            torch.save(to_torch(scratch.files.read_state(source)), content)
         else:
             np.savez(content, **to_scratch(torch_ref.network.read_state(source)))  # type: ignore[arg-type]
     except TypeError as error:  # a dtype that the other side does not have
