@@ -4,7 +4,10 @@ A rule is a plain function. It changes `param` (θ in the formulas) and its stat
 only reads; all these arrays have one shape and one dtype. t, the argument `step`, counts from 1. With weight
 decay λ the rules use g + λθ, the gradient of the cost plus (λ/2)‖θ‖², in place of g; AdamW alone does not.
 
-A class keeps the state and runs its rule, with the constructor of its PyTorch twin.
+A class keeps the state and runs its rule, with the constructor of its PyTorch twin. All classes raise
+
+    TypeError: `params` is not a list of floating-point arrays
+    ValueError: no parameters, or a hyperparameter out of range
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,40 +46,31 @@ def momentum_step(
 
 @plain_numbers
 def sgd_momentum_step(
-    param: np.ndarray,
-    grad: np.ndarray,
-    momentum_buffer: np.ndarray,
-    *,
-    step: int,
-    lr: float,
-    momentum: float,
-    dampening: float = 0,
-    weight_decay: float = 0,
-) -> None:
+    param: np.ndarray, grad: np.ndarray, momentum_buffer: np.ndarray,
+    *, step: int, lr: float, momentum: float, dampening: float = 0, weight_decay: float = 0,
+) -> None:  # fmt: skip
     """b ← μ·b + (1−d)·g,  θ ← θ − lr·b,  where b = g at the first step
 
     PyTorch's form: b is a sum of the gradients, 1/(1−μ) times as large as the textbook's average. The
-    first gradient is copied, dampening d or not.
+    first gradient is copied, whatever the dampening d.
 
     https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
     """
     if weight_decay != 0:
         grad = grad + weight_decay * param
-    _accumulate(momentum_buffer, grad, step, momentum, dampening)
+    if step == 1:
+        momentum_buffer[...] = grad
+    else:
+        momentum_buffer *= momentum
+        momentum_buffer += (1 - dampening) * grad
     param -= lr * momentum_buffer
 
 
 @plain_numbers
 def nesterov_step(
-    param: np.ndarray,
-    grad: np.ndarray,
-    momentum_buffer: np.ndarray,
-    *,
-    step: int,
-    lr: float,
-    momentum: float,
-    weight_decay: float = 0,
-) -> None:
+    param: np.ndarray, grad: np.ndarray, momentum_buffer: np.ndarray,
+    *, step: int, lr: float, momentum: float, weight_decay: float = 0,
+) -> None:  # fmt: skip
     """b ← μ·b + g,  θ ← θ − lr·(g + μ·b),  where b = g at the first step
 
     Nesterov takes the gradient where momentum is about to carry θ. Here θ itself is that point, looking
@@ -87,27 +81,23 @@ def nesterov_step(
     """
     if weight_decay != 0:
         grad = grad + weight_decay * param
-    _accumulate(momentum_buffer, grad, step, momentum)
+    if step == 1:
+        momentum_buffer[...] = grad
+    else:
+        momentum_buffer *= momentum
+        momentum_buffer += grad
     param -= lr * (grad + momentum * momentum_buffer)
 
 
 @plain_numbers
 def rmsprop_step(
-    param: np.ndarray,
-    grad: np.ndarray,
-    square_avg: np.ndarray,
-    grad_avg: np.ndarray | None = None,
-    momentum_buffer: np.ndarray | None = None,
-    *,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float = 0,
-    momentum: float = 0,
-) -> None:
+    param: np.ndarray, grad: np.ndarray,
+    square_avg: np.ndarray, grad_avg: np.ndarray | None = None, momentum_buffer: np.ndarray | None = None,
+    *, lr: float, alpha: float, eps: float, weight_decay: float = 0, momentum: float = 0,
+) -> None:  # fmt: skip
     """s ← α·s + (1−α)·g²,  θ ← θ − lr · g/(√s + ε)
 
-    Centered, with `grad_avg`: a ← α·a + (1−α)·g, and √(s − a²), the deviation about the mean, in place of √s.
+    Centered, with `grad_avg`: a ← α·a + (1−α)·g, and √(s − a²), the deviation from the mean, in place of √s.
     With `momentum_buffer`: b ← μ·b + g/(√s + ε), θ ← θ − lr·b.
 
     Hinton, Neural Networks for Machine Learning, lecture 6, 2012;
@@ -132,28 +122,21 @@ def rmsprop_step(
 
 @plain_numbers
 def adam_step(
-    param: np.ndarray,
-    grad: np.ndarray,
-    exp_avg: np.ndarray,
-    exp_avg_sq: np.ndarray,
-    max_exp_avg_sq: np.ndarray | None = None,
-    *,
-    step: int,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float = 0,
-) -> None:
+    param: np.ndarray, grad: np.ndarray,
+    exp_avg: np.ndarray, exp_avg_sq: np.ndarray, max_exp_avg_sq: np.ndarray | None = None,
+    *, step: int, lr: float, betas: tuple[float, float], eps: float, weight_decay: float = 0,
+) -> None:  # fmt: skip
     """m ← β₁·m + (1−β₁)·g,  v ← β₂·v + (1−β₂)·g²,  θ ← θ − lr · m/(1−β₁ᵗ) / (√v/√(1−β₂ᵗ) + ε)
 
-    m and v start at 0; the two factors 1−βᵗ, the weights handed out so far, correct them for it.
-    AMSGrad, with `max_exp_avg_sq`: the largest v so far, uncorrected, in place of v under the root.
+    m and v start at 0, so that they are averages with weights that add up to 1−βᵗ only: the division by
+    it makes up for that. AMSGrad, with `max_exp_avg_sq`: the largest v so far, uncorrected, in place of v.
 
     Kingma and Ba, Adam, 2015; Reddi et al., On the convergence of Adam and beyond, 2018;
     https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
     """
     beta1, beta2 = betas
-    correction1, correction2 = 1 - beta1**step, 1 - beta2**step
+    correction1 = 1 - beta1**step
+    correction2 = 1 - beta2**step
     if weight_decay != 0:
         grad = grad + weight_decay * param
     _average(exp_avg, grad, beta1)
@@ -167,18 +150,10 @@ def adam_step(
 
 @plain_numbers
 def adamw_step(
-    param: np.ndarray,
-    grad: np.ndarray,
-    exp_avg: np.ndarray,
-    exp_avg_sq: np.ndarray,
-    max_exp_avg_sq: np.ndarray | None = None,
-    *,
-    step: int,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-) -> None:
+    param: np.ndarray, grad: np.ndarray,
+    exp_avg: np.ndarray, exp_avg_sq: np.ndarray, max_exp_avg_sq: np.ndarray | None = None,
+    *, step: int, lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+) -> None:  # fmt: skip
     """θ ← (1 − lr·λ)·θ, then Adam without weight decay
 
     The decay does not pass through m and v, so that √v does not divide it.
@@ -190,21 +165,10 @@ def adamw_step(
     adam_step(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq, step=step, lr=lr, betas=betas, eps=eps)
 
 
-def _accumulate(
-    momentum_buffer: np.ndarray, grad: np.ndarray, step: int, momentum: float, dampening: float = 0
-) -> None:
-    """b ← μ·b + (1−d)·g, and b = g at the first step."""
-    if step == 1:
-        momentum_buffer[...] = grad
-    else:
-        momentum_buffer *= momentum
-        momentum_buffer += (1 - dampening) * grad
-
-
 def _average(average: np.ndarray, value: np.ndarray, beta: float) -> None:
     """a ← β·a + (1−β)·x
 
-    Written as a step from the one of the two that weighs more, as `torch.lerp` does, so that β = 0 leaves
+    Written as a step from whichever of the two weighs more, as `torch.lerp` does, so that β = 0 leaves
     exactly x, and an infinite average and a finite x give NaN or infinity where PyTorch has them.
     """
     if beta > 0.5:
@@ -216,32 +180,27 @@ def _average(average: np.ndarray, value: np.ndarray, beta: float) -> None:
 class Optimizer:
     """What all optimizers share: parameters, state, and `step`.
 
-    `rule` is the function that changes one block; `state` maps PyTorch's name of each buffer to a list of
-    arrays, one for each parameter; `steps` counts the calls of `step`; `lr` may be changed between them, and
-    `initial_lr` is what it was before a scheduler did (None if there is none).
+    `rule` is the function that changes one block, and `hyperparameters` are what it is called with; `state`
+    maps PyTorch's name of each buffer to a list of arrays, one for each parameter; `steps` counts the calls
+    of `step`, and is handed on to a rule that `counts` them; `lr` may be changed between them, and
+    `initial_lr` is what it was before a scheduler did so (None if there is none).
     """
 
-    rule: Callable[..., None]
-
     @plain_numbers
-    def __init__(self, params: Sequence[np.ndarray], lr: float, buffers: Sequence[str]) -> None:
-        if isinstance(params, np.ndarray):
-            raise TypeError("params: expected a list of arrays, got a single one")
-        if not isinstance(params, Iterable):
-            raise TypeError(f"params: expected a list of arrays, got {type(params).__name__}")
-        self.params = list(params)
-        if not self.params:
-            raise ValueError("params: expected at least one array, got an empty list")
-        for i, param in enumerate(self.params):
-            check_floating(**{f"params[{i}]": param})
+    def __init__(
+        self, params: Sequence[np.ndarray], lr: float, rule: Callable[..., None], buffers: Sequence[str],
+        *, counts: bool, **hyperparameters: Any,
+    ) -> None:  # fmt: skip
+        self.params = _checked(params)
         check_not_negative(lr=lr)
         self.lr = lr
         self.initial_lr: float | None = None
-        self.steps = 0
+        self.rule, self.hyperparameters = rule, hyperparameters
+        self.steps, self.counts = 0, counts
         self.state = {name: [np.zeros_like(param) for param in self.params] for name in buffers}
 
     def step(self, grads: Sequence[np.ndarray]) -> None:
-        """Change every parameter in place.
+        """Change every parameter in place, block by block.
 
         Args:
             grads: a gradient for each parameter, of its shape and dtype
@@ -251,21 +210,16 @@ class Optimizer:
                 gradient is None.)
             ValueError: a gradient of another shape, or another number of them.
         """
-        if not isinstance(grads, list | tuple):
-            raise TypeError(f"grads: expected a list of arrays, got {type(grads).__name__}")
-        if len(grads) != len(self.params):
-            raise ValueError(f"grads: expected {len(self.params)}, one for each parameter, got {len(grads)}")
-        for i, (param, grad) in enumerate(zip(self.params, grads, strict=True)):
-            check_floating(**{f"params[{i}]": param, f"grads[{i}]": grad})
-            check_shape(f"grads[{i}]", grad, param.shape)
+        _check_gradients(grads, self.params)
         self.steps += 1
         for arrays in zip(self.params, grads, *self.state.values(), strict=True):
             for param, grad, *state in _blocks(arrays):
                 self.update(param, grad, **dict(zip(self.state, state, strict=True)))
 
     def update(self, param: np.ndarray, grad: np.ndarray, **state: np.ndarray) -> None:
-        """Apply the rule, with this optimizer's hyperparameters, to one block."""
-        raise NotImplementedError
+        """Apply the rule to one block."""
+        count = {"step": self.steps} if self.counts else {}
+        self.rule(param, grad, **state, **count, lr=self.lr, **self.hyperparameters)
 
 
 def _blocks(arrays: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
@@ -282,176 +236,115 @@ def _blocks(arrays: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
 
 
 class SGD(Optimizer):
-    """Gradient descent; with `momentum`, PyTorch's form of momentum; with `nesterov`, Nesterov's.
+    """Gradient descent; with `momentum` μ PyTorch's form of momentum; with `nesterov` Nesterov's.
 
-    Args:
-        params: arrays, changed in place
-        lr: learning rate, ≥ 0
-        momentum: μ ≥ 0; 0 keeps no buffer
-        dampening: d ≥ 0
-        weight_decay: λ ≥ 0
-        nesterov: needs a momentum and no dampening
-
-    Raises:
-        TypeError: `params` is not a list of floating-point arrays.
-        ValueError: no parameters, or a hyperparameter out of range.
+    Momentum 0 keeps no buffer. Nesterov's needs a momentum, and no `dampening` d.
     """
 
     @plain_numbers
     def __init__(
-        self,
-        params: Sequence[np.ndarray],
-        lr: float = 1e-3,
-        momentum: float = 0,
-        dampening: float = 0,
-        weight_decay: float = 0,
-        nesterov: bool = False,
-    ) -> None:
-        super().__init__(params, lr, ["momentum_buffer"] if momentum != 0 else [])
+        self, params: Sequence[np.ndarray], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+        weight_decay: float = 0, nesterov: bool = False,
+    ) -> None:  # fmt: skip
         check_not_negative(momentum=momentum, dampening=dampening, weight_decay=weight_decay)
-        if nesterov and (momentum == 0 or dampening != 0):
-            raise ValueError(
-                "nesterov: expected momentum > 0 and dampening = 0, "
-                f"got momentum {momentum} and dampening {dampening}"
-            )
-        self.hyperparameters: dict[str, Any] = {"weight_decay": weight_decay}
-        self.rule = sgd_step
+        _check_nesterov(nesterov, momentum, dampening)
+        rule: Callable[..., None] = sgd_step
+        hyperparameters: dict[str, Any] = {"weight_decay": weight_decay}
         if nesterov:
-            self.rule = nesterov_step
-            self.hyperparameters |= {"momentum": momentum}
+            rule = nesterov_step
+            hyperparameters |= {"momentum": momentum}
         elif momentum != 0:
-            self.rule = sgd_momentum_step
-            self.hyperparameters |= {"momentum": momentum, "dampening": dampening}
-
-    def update(self, param: np.ndarray, grad: np.ndarray, **state: np.ndarray) -> None:
-        """Apply the rule to one block; plain gradient descent has no first step to treat apart."""
-        count = {"step": self.steps} if state else {}
-        self.rule(param, grad, **state, **count, lr=self.lr, **self.hyperparameters)
+            rule = sgd_momentum_step
+            hyperparameters |= {"momentum": momentum, "dampening": dampening}
+        buffers = ["momentum_buffer"] if momentum != 0 else []
+        super().__init__(params, lr, rule, buffers, counts=momentum != 0, **hyperparameters)
 
 
 class Momentum(Optimizer):
-    """The textbook's momentum; `SGD` has PyTorch's.
-
-    Args:
-        params: arrays, changed in place
-        lr: learning rate, ≥ 0
-        beta: β, from 0 to below 1
-
-    Raises:
-        TypeError: `params` is not a list of floating-point arrays.
-        ValueError: no parameters, or a hyperparameter out of range.
-    """
+    """The textbook's momentum; `SGD` has PyTorch's."""
 
     @plain_numbers
     def __init__(self, params: Sequence[np.ndarray], lr: float, beta: float = 0.9) -> None:
-        super().__init__(params, lr, ["velocity"])
-        self.rule = momentum_step
         _check_decay_rate("beta", beta)
-        self.beta = beta
-
-    def update(self, param: np.ndarray, grad: np.ndarray, **state: np.ndarray) -> None:
-        """Apply the rule to one block."""
-        self.rule(param, grad, **state, lr=self.lr, beta=self.beta)
+        super().__init__(params, lr, momentum_step, ["velocity"], counts=False, beta=beta)
 
 
 class RMSprop(Optimizer):
-    """RMSProp, also centered and with momentum.
-
-    Args:
-        params: arrays, changed in place
-        lr: learning rate, ≥ 0
-        alpha: α, from 0 to below 1
-        eps: ε ≥ 0, added outside the root
-        weight_decay: λ ≥ 0
-        momentum: μ ≥ 0; 0 keeps no buffer
-        centered: divide by the deviation about the mean
-
-    Raises:
-        TypeError: `params` is not a list of floating-point arrays.
-        ValueError: no parameters, or a hyperparameter out of range.
-    """
+    """RMSProp; with `momentum` μ also a buffer; `centered` divides by the deviation from the mean."""
 
     @plain_numbers
     def __init__(
-        self,
-        params: Sequence[np.ndarray],
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
-        wanted = {"square_avg": True, "grad_avg": centered, "momentum_buffer": momentum != 0}
-        super().__init__(params, lr, [name for name in wanted if wanted[name]])
-        self.rule = rmsprop_step
+        self, params: Sequence[np.ndarray], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+        weight_decay: float = 0, momentum: float = 0, centered: bool = False,
+    ) -> None:  # fmt: skip
         _check_decay_rate("alpha", alpha)
         check_not_negative(eps=eps, weight_decay=weight_decay, momentum=momentum)
-        self.hyperparameters: dict[str, Any] = {
-            "alpha": alpha,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum": momentum,
-        }
-
-    def update(self, param: np.ndarray, grad: np.ndarray, **state: np.ndarray) -> None:
-        """Apply the rule to one block."""
-        self.rule(param, grad, **state, lr=self.lr, **self.hyperparameters)
+        kept = {"square_avg": True, "grad_avg": centered, "momentum_buffer": momentum != 0}
+        buffers = [name for name, is_kept in kept.items() if is_kept]
+        hyperparameters = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
+        super().__init__(params, lr, rmsprop_step, buffers, counts=False, **hyperparameters)
 
 
 class Adam(Optimizer):
-    """Adam, also AMSGrad.
-
-    Args:
-        params: arrays, changed in place
-        lr: learning rate, ≥ 0
-        betas: β₁ and β₂, each from 0 to below 1
-        eps: ε ≥ 0, added outside the root
-        weight_decay: λ ≥ 0
-        amsgrad: divide by the largest second moment so far
-
-    Raises:
-        TypeError: `params` is not a list of floating-point arrays.
-        ValueError: no parameters, or a hyperparameter out of range.
-    """
+    """Adam; `amsgrad` divides by the root of the largest second moment so far."""
 
     @plain_numbers
     def __init__(
-        self,
-        params: Sequence[np.ndarray],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        amsgrad: bool = False,
-    ) -> None:
-        super().__init__(params, lr, ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])])
-        self.rule = adam_step
+        self, params: Sequence[np.ndarray], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False,
+    ) -> None:  # fmt: skip
         for i, beta in enumerate(betas):
             _check_decay_rate(f"betas[{i}]", beta)
         check_not_negative(eps=eps, weight_decay=weight_decay)
-        self.hyperparameters: dict[str, Any] = {"betas": betas, "eps": eps, "weight_decay": weight_decay}
-
-    def update(self, param: np.ndarray, grad: np.ndarray, **state: np.ndarray) -> None:
-        """Apply the rule to one block."""
-        self.rule(param, grad, **state, step=self.steps, lr=self.lr, **self.hyperparameters)
+        buffers = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
+        hyperparameters: dict[str, Any] = {"betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, lr, adam_step, buffers, counts=True, **hyperparameters)
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: the same arguments and errors, and a `weight_decay` of 0.01."""
+    """Adam with decoupled weight decay, 0.01 unless given."""
 
     @plain_numbers
     def __init__(
-        self,
-        params: Sequence[np.ndarray],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-    ) -> None:
+        self, params: Sequence[np.ndarray], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
         self.rule = adamw_step
+
+
+def _checked(params: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """As a list; raise unless it is one of floating-point arrays."""
+    if isinstance(params, np.ndarray):
+        raise TypeError("params: expected a list of arrays, got a single one")
+    if not isinstance(params, Iterable):
+        raise TypeError(f"params: expected a list of arrays, got {type(params).__name__}")
+    params = list(params)
+    if not params:
+        raise ValueError("params: expected at least one array, got an empty list")
+    for i, param in enumerate(params):
+        check_floating(**{f"params[{i}]": param})
+    return params
+
+
+def _check_gradients(grads: Sequence[np.ndarray], params: list[np.ndarray]) -> None:
+    """Raise unless there is one gradient for each parameter, of its dtype and shape."""
+    if not isinstance(grads, list | tuple):
+        raise TypeError(f"grads: expected a list of arrays, got {type(grads).__name__}")
+    if len(grads) != len(params):
+        raise ValueError(f"grads: expected {len(params)}, one for each parameter, got {len(grads)}")
+    for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
+        check_floating(**{f"params[{i}]": param, f"grads[{i}]": grad})
+        check_shape(f"grads[{i}]", grad, param.shape)
+
+
+def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:
+    """Raise ValueError unless Nesterov's form has a momentum and no dampening."""
+    if nesterov and (momentum == 0 or dampening != 0):
+        raise ValueError(
+            "nesterov: expected momentum > 0 and dampening = 0, "
+            f"got momentum {momentum} and dampening {dampening}"
+        )
 
 
 def _check_decay_rate(name: str, value: float) -> None:

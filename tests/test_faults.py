@@ -68,6 +68,16 @@ DRAWN = "test_an_initializer_of_pytorch_draws_from_the_generator_that_it_is_give
 SCRATCH = {"side": "scratch"}
 TORCH = {"side": "torch"}
 
+# Lines of scratch.optimizers
+BUFFER = (
+    "        momentum_buffer[...] = grad\n"
+    "    else:\n"
+    "        momentum_buffer *= momentum\n"
+    "        momentum_buffer += "
+)
+COUNT = '        count = {"step": self.steps} if self.counts else {}\n'
+STEP = "    def step(self, grads: Sequence[np.ndarray]) -> None:\n"
+
 FAULTS = (
     # --- scratch: state over time
     Fault(
@@ -107,43 +117,41 @@ FAULTS = (
     Fault(
         "The momentum buffer starts again at step 513.",
         "scratch.optimizers",
-        "    if step == 1:\n",
-        "    if step in (1, 513):\n",
+        "    if step == 1:\n" + BUFFER + "(1 - dampening) * grad\n",
+        "    if step in (1, 513):\n" + BUFFER + "(1 - dampening) * grad\n",
         MANY_STEPS,
         {"kind": "momentum"},
     ),
     Fault(
         "The momentum buffer becomes the gradient every 100 steps.",
         "scratch.optimizers",
-        "    if step == 1:\n",
-        "    if step % 100 == 1:\n",
+        "    if step == 1:\n" + BUFFER + "grad\n",
+        "    if step % 100 == 1:\n" + BUFFER + "grad\n",
         MANY_STEPS,
         {"kind": "Nesterov"},
     ),
     Fault(
         "RMSProp's mean gradient starts again at step 2000.",
         "scratch.optimizers",
-        "        self.rule(param, grad, **state, lr=self.lr, **self.hyperparameters)\n",
-        "        if self.steps == 2000 and 'grad_avg' in state:\n"
-        "            state['grad_avg'][...] = 0\n"
-        "        self.rule(param, grad, **state, lr=self.lr, **self.hyperparameters)\n",
+        COUNT,
+        COUNT
+        + "        if self.steps == 2000 and 'grad_avg' in state:\n            state['grad_avg'][...] = 0\n",
         MANY_STEPS,
         {"kind": "RMSProp"},
     ),
     Fault(
         "The textbook's momentum has none from step 1500 on.",
         "scratch.optimizers",
-        "beta=self.beta)",
-        "beta=self.beta if self.steps < 1500 else 0.0)",
+        COUNT,
+        COUNT + "        self.hyperparameters['beta'] *= self.steps < 1500\n",
         MANY_STEPS,
         {"kind": "the textbook's momentum"},
     ),
     Fault(
         "Weights decay in the first 400 steps only.",
         "scratch.optimizers",
-        '        count = {"step": self.steps} if state else {}\n',
-        '        count = {"step": self.steps} if state else {}\n'
-        "        self.hyperparameters['weight_decay'] *= self.steps < 400\n",
+        COUNT,
+        COUNT + "        self.hyperparameters['weight_decay'] *= self.steps < 400\n",
         MANY_STEPS,
         {"kind": "gradient descent"},
     ),
@@ -540,21 +548,19 @@ FAULTS = (
     Fault(
         "A copied optimizer steps the parameters of the original.",
         "scratch.optimizers",
-        "    rule: Callable[..., None]\n",
-        "    rule: Callable[..., None]\n\n"
+        STEP,
         "    def __deepcopy__(self, memo):\n"
         "        duplicate = object.__new__(type(self))\n"
         "        duplicate.__dict__ |= self.__dict__\n"
-        "        return duplicate\n",
+        "        return duplicate\n\n" + STEP,
         COPIED_RUN,
         {**SCRATCH, "kind": "gradient descent", "way": "deepcopy"},
     ),
     Fault(
         "A pickled optimizer counts its steps from the start.",
         "scratch.optimizers",
-        "    rule: Callable[..., None]\n",
-        "    rule: Callable[..., None]\n\n"
-        "    def __getstate__(self):\n        return self.__dict__ | {'steps': 0}\n",
+        STEP,
+        "    def __getstate__(self):\n        return self.__dict__ | {'steps': 0}\n\n" + STEP,
         COPIED_RUN,
         {**SCRATCH, "kind": "AMSGrad", "way": "pickle"},
     ),
@@ -601,9 +607,8 @@ FAULTS = (
     Fault(
         "A copied optimizer takes the rate that it has come to for its initial one.",
         "scratch.optimizers",
-        "    rule: Callable[..., None]\n",
-        "    rule: Callable[..., None]\n\n"
-        "    def __getstate__(self):\n        return self.__dict__ | {'initial_lr': self.lr}\n",
+        STEP,
+        "    def __getstate__(self):\n        return self.__dict__ | {'initial_lr': self.lr}\n\n" + STEP,
         COPIED_SCHEDULER,
         {"way": "pickle"},
     ),

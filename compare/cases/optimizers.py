@@ -12,7 +12,7 @@ import torch
 from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, copy_with_strides
 from scratch import optimizers as scratch
-from scratch.optimizers import _accumulate, _average
+from scratch.optimizers import _average
 from torch_ref import optimizers as reference
 
 SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {  # name of a case → the shapes of its parameters
@@ -448,6 +448,11 @@ def _lost(rule: str, state: str = "") -> tuple[Mistake, ...]:
             {rule: from_zero},
         ),
     )
+
+
+def _accumulate(buffer: Any, grad: Any, step: int, momentum: Any, dampening: Any = 0) -> None:
+    """b ← μ·b + (1−d)·g, and b = g at the first step."""
+    buffer[...] = grad if step == 1 else momentum * buffer + (1 - dampening) * grad
 
 
 def _is_state(option: Any) -> bool:
