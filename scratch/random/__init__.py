@@ -3,6 +3,11 @@
 `TorchGenerator(seed)` draws what PyTorch draws after `torch.manual_seed(seed)`, bit for bit, so that the
 same seed gives the same weights, the same dropout masks and the same order of examples on both sides.
 `NumpyGenerator(seed)` is NumPy's own modern stream.
+
+What is drawn is float32 or float64, the `dtype`. The generators raise
+
+    TypeError: another dtype, or something that should be an integer and is not one
+    ValueError: a negative size, or a number out of the range that is said below
 """
 
 import copy
@@ -24,6 +29,8 @@ from scratch.random.box_muller import VARIANTS, fma, normal_block, normal_pairs
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Size = int | tuple[int, ...]  # the shape of the result
+Out = np.ndarray | None  # an array to be filled, in the order in which its elements lie in memory
 
 
 class Generator(Protocol):
@@ -31,23 +38,18 @@ class Generator(Protocol):
 
     def uniform(self, size: tuple[int, ...], low: float, high: float, dtype: Any) -> np.ndarray:
         """Return numbers spread evenly over [low, high)."""
-        ...
 
     def normal(self, size: tuple[int, ...], mean: float, std: float, dtype: Any) -> np.ndarray:
         """Return normally distributed numbers."""
-        ...
 
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """Return 0 with probability `p`, else 1, in the shape, dtype and memory layout of x."""
-        ...
 
     def epoch_order(self, n: int) -> np.ndarray:
         """Return 0 … n-1 in the random order of one epoch, int64."""
-        ...
 
     def get_state(self) -> np.ndarray:
         """Return the state as bytes (uint8): equal states go on to equal draws."""
-        ...
 
 
 def one_at_a_time(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
@@ -68,13 +70,13 @@ class TorchGenerator:
 
         s₀ = seed mod 2³²,  sⱼ = 1812433253·(sⱼ₋₁ ⊕ (sⱼ₋₁ ≫ 30)) + j  (mod 2³²)
 
-    which is what `np.random.RandomState` is and does (`np.random.default_rng` is another engine). **Only the
+    which is what `np.random.RandomState` does too (`np.random.default_rng` is another engine). **Only the
     low 32 bits of the seed count**: seeds 0 and 2³² give the same numbers. A negative seed is seed + 2⁶⁴.
 
     PyTorch's functions differ in how many words they take for a number, and in what they make of them;
-    each method says so. The stream goes on from call to call: who draws in PyTorch's order gets its numbers.
-    As there, threads may share a generator (what each of them gets then hangs on who comes first), and a copy
-    goes on from the same state, for itself.
+    each method says so. The stream goes on from call to call: draw in PyTorch's order to get its numbers.
+    As there, threads may share a generator (what each of them gets depends on who comes first), and a copy
+    goes on from the same state by itself.
 
     Integers, uniform numbers, masks and permutations are equal on every machine. Normal numbers depend on
     the arithmetic that PyTorch was built with, the `variant`:
@@ -85,14 +87,9 @@ class TorchGenerator:
 
     Args:
         seed: integer from −2⁶³ to 2⁶⁴ − 1
-        device: "cpu"; for "cuda" see `scratch.random.philox.CudaGenerator`, which this class then makes, with
-            the other arguments that it takes
-        variant: avx, scalar or default; None for that of this machine. On a machine that none of them was
-            verified on (macOS, Windows), scalar is taken and a warning says how far off it may be.
-
-    Raises:
-        TypeError: a seed that is not an integer.
-        ValueError: a seed out of range, an unknown variant or device.
+        device: "cpu"; "cuda" makes a `scratch.random.philox.CudaGenerator`, with the arguments that it takes
+        variant: avx, scalar or default; None for that of this machine. Where none of them was verified
+            (macOS, Windows), it is scalar, and a warning says how far off that may be.
 
     Matsumoto and Nishimura 1998, https://doi.org/10.1145/272991.272995
     https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/core/MT19937RNGEngine.h
@@ -139,7 +136,7 @@ class TorchGenerator:
         high, low = self.random(2 * n).astype(np.uint64).reshape(n, 2).T
         return (high << np.uint64(32)) | low
 
-    def rand(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    def rand(self, size: Size, dtype: Any = np.float32) -> np.ndarray:
         """`torch.rand`: uniform on [0, 1)
 
         float32: (w mod 2²⁴)·2⁻²⁴ of one word w.  float64: (w mod 2⁵³)·2⁻⁵³ of a 64-bit word.
@@ -149,29 +146,12 @@ class TorchGenerator:
     @one_at_a_time
     @plain_numbers
     def uniform(
-        self,
-        size: int | tuple[int, ...],
-        low: float = 0.0,
-        high: float = 1.0,
-        dtype: Any = np.float32,
-        *,
-        out: np.ndarray | None = None,
+        self, size: Size, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32, *, out: Out = None
     ) -> np.ndarray:
         """`Tensor.uniform_`: u·(high − low) + low, with u from `rand`
 
-        The bounds are rounded to `dtype` first. Product and sum are one fused operation, rounded once; where
-        the result rounds up to `high`, it becomes `low`.
-
-        Args:
-            size: shape of the result
-            low: the smallest number
-            high: the bound above, ≥ low
-            dtype: float32 or float64
-            out: an array to be filled, in the order in which its elements lie in memory
-
-        Raises:
-            TypeError: another dtype.
-            ValueError: a negative size, or bounds that are not finite or out of order.
+        The bounds, finite and low ≤ high, are rounded to `dtype` first. Product and sum are one fused
+        operation, rounded once; where the result rounds up to `high`, it becomes `low`.
         """
         array = check_size(size, dtype, out)
         dtype = array.dtype.type
@@ -182,22 +162,16 @@ class TorchGenerator:
             u = np.where(u == high, low, u)
         return in_memory_order(array, u)
 
-    def randn(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    def randn(self, size: Size, dtype: Any = np.float32) -> np.ndarray:
         """`torch.randn`: normal with mean 0 and standard deviation 1; see `normal`"""
         return self.normal(size, 0.0, 1.0, dtype)
 
     @one_at_a_time
     @plain_numbers
     def normal(
-        self,
-        size: int | tuple[int, ...],
-        mean: float = 0.0,
-        std: float = 1.0,
-        dtype: Any = np.float32,
-        *,
-        out: np.ndarray | None = None,
+        self, size: Size, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32, *, out: Out = None
     ) -> np.ndarray:
-        """`Tensor.normal_`: z·std + mean, with z from the transform of Box and Muller
+        """`Tensor.normal_`: z·std + mean, std ≥ 0, with z from the transform of Box and Muller
 
             z₁ = √(−2·ln(1 − u₁))·cos 2πu₂,   z₂ = √(−2·ln(1 − u₁))·sin 2πu₂
 
@@ -207,17 +181,6 @@ class TorchGenerator:
 
         Smaller or non-contiguous arrays go in pairs, in float64 whatever the dtype: u₂ is drawn first, z₁
         is used, and z₂ is kept for the next call of this kind, even if `rand` is called in between.
-
-        Args:
-            size: shape of the result
-            mean: of the numbers
-            std: of the numbers, ≥ 0
-            dtype: float32 or float64
-            out: an array to be filled, in the order in which its elements lie in memory
-
-        Raises:
-            TypeError: another dtype.
-            ValueError: a negative size or standard deviation.
 
         Box and Muller 1958, https://doi.org/10.1214/aoms/1177706645
         https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/DistributionTemplates.h
@@ -231,27 +194,10 @@ class TorchGenerator:
 
     @one_at_a_time
     @plain_numbers
-    def bernoulli(
-        self,
-        size: int | tuple[int, ...],
-        p: float,
-        dtype: Any = np.float32,
-        *,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def bernoulli(self, size: Size, p: float, dtype: Any = np.float32, *, out: Out = None) -> np.ndarray:
         """`Tensor.bernoulli_(p)`: 1 where u < p, else 0; u is float64 for every dtype, hence two words each
 
         (PyTorch before 2.7 drew from another engine here, MKL's MCG31, if it was built with it.)
-
-        Args:
-            size: shape of the result
-            p: the probability of a 1, 0 … 1
-            dtype: float32 or float64
-            out: an array to be filled, in the order in which its elements lie in memory
-
-        Raises:
-            TypeError: another dtype.
-            ValueError: a negative size, or p not a probability.
         """
         array = check_size(size, dtype, out)
         check_probability("p", p)
@@ -274,14 +220,10 @@ class TorchGenerator:
         return self.bernoulli(x.shape, 1 - p, x.dtype, out=mask)
 
     @one_at_a_time
-    def randint(self, low: int, high: int, size: int | tuple[int, ...]) -> np.ndarray:
+    def randint(self, low: int, high: int, size: Size) -> np.ndarray:
         """`torch.randint`: w mod (high − low) + low, int64; w has 64 bits if high − low ≥ 2²⁸, else 32
 
-        (PyTorch 2.6 and older changed over at 2³².)
-
-        Raises:
-            TypeError: low or high not an integer.
-            ValueError: low ≥ high, either out of int64's range, or a negative size.
+        `low` and `high` are 64-bit integers, low < high. (PyTorch 2.6 and older changed over at 2³².)
         """
         array = check_size(size, np.int64, dtypes=(np.int64,))
         check_integers(low=low, high=high)
@@ -295,11 +237,8 @@ class TorchGenerator:
     def randperm(self, n: int) -> np.ndarray:
         """`torch.randperm`: 0 … n−1 in random order, int64
 
-        Fisher and Yates: for i = 0 … n−2, swap element i with element i + w mod (n − i), w one word.
-
-        Raises:
-            TypeError: n not an integer.
-            ValueError: n negative, or so large (214 748 364) that PyTorch changes to another rule.
+        Fisher and Yates: for i = 0 … n−2, swap element i with element i + w mod (n − i), w one word. From
+        n = 214 748 364 on, where PyTorch changes to another rule, it is refused.
         """
         check_integers(n=n)
         if not 0 <= n < 214_748_364:
@@ -312,16 +251,12 @@ class TorchGenerator:
 
     @one_at_a_time
     def epoch_order(self, n: int) -> np.ndarray:
-        """The order in which `DataLoader(data, shuffle=True)` visits n examples in one epoch
+        """The order in which `DataLoader(data, shuffle=True)` visits n ≥ 1 examples in one epoch
 
         The loader draws one 63-bit number as seed for worker processes, then its sampler draws another and
         permutes with a new generator of that seed. (With `DataLoader(…, generator=g)` the order is
         `g.randperm(n)`, after the 63-bit number for the workers; at the end of the epoch the sampler draws
-        one more `g.randperm(n)`, of which it uses nothing.)
-
-        Raises:
-            TypeError: n not an integer.
-            ValueError: n below 1.
+        one more `g.randperm(n)` and does not use it.)
         """
         check_integers(n=n)
         if n < 1:
@@ -335,29 +270,17 @@ class TorchGenerator:
         engine: Any = self._engine.get_state()
         _, words, position, *_ = engine
         drawn = 0 if self._fresh else position  # words drawn of the current 624
-        cached = self._cached_normal is not None
-        packed = _STATE.pack(
-            self.seed,
-            1 if self._fresh else 625 - drawn,
-            1,
-            drawn,
-            *words.tolist(),
-            0.0,
-            self._cached_normal if cached else 0.0,
-            0.0,
-            cached,
-            0.0,
-            False,
-        )
+        left = 1 if self._fresh else 625 - drawn
+        kept = self._cached_normal
+        normal = 0.0, 0.0 if kept is None else kept, 0.0, kept is not None
+        packed = _STATE.pack(self.seed, left, 1, drawn, *words.tolist(), *normal, 0.0, False)
         return np.frombuffer(packed, np.uint8).copy()
 
     @one_at_a_time
     def set_state(self, state: np.ndarray) -> None:
         """Continue from a state of `get_state`, or from PyTorch's: `torch.get_rng_state().numpy()`
 
-        Raises:
-            TypeError: not an array of bytes (uint8).
-            ValueError: another length (that of a CUDA generator is 16), or not the state of this engine.
+        It is 5056 bytes of this engine (that of a CUDA generator has 16).
         """
         check_state(state, _STATE.size)
         seed, left, seeded, drawn, *rest = _STATE.unpack(state.tobytes())
@@ -398,16 +321,9 @@ class TorchGenerator:
 
 
 class NumpyGenerator:
-    """NumPy's own stream (PCG64) behind the methods of `Generator`.
+    """NumPy's own stream (PCG64) behind the methods of `Generator`, from an integer seed ≥ 0
 
     Standard draws are made in float64, rounded to `dtype`, then scaled in `dtype`.
-
-    Args:
-        seed: integer ≥ 0; equal seeds give equal draws.
-
-    Raises:
-        TypeError: a seed that is not an integer.
-        ValueError: a negative seed.
     """
 
     def __init__(self, seed: int) -> None:
@@ -455,9 +371,8 @@ class NumpyGenerator:
     def get_state(self) -> np.ndarray:
         """The state of the engine: 128 bits of counter and 128 of increment, 32 bytes (uint8)."""
         state: Any = self._generator.bit_generator.state["state"]
-        return np.frombuffer(
-            b"".join(state[key].to_bytes(16, "little") for key in ("state", "inc")), np.uint8
-        )
+        counter, increment = (state[key].to_bytes(16, "little") for key in ("state", "inc"))
+        return np.frombuffer(counter + increment, np.uint8)
 
 
 # seed, words left, seeded, words drawn | 624 words | Box-Muller: x, y (the cached one), ρ, cached | unused
@@ -482,7 +397,7 @@ def platform_variant() -> str:
 
 
 def check_seed(seed: int) -> int:
-    """The seed as an unsigned 64-bit number, by PyTorch's rules; raises as `TorchGenerator` does."""
+    """The seed as an unsigned 64-bit number, by PyTorch's rules."""
     check_integers(seed=seed)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed: expected an integer from -2**63 to 2**64 - 1, got {seed}")
@@ -497,12 +412,9 @@ def check_integers(**values: int) -> None:
 
 
 def check_size(
-    size: int | tuple[int, ...],
-    dtype: Any,
-    out: np.ndarray | None = None,
-    dtypes: tuple[Any, ...] = (np.float32, np.float64),
+    size: Size, dtype: Any, out: Out = None, dtypes: tuple[Any, ...] = (np.float32, np.float64)
 ) -> np.ndarray:
-    """A new array of `size` and `dtype`, or `out` if given; raises as `TorchGenerator.uniform` does."""
+    """A new array of `size` and `dtype`, or `out` if it is given and fits."""
     shape = tuple(size) if isinstance(size, tuple | list) else (size,)
     for length in shape:
         check_integers(size=length)
@@ -531,9 +443,8 @@ def check_bounds(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
 def check_state(state: np.ndarray, length: int) -> None:
     """Raise unless `state` is an array of `length` bytes."""
     if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
-        raise TypeError(
-            f"state: expected an array of uint8, got {getattr(state, 'dtype', type(state).__name__)}"
-        )
+        given = getattr(state, "dtype", type(state).__name__)
+        raise TypeError(f"state: expected an array of uint8, got {given}")
     if state.shape != (length,):
         raise ValueError(f"state: expected {length} bytes, got shape {state.shape}")
 

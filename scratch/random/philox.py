@@ -4,7 +4,8 @@ Thread t of a kernel hashes the counter (number of its call, t): four words of 3
 any order. Which element of a tensor takes which word of which thread depends on how many threads run at once,
 and so on the card: up to `multiprocessors · threads_per_multiprocessor` elements get the same numbers on all.
 
-From PyTorch's and cuRAND's source; not yet run on a GPU (see docs/cuda.md).
+Written from PyTorch's and cuRAND's source; not yet run on a GPU (see docs/cuda.md). Errors are those of
+`scratch.random`.
 """
 
 import math
@@ -17,6 +18,7 @@ import numpy as np
 
 from scratch.checks import check_floating, check_probability, plain_numbers
 from scratch.random import (
+    Size,
     check_bounds,
     check_seed,
     check_size,
@@ -37,13 +39,7 @@ def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.nda
         hi₀·2³² + lo₀ = 0xD2511F53·c₀,   hi₁·2³² + lo₁ = 0xCD9E8D57·c₂
         c ← (hi₁ ⊕ c₁ ⊕ k₀, lo₁, hi₀ ⊕ c₃ ⊕ k₁, lo₀),   k ← k + (0x9E3779B9, 0xBB67AE85)
 
-    Args:
-        counter: (4, n), uint32
-        key: (2,), uint32
-        rounds: how many; the key moves on between them
-
-    Returns:
-        (4, n), uint32
+    Of a counter (4, n) and a key (2,), which moves on from round to round, it makes words (4, n), all uint32.
 
     Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
     """
@@ -67,11 +63,7 @@ class CudaGenerator:
     Args:
         seed: integer from −2⁶³ to 2⁶⁴ − 1
         multiprocessors: of the card, `torch.cuda.get_device_properties(0).multi_processor_count`
-        threads_per_multiprocessor: `….max_threads_per_multi_processor`
-
-    Raises:
-        TypeError: a seed that is not an integer.
-        ValueError: a seed out of range, or a card without a block of 256 threads.
+        threads_per_multiprocessor: `….max_threads_per_multi_processor`, at least 256, a block
 
     https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/DistributionTemplates.h
     """
@@ -105,7 +97,7 @@ class CudaGenerator:
         words, (call, slot, thread) = self._draw(n, unroll=4)
         return words[slot, call, thread]
 
-    def rand(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    def rand(self, size: Size, dtype: Any = np.float32) -> np.ndarray:
         """`torch.rand`: uniform on [0, 1)
 
         float32: w·2⁻³² + 2⁻³³, rounded once; it may round to 1, which becomes 0.
@@ -115,39 +107,24 @@ class CudaGenerator:
 
     @one_at_a_time
     @plain_numbers
-    def uniform(
-        self,
-        size: int | tuple[int, ...],
-        low: float = 0.0,
-        high: float = 1.0,
-        dtype: Any = np.float32,
-    ) -> np.ndarray:
-        """`Tensor.uniform_`: u·(high − low) + low, rounded once, u in (0, 1]; `high` itself becomes `low`
-
-        Raises:
-            TypeError: a dtype other than float32 and float64.
-            ValueError: a negative size, or bounds that are not finite or out of order.
-        """
+    def uniform(self, size: Size, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
+        """`Tensor.uniform_`: u·(high − low) + low, rounded once, u in (0, 1]; `high` itself becomes `low`."""
         array = check_size(size, dtype)
         dtype = array.dtype.type
         low, high = check_bounds(low, high, dtype)
         values = fma(self._unit(array.size, dtype), high - low, low)
         return np.where(values == high, low, values).reshape(array.shape)
 
-    def randn(self, size: int | tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    def randn(self, size: Size, dtype: Any = np.float32) -> np.ndarray:
         """`torch.randn` in float32, to about 1e-6; see `normal`"""
         return self.normal(size, 0.0, 1.0, dtype)
 
     @one_at_a_time
     @plain_numbers
-    def normal(
-        self, size: int | tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32
-    ) -> np.ndarray:
+    def normal(self, size: Size, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """`Tensor.normal_` in float32: √(−2·ln u)·(sin v, cos v), of two words: u as in `rand`, v = 2π·u
 
-        Raises:
-            TypeError: a dtype other than float32: cuRAND's double normals were not looked into.
-            ValueError: a negative size or standard deviation.
+        Not in float64: cuRAND's double normals were not looked into.
         """
         if np.dtype(dtype) != np.float32:
             raise TypeError(f"dtype: expected float32, got {np.dtype(dtype)}")
@@ -165,13 +142,8 @@ class CudaGenerator:
 
     @one_at_a_time
     @plain_numbers
-    def bernoulli(self, size: int | tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
-        """`Tensor.bernoulli_(p)`: 1 where u < p, else 0, with u and p in `dtype`
-
-        Raises:
-            TypeError: a dtype other than float32 and float64.
-            ValueError: a negative size, or p not a probability.
-        """
+    def bernoulli(self, size: Size, p: float, dtype: Any = np.float32) -> np.ndarray:
+        """`Tensor.bernoulli_(p)`: 1 where u < p, else 0, with u and p in `dtype`."""
         array = check_size(size, dtype)
         check_probability("p", p)
         dtype = array.dtype.type
@@ -217,9 +189,7 @@ class CudaGenerator:
     def set_state(self, state: np.ndarray) -> None:
         """Continue from a state of `get_state`, or from PyTorch's: `torch.cuda.get_rng_state().numpy()`
 
-        Raises:
-            TypeError: not an array of bytes (uint8).
-            ValueError: another length (that of a CPU generator is 5056), or an offset not a multiple of 4.
+        It is 16 bytes (that of a CPU generator has 5056), the offset a multiple of 4.
         """
         check_state(state, _STATE.size)
         seed, offset = _STATE.unpack(state.tobytes())
