@@ -2,8 +2,8 @@
 
     x → [linear → batch norm → activation → dropout] for each hidden layer → linear → logits → cost
 
-All parameters live in one flat buffer and all gradients in another, each layer's arrays being views of
-them: an optimizer then updates the whole network as if it were one long vector.
+All parameters lie in one flat buffer and all gradients in another, and each layer's arrays are views of
+them: an optimizer updates the whole network as if it were one long vector.
 """
 
 import copy
@@ -51,7 +51,7 @@ class Network:
         batch_norm: normalise in front of every activation; the linear layer then has no bias, since
             subtracting the batch mean would cancel it
         dropout: probability with which a hidden activation is zeroed in training
-        init: how weights start (a name of `scratch.initializers`), biases being 0; "default" keeps what
+        init: how weights start (a name of `scratch.initializers`), with biases of 0; "default" keeps what
             the layers start with, weight and bias uniform on ±1/√fan_in
         loss: cross_entropy (targets: integer classes), binary_cross_entropy_with_logits or mse_loss
             (targets: floats of the shape of the output)
@@ -62,24 +62,16 @@ class Network:
         ValueError: an argument out of its range, or a name that does not exist.
 
     PyTorch's twin is `torch.nn.Sequential`; parameters and running statistics have its names. A copy
-    (`copy.deepcopy`, `pickle`) has buffers of its own; an optimizer that is copied along with its network,
-    in one go, goes on with the copy.
+    (`copy.deepcopy`, `pickle`) has buffers of its own; an optimizer that is copied together with its network,
+    in one call, goes on with the copy.
     """
 
     @plain_numbers
     def __init__(
-        self,
-        widths: Sequence[int],
-        generator: Generator,
-        *,
-        activation: str = "relu",
-        batch_norm: bool = False,
-        dropout: float = 0.0,
-        init: str = "kaiming_normal",
-        loss: str = "cross_entropy",
-        l2: float = 0.0,
-        dtype: Any = np.float32,
-    ) -> None:
+        self, widths: Sequence[int], generator: Generator,
+        *, activation: str = "relu", batch_norm: bool = False, dropout: float = 0.0,
+        init: str = "kaiming_normal", loss: str = "cross_entropy", l2: float = 0.0, dtype: Any = np.float32,
+    ) -> None:  # fmt: skip
         check_widths(widths)
         check_choice("activation", activation, tuple(ACTIVATIONS))
         check_probability("dropout", dropout)
@@ -89,6 +81,7 @@ class Network:
         self.l2 = l2
         self.training = True
         self._logits: np.ndarray | None = None  # of the last forward pass
+        self._cost_of: np.ndarray | None = None  # the logits of the last cost
         self._loss_forward, self._loss_backward = LOSSES[loss]
         self.layers: dict[str, Any] = {}
         last = len(widths) - 1
@@ -168,15 +161,9 @@ class Network:
 
         Raises:
             RuntimeError: the last `cost` was not that of the last `forward`, which is the one that the layers
-                remember, or a state was loaded since. (PyTorch's autograd remembers every pass.)
+                remember, or a state has been loaded since. (PyTorch's autograd remembers every pass.)
         """
-        if not hasattr(self, "_cost_of"):
-            raise RuntimeError("backward: expected a cost before it, got none")
-        if self._cost_of is not self._logits:
-            raise RuntimeError(
-                "backward: expected the cost of the last forward pass, got that of other logits or weights "
-                "(`predict` is no such pass; another `forward` is)"
-            )
+        self._check_cost()
         dy = self._loss_backward(1.0, self._loss_cache)
         first, *later = self.layers.values()
         for layer in reversed(later):
@@ -200,8 +187,7 @@ class Network:
         """Batch statistics and dropout on (or, with False, running statistics and no dropout)."""
         self.training = mode
         for layer in self.layers.values():
-            if hasattr(layer, "training"):
-                layer.training = mode
+            layer.training = mode
         return self
 
     def eval(self) -> "Network":
@@ -232,18 +218,8 @@ class Network:
             ValueError: a name is missing or unknown, or a shape differs; nothing is copied then.
             TypeError: no arrays by name, or a dtype differs; nothing is copied then.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"state: expected arrays by name, got {type(state).__name__}")
         own = self.state_dict()
-        if own.keys() != state.keys():
-            raise ValueError(
-                f"state: expected the arrays of this network, "
-                f"missing {sorted(own.keys() - state.keys())}, unknown {sorted(state.keys() - own.keys())}"
-            )
-        for name, array in own.items():
-            check_shape(name, state[name], array.shape)
-            if state[name].dtype != array.dtype:
-                raise TypeError(f"{name}: expected {array.dtype}, got {state[name].dtype}")
+        check_state(state, own)
         for name, array in own.items():
             array[...] = state[name]
         self._logits = None  # what the layers remember belongs to other parameters
@@ -256,10 +232,8 @@ class Network:
         """Read what `save` wrote, here or by way of `compare.training.weights` from PyTorch.
 
         Raises:
-            ValueError: no such file of weights (see `read_state`), a name is missing or unknown, or a shape
-                differs; nothing is copied then.
-            TypeError: a dtype differs; nothing is copied then.
-            OSError: the file can not be read.
+            ValueError, TypeError: as `load_state_dict`; ValueError also for no such file (see `read_state`).
+            OSError: the file cannot be read.
         """
         state = read_state(path)
         try:
@@ -270,6 +244,16 @@ class Network:
     def _linear_layers(self) -> Iterator[Linear]:
         return (layer for layer in self.layers.values() if isinstance(layer, Linear))
 
+    def _check_cost(self) -> None:
+        """Raise RuntimeError unless the last `cost` is that of the last `forward`."""
+        if self._cost_of is None:
+            raise RuntimeError("backward: expected a cost before it, got none")
+        if self._cost_of is not self._logits:
+            raise RuntimeError(
+                "backward: expected the cost of the last forward pass, got that of other logits or weights "
+                "(`predict` is no such pass; another `forward` is)"
+            )
+
 
 def check_widths(widths: Sequence[int]) -> None:
     """Raise unless there are at least an input and an output width, each an integer ≥ 1."""
@@ -277,3 +261,18 @@ def check_widths(widths: Sequence[int]) -> None:
         raise TypeError(f"widths: expected at least two integers >= 1, got {widths!r}")
     if len(widths) < 2 or not all(isinstance(width, int) and width >= 1 for width in widths):
         raise ValueError(f"widths: expected at least two integers >= 1, got {tuple(widths)}")
+
+
+def check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> None:
+    """Raise unless `state` has an array of the same shape and dtype for each of `own`, and no others."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state: expected arrays by name, got {type(state).__name__}")
+    if own.keys() != state.keys():
+        raise ValueError(
+            f"state: expected the arrays of this network, "
+            f"missing {sorted(own.keys() - state.keys())}, unknown {sorted(state.keys() - own.keys())}"
+        )
+    for name, array in own.items():
+        check_shape(name, state[name], array.shape)
+        if state[name].dtype != array.dtype:
+            raise TypeError(f"{name}: expected {array.dtype}, got {state[name].dtype}")

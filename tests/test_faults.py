@@ -360,8 +360,8 @@ FAULTS = (
     Fault(
         "Evaluation reaches three hidden layers.",
         "scratch.network",
-        '        for layer in self.layers.values():\n            if hasattr(layer, "training"):\n',
-        '        for layer in list(self.layers.values())[:12]:\n            if hasattr(layer, "training"):\n',
+        "        for layer in self.layers.values():\n            layer.training = mode\n",
+        "        for layer in list(self.layers.values())[:12]:\n            layer.training = mode\n",
         EVERY_LAYER,
         SCRATCH,
     ),
