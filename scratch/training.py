@@ -55,17 +55,10 @@ class History:
 
 @plain_numbers
 def train(
-    network: Network,
-    optimizer: Any,
-    x: np.ndarray,
-    targets: np.ndarray,
-    *,
-    epochs: int,
-    batch_size: int,
-    generator: Generator,
-    scheduler: Scheduler | None = None,
-) -> History:
-    """Train in place, epoch after epoch.
+    network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray,
+    *, epochs: int, batch_size: int, generator: Generator, scheduler: Scheduler | None = None,
+) -> History:  # fmt: skip
+    """Train in place, epoch after epoch, on mini-batches in a new order each time.
 
     The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one.
 
@@ -74,13 +67,13 @@ def train(
         optimizer: built on `network.parameters()`
         x: (examples, features)
         targets: what the network's loss wants
-        epochs: passes over the examples
+        epochs: passes over the examples, ≥ 0
         batch_size: examples of a step
-        generator: draws the order of the examples, anew in each epoch
+        generator: draws the orders
         scheduler: changes the learning rate between epochs
 
     Raises:
-        ValueError: as `minibatches`; or epochs below 0.
+        ValueError: as `minibatches`, or for negative epochs.
     """
     if epochs < 0:
         raise ValueError(f"epochs: expected an integer >= 0, got {epochs}")
