@@ -2,10 +2,10 @@
 
     z₁ = √(−2·ln(1 − u₁))·cos 2πu₂,   z₂ = √(−2·ln(1 − u₁))·sin 2πu₂
 
-The formula fits one line. The bits do not: logarithm, sine and cosine have no prescribed last bit, and
-PyTorch takes float32 ones from its own vector code (avx) or from the C library (scalar, default). Both are
-short polynomials, written out here. The rounding that matters most is that of 2πu₂: to float32 it is off
-by 2⁻²³ of up to 2π, and beside the zeros of sine and cosine nothing of the result is left but that error.
+The formula fits on one line. The bits do not: nothing prescribes the last bit of a logarithm, sine or cosine,
+and PyTorch takes those of float32 from its own vector code (avx) or from the C library (scalar, default).
+Both are short polynomials, written out here. The rounding that matters most is that of 2πu₂: in float32 it
+is off by up to 2⁻²³·2π, and near the zeros of sine and cosine nothing is left of the result but that error.
 So the most accurate evaluation is the one that differs most.
 """
 
@@ -18,16 +18,10 @@ VARIANTS = ("avx", "scalar", "default")
 
 
 def normal_block(u: np.ndarray, mean: Any, std: Any, variant: str) -> np.ndarray:
-    """Normal numbers of uniform ones, in blocks of 16: eight u₁, then eight u₂
+    """Normal numbers from uniform ones on [0, 1), in blocks of 16: eight u₁, then eight u₂
 
-    Args:
-        u: (16·blocks,), on [0, 1), float32 or float64
-        mean: of u's dtype
-        std: of u's dtype
-        variant: avx, scalar or default; for float64 all are the C library's
-
-    Returns:
-        (16·blocks,): of each block the eight cosines, then the eight sines.
+    All have one dtype, and u and the result have the shape (16·blocks,). Each block becomes the eight z₁,
+    then the eight z₂. In float64 every variant uses the C library.
     """
     u1, u2 = 1 - u.reshape(-1, 2, 8)[:, 0], u.reshape(-1, 2, 8)[:, 1]  # (blocks, 8)
     if u.dtype == np.float64:
@@ -51,10 +45,10 @@ def normal_pairs(angle: np.ndarray, length: np.ndarray) -> np.ndarray:
 def fma(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
     """x·y + z, rounded once, as the fused multiply-add of a processor does
 
-    float32: the product of two is exact in float64; the sum is rounded to odd there, so that the second
-    rounding, to float32, sees on which side of a tie it was. float64: product and sums as a rounded part and
-    its exact error, the smallest parts added with rounding to odd. A subnormal result has fewer digits:
-    added to 2⁵² times the last one of them, it is rounded to these.
+    float32: the product is exact in float64, and the sum is rounded to odd there, so that the second
+    rounding, to float32, sees on which side of a tie it was. float64: product and sums are kept as a rounded
+    part and its exact error, and the smallest parts are added with rounding to odd. A subnormal result has
+    fewer digits: adding it to 2⁵² times the last of them rounds it to these.
 
     Boldo and Melquiond 2008, https://doi.org/10.1109/TC.2007.70819
     """
@@ -97,7 +91,7 @@ def log_avx(x: np.ndarray) -> np.ndarray:
 
 
 def sincos_avx(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sine and cosine of x ≥ 0: the nearest even multiple j of π/4 is taken off, the rest is in ±π/4 (Cephes)
+    """Sine and cosine of x ≥ 0, less the nearest even multiple j of π/4, which leaves ±π/4 at most (Cephes)
 
     π/4 is split in three parts, so that x − j·π/4 keeps its digits.
     """
@@ -130,7 +124,7 @@ def log_glibc(x: np.ndarray) -> np.ndarray:
 
 
 def sincos_glibc(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sine and cosine of x ≥ 0: the nearest multiple of π/2 is taken off, in float64 throughout
+    """Sine and cosine of x ≥ 0, less the nearest multiple of π/2, in float64 throughout
 
     https://sourceware.org/git/?p=glibc.git;a=blob;f=sysdeps/ieee754/flt-32/s_sincosf.h
     """
@@ -147,7 +141,7 @@ def sincos_glibc(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_quadrant(quadrant: np.ndarray, sine: np.ndarray, cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """sin and cos of q·π/2 + x, of those of x: each quarter turn makes (sin, cos) into (cos, −sin)."""
+    """sin and cos of q·π/2 + x from those of x: each quarter turn makes (sin, cos) into (cos, −sin)."""
     odd = (quadrant & 1) == 1
     sin, cos = np.where(odd, cosine, sine), np.where(odd, sine, cosine)
     return np.where(quadrant & 2, -sin, sin), np.where((quadrant + 1) & 2, -cos, cos)
@@ -161,7 +155,7 @@ def _polynomial(z: np.ndarray, coefficients: tuple) -> np.ndarray:
 
 
 def _fused(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
-    """x·y + z in float64, rounded to float32: for every argument that occurs here the same as `fma`."""
+    """x·y + z in float64, rounded to float32: the same as `fma` for every argument that occurs here."""
     return (x.astype(np.float64) * y + z).astype(np.float32)
 
 
@@ -197,7 +191,7 @@ def _halves(a: Any) -> tuple[Any, Any]:
 
 
 def _sum_rounded_to_odd(a: Any, b: Any) -> np.ndarray:
-    """a + b in float64; where it is not exact, that one of the two neighbours whose last bit is 1."""
+    """a + b in float64; where it is not exact, whichever of its two neighbours ends in a 1."""
     total, error = _two_sum(a, b)
     bits = np.asarray(total).view(np.int64)
     away_from_zero = np.where((error > 0) == (total > 0), 1, -1)

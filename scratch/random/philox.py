@@ -1,8 +1,8 @@
 """PyTorch's random stream on a CUDA GPU: Philox4x32-10, a hash of a counter instead of a chain of states.
 
-Thread t of a kernel hashes the counter (number of its call, t): four words of 32 bits, for whoever asks, in
-any order. Which element of a tensor takes which word of which thread depends on how many threads run at once,
-and so on the card: up to `multiprocessors · threads_per_multiprocessor` elements get the same numbers on all.
+Thread t of a kernel hashes the counter (number of its call, t) into four words of 32 bits, so that any word
+can be had at any time. Which element of a tensor takes which word of which thread depends on how many threads
+run at once, so on the card: up to `multiprocessors · threads_per_multiprocessor` elements, all cards agree.
 
 Written from PyTorch's and cuRAND's source; not yet run on a GPU (see docs/cuda.md). Errors are those of
 `scratch.random`.
@@ -39,7 +39,7 @@ def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.nda
         hi₀·2³² + lo₀ = 0xD2511F53·c₀,   hi₁·2³² + lo₁ = 0xCD9E8D57·c₂
         c ← (hi₁ ⊕ c₁ ⊕ k₀, lo₁, hi₀ ⊕ c₃ ⊕ k₁, lo₀),   k ← k + (0x9E3779B9, 0xBB67AE85)
 
-    Of a counter (4, n) and a key (2,), which moves on from round to round, it makes words (4, n), all uint32.
+    It turns a counter (4, n) and a key (2,), which moves on between rounds, into words (4, n), all uint32.
 
     Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
     """
@@ -154,9 +154,9 @@ class CudaGenerator:
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """The mask of `F.dropout(x, p)`, whose fused kernel reads, and so draws, four elements at a time
 
-        Two where x is float64; one where the number of elements does not divide. A float32 u in any case; the
-        kernel then multiplies by float32(1/(1 − p)), where the CPU divides the mask. For p = 0 and p = 1
-        nothing is drawn.
+        Two where x is float64, and fewer where their number does not divide that of the elements. u is
+        float32 in any case. (The kernel then multiplies by float32(1/(1 − p)), where the CPU divides the
+        mask.) For p = 0 and p = 1 nothing is drawn.
 
         https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/Dropout.cu
         """
@@ -206,13 +206,11 @@ class CudaGenerator:
         return (first ^ (second << np.uint64(21))) * 2**-53 + 2**-54
 
     def _draw(self, n: int, *, unroll: int, width: int = 1) -> tuple[np.ndarray, tuple]:
-        """All words that a kernel draws for n elements, and where among them the ones of each element are
+        """All words (4, calls, T) that a kernel draws for n elements, and where those of each element are
 
         T threads go over the tensor in strides: T elements (each thread `width` neighbouring ones), then the
-        next T, and a call of a thread is good for `unroll` of its strides.
-
-        Returns:
-            words (4, calls, T), and for each element: the call, the slot (0 … unroll − 1), the thread
+        next T, and one call of a thread is enough for `unroll` strides. The place of an element is its call,
+        its slot (0 … unroll − 1) and its thread.
         """
         threads = BLOCK * min(self._most_blocks, -(-n // BLOCK)) or BLOCK
         i = np.arange(n)
