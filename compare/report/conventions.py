@@ -20,8 +20,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from compare.draws import OwnDraws
-from compare.environment import one_thread
-from compare.environment import undisturbed
+from compare.environment import one_thread, undisturbed
 
 
 @dataclass(frozen=True)

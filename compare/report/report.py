@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.vectors import Held, Vectors
 from compare.component import Component
-from compare.training.lockstep import TrainingResult
 from compare.measure import Difference
 from compare.run import CaseResult
-from compare.cases.vectors import Held, Vectors
+from compare.training.lockstep import TrainingResult
 
 SHOWN = 5  # differences of one component that are written out; report.json has them all
 
