@@ -1,7 +1,14 @@
 """What the harness compares: a component is two functions from the same case to the same named arrays."""
 
+import ast
+import difflib
+import functools
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+import inspect
+import itertools
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -98,15 +105,126 @@ class Budget:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong version that people really write: some of a component's functions, replaced.
+    """A wrong version that people really write: an edit of scratch's own text.
 
-    Where it is no mistake, but what others mean by the same word, `convention` says in a few words who.
+    Args:
+        name: two or three words
+        explanation: what is wrong and what comes of it, in a sentence
+        edits: (before, after), the one or two places that differ; each `before` stands exactly once in the
+            component's functions and what they call in their file. In place of edits, functions by name.
+        convention: where it is no mistake, but what others mean by the same word: who, in a few words
+        text: the component's text, which the component hands to its mistakes
     """
 
     name: str
     explanation: str
-    functions: Mapping[str, Callable]
+    edits: Sequence[tuple[str, str]] | Mapping[str, Callable]
     convention: str = ""
+    text: "Text | None" = None
+
+    @property
+    def functions(self) -> Mapping[str, Callable]:
+        """The component's functions that it changes, by name."""
+        if isinstance(self.edits, Mapping):
+            return self.edits
+        assert self.text is not None, f"{self.name}: no component has this mistake"
+        return self.text.functions(tuple(self.edits))
+
+    @property
+    def diff(self) -> str:
+        """The right lines after −, the wrong ones after +; empty where there are no edits."""
+        if isinstance(self.edits, Mapping) or self.text is None:
+            return ""
+        return self.text.diff(tuple(self.edits))
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a component is written as: its functions in scratch/, and what they call in their file."""
+
+    topic: str
+    names: tuple[str, ...]  # of the component's functions and classes
+
+    def functions(self, edits: tuple[tuple[str, str], ...]) -> Mapping[str, Callable]:
+        """Those functions that are others after the edits: they run in a copy of the file, edited."""
+        return _edited(self, edits)[0]
+
+    def diff(self, edits: tuple[tuple[str, str], ...]) -> str:
+        """The changed lines with the line around them, one change below the other."""
+        before, after = self._source.splitlines(), _edited(self, edits)[1].splitlines()
+        hunks = difflib.unified_diff(before, after, n=1, lineterm="")
+        lines = ["…" if line.startswith("@@") else line for line in list(hunks)[2:]]
+        margin = min(len(line[1:]) - len(line[1:].lstrip()) for line in lines if line[1:].strip())
+        shown = [f"{line[:1]} {line[1 + margin :]}" for line in lines[1:]]
+        return "\n".join(line for line in shown if line.strip())
+
+    def edit(self, edits: Sequence[tuple[str, str]]) -> tuple[str, set[str]]:
+        """The file after the edits, and the definitions that they are in.
+
+        Raises:
+            ValueError: a `before` that does not occur exactly once, or two that overlap.
+        """
+        spans = {name: span for name, (span, _) in self._definitions.items() if name in self._reached}
+        places = []
+        for before, after in edits:
+            found = [
+                (match.start(), match.end(), after, name)
+                for match in re.finditer(re.escape(before), self._source)
+                for name, (first, last) in spans.items()
+                if first <= match.start() and match.end() <= last
+            ]
+            if len(found) != 1:
+                where = f"scratch/{self.topic}: {', '.join(self.names)}"
+                raise ValueError(f"{where}: expected {before!r} exactly once, found it {len(found)} times")
+            places += found
+        places.sort()
+        if any(end > start for (_, end, *_), (start, *_) in itertools.pairwise(places)):
+            raise ValueError(f"scratch/{self.topic}: expected edits of different lines, got overlapping ones")
+        text = self._source
+        for start, end, after, _ in reversed(places):
+            text = text[:start] + after + text[end:]
+        return text, {name for *_, name in places}
+
+    @functools.cached_property
+    def _source(self) -> str:
+        return inspect.getsource(importlib.import_module(f"scratch.{self.topic}"))
+
+    @functools.cached_property
+    def _definitions(self) -> dict[str, tuple[tuple[int, int], set[str]]]:
+        """What stands at the top level: from which character to which, and the names in it."""
+        starts = [0, *itertools.accumulate(len(line) for line in self._source.splitlines(keepends=True))]
+        found: dict[str, tuple[tuple[int, int], set[str]]] = {}
+        for node in ast.parse(self._source).body:
+            used = {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            else:
+                names = [getattr(node, "name", "")]
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+            span = (starts[first - 1], starts[node.end_lineno or node.lineno])
+            found |= {name: (span, used) for name in names if name}
+        return found
+
+    @functools.cached_property
+    def _reached(self) -> set[str]:
+        return set().union(*map(self._called, self.names))
+
+    def _called(self, name: str) -> set[str]:
+        """A definition and all that it calls in the same file, and so on."""
+        reached, waiting = set(), [name]
+        while waiting:
+            reached.add(name := waiting.pop())
+            waiting += (self._definitions[name][1] & self._definitions.keys()) - reached
+        return reached
+
+
+@functools.cache
+def _edited(text: Text, edits: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, Callable], str]:
+    source, changed = text.edit(edits)
+    module = types.ModuleType(f"scratch.{text.topic}")
+    exec(compile(source, f"scratch/{text.topic}.py, edited", "exec"), module.__dict__)
+    return {name: getattr(module, name) for name in text.names if text._called(name) & changed}, source
 
 
 @dataclass(frozen=True)
@@ -147,11 +265,19 @@ class Component:
     arbiter: bool = True
     not_here: str = ""
 
+    def __post_init__(self) -> None:
+        mistakes = tuple(replace(mistake, text=self.text) for mistake in self.mistakes)
+        object.__setattr__(self, "mistakes", mistakes)
+
+    @property
+    def text(self) -> Text:
+        """What it is written as, of a method the class."""
+        return Text(self.topic, tuple(dict.fromkeys(name.partition(".")[0] for name in self.functions)))
+
     def implementation(self, replaced: Mapping[str, Callable] | None = None) -> SimpleNamespace:
         """The scratch functions that `run_scratch` calls, with some of them replaced."""
         module = importlib.import_module(f"scratch.{self.topic}")
-        names = [name.partition(".")[0] for name in self.functions]  # of a method, its class
-        functions = {name: getattr(module, name) for name in names}
+        functions = {name: getattr(module, name) for name in self.text.names}
         return SimpleNamespace(**{**functions, **(replaced or {})})
 
 

@@ -10,7 +10,8 @@ from compare.component import Case, Component, Mistake, Results
 from compare.measure import compare_results, to_numpy
 from compare.run import cases_of, run_scratch
 
-COMPONENTS = list(all_components().values())
+COMPONENTS_BY_NAME = all_components()
+COMPONENTS = list(COMPONENTS_BY_NAME.values())
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 
 
@@ -69,3 +70,23 @@ def outcome(component: Component, case: Case, mistake: Mistake) -> Results | Exc
 def size(case: Case) -> int:
     """How many numbers go in."""
     return sum(np.size(array) for array in case.arrays.values())
+
+
+def test_an_edit_of_what_stands_nowhere_or_twice_is_named():
+    text = COMPONENTS_BY_NAME["tanh"].text
+    with pytest.raises(ValueError, match=r"scratch/activations: tanh_forward.* found it 0 times"):
+        text.edit([("np.sinh(x)", "x")])
+    with pytest.raises(ValueError, match=r"'y' exactly once, found it \d\d times"):
+        text.edit([("y", "x")])
+    with pytest.raises(ValueError, match="overlapping"):
+        text.edit([("np.tanh(x)", "x"), ("= np.tanh", "= np.cosh")])
+
+
+def test_an_edit_changes_a_copy_and_is_shown_as_a_diff():
+    component = COMPONENTS_BY_NAME["tanh"]
+    mistake = next(m for m in component.mistakes if m.name == "1 − y")
+    x = np.array([0.5])
+    assert list(mistake.functions) == ["tanh_backward"]
+    assert mistake.functions["tanh_backward"](x, x) == 0.25
+    assert component.implementation().tanh_backward(x, x) == 0.375
+    assert mistake.diff.splitlines()[-2:] == ["- return dy * (1 - y * y)", "+ return dy * (1 - y)"]

@@ -97,15 +97,6 @@ def sigmoid_magnitude(case: Case) -> dict[str, Any]:
     return {"grad.x": np.abs(case["dy"]) * np.maximum(np.exp(np.minimum(x, 0)), info.tiny / info.eps)}
 
 
-def _relu_of_the_input(backward: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, Callable]:
-    """The backward pass by the input: by the output, 0 and everything below it are one."""
-    return {"relu_forward": lambda x: (np.maximum(x, 0), x), "relu_backward": backward}
-
-
-def _logistic(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -80, 80)))
-
-
 EXACT = Budget(0, "a choice between two numbers: nothing is rounded")
 ONE_PRODUCT = Budget(0, "one product by the same number, rounded once on both sides")
 ELEMENTWISE = Budget(4, "element by element: an exponential of about one unit and two or three roundings")
@@ -118,31 +109,35 @@ COMPONENTS = (
             Mistake(
                 "gradient not masked",
                 "The upstream gradient is passed on where the unit was off.",
-                {"relu_backward": lambda dy, y: dy.copy()},
+                [("return np.where(y <= 0, dy.dtype.type(0), dy)", "return dy")],
             ),
             Mistake(
                 "gradient 1 at zero",
                 "The slope at x = 0 is taken from the right side; PyTorch takes 0.",
-                _relu_of_the_input(lambda dy, x: np.where(x < 0, dy.dtype.type(0), dy)),
+                [("return y, y", "return y, x"), ("np.where(y <= 0,", "np.where(y < 0,")],
                 convention="torch.clamp(x, min=0)",
             ),
             Mistake(
                 "gradient ½ at zero",
                 "At x = 0 both arguments of max(x, 0) are the larger one, and the gradient is shared.",
-                _relu_of_the_input(
-                    lambda dy, x: np.where(x < 0, dy.dtype.type(0), np.where(x == 0, dy / 2, dy))
-                ),
+                [
+                    ("return y, y", "return y, x"),
+                    (
+                        "np.where(y <= 0, dy.dtype.type(0), dy)",
+                        "dy * (y > 0) + dy / 2 * (y == 0)",
+                    ),
+                ],
                 convention="torch.maximum(x, 0) and JAX's jnp.maximum(x, 0)",
             ),
             Mistake(
                 "multiplied by the output",
                 "dy·y instead of dy·[y > 0]: the derivative is 0 or 1, not the activation.",
-                {"relu_backward": lambda dy, y: dy * y},
+                [("np.where(y <= 0, dy.dtype.type(0), dy)", "dy * y")],
             ),
             Mistake(
                 "NaN swallowed",
                 "x·[x > 0] written as a choice turns NaN into 0, and a broken run looks healthy.",
-                {"relu_forward": lambda x: (np.where(x > 0, x, x.dtype.type(0)),) * 2},
+                [("np.where(x < 0, x.dtype.type(0), x)", "np.where(x > 0, x, x.dtype.type(0))")],
             ),
         ),
         arbiter=False,
@@ -154,17 +149,17 @@ COMPONENTS = (
             Mistake(
                 "gradient 1 at zero",
                 "The slope at x = 0 is taken from the right side; PyTorch takes the left side's.",
-                {"leaky_relu_backward": lambda dy, c: np.where(c[0] >= 0, dy, dy * c[1])},
+                [("np.where(x > 0, dy,", "np.where(x >= 0, dy,")],
             ),
             Mistake(
                 "slope forgotten in the backward pass",
                 "The gradient of the left side is 0, as if it were a plain ReLU.",
-                {"leaky_relu_backward": lambda dy, c: np.where(c[0] > 0, dy, dy.dtype.type(0))},
+                [("dy, dy * negative_slope)", "dy, dy.dtype.type(0))")],
             ),
             Mistake(
                 "maximum of x and a·x",
                 "max(x, a·x) picks the wrong branch for a slope above 1, and at infinity for a slope of 0.",
-                {"leaky_relu_forward": lambda x, a=0.01: (np.maximum(x, x * a), (x, a))},
+                [("np.where(x > 0, x, x * negative_slope)", "np.maximum(x, x * negative_slope)")],
             ),
         ),
         cases=leaky_cases,
@@ -177,32 +172,32 @@ COMPONENTS = (
             Mistake(
                 "derivative of the input",
                 "1 − x² instead of 1 − tanh² x: the cache holds the input where it should hold the result.",
-                {"tanh_forward": lambda x: (np.tanh(x), x)},
+                [("return y, y", "return y, x")],
             ),
             Mistake(
                 "1 − y",
                 "The square of 1 − y² is forgotten: units at −1 get the steepest slope instead of none.",
-                {"tanh_backward": lambda dy, y: dy * (1 - y)},
+                [("(1 - y * y)", "(1 - y)")],
             ),
             Mistake(
                 "tanh taken twice",
                 "1 − tanh² y, where y is tanh x already: a formula for the input is given the output.",
-                {"tanh_backward": lambda dy, y: dy * (1 - np.tanh(y) ** 2)},
+                [("(1 - y * y)", "(1 - np.tanh(y) ** 2)")],
             ),
             Mistake(
                 "derivative of the sigmoid",
                 "y·(1 − y) is another function's derivative: 0 at x = 0, where that of tanh is largest.",
-                {"tanh_backward": lambda dy, y: dy * y * (1 - y)},
+                [("dy * (1 - y * y)", "dy * y * (1 - y)")],
             ),
             Mistake(
                 "derivative forgotten",
                 "The upstream gradient is passed on as it is: saturated units learn as fast as others.",
-                {"tanh_backward": lambda dy, y: dy.copy()},
+                [("dy * (1 - y * y)", "dy")],
             ),
             Mistake(
                 "exponentials overflow",
                 "(eˣ − e⁻ˣ)/(eˣ + e⁻ˣ) cancels near 0, and is ∞/∞ from x = 710 on.",
-                {"tanh_forward": lambda x: ((np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)),) * 2},
+                [("np.tanh(x)", "(np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))")],
             ),
         ),
         magnitude=tanh_magnitude,
@@ -214,27 +209,27 @@ COMPONENTS = (
             Mistake(
                 "e⁻ˣ overflows",
                 "1/(1 + e⁻ˣ) for every x: right in value, but e¹⁰⁰⁰ overflows with a warning.",
-                {"sigmoid_forward": lambda x: (1 / (1 + np.exp(-x)),) * 2},
+                [("np.where(x < 0, e, x.dtype.type(1)) / (1 + e)", "1 / (1 + np.exp(-x))")],
             ),
             Mistake(
                 "derivative of the input",
                 "x·(1 − x) instead of y·(1 − y): the derivative is taken of the input, not of the result.",
-                {"sigmoid_forward": lambda x: (_logistic(x), x)},
+                [("return y, y", "return y, x")],
             ),
             Mistake(
                 "sigmoid taken twice",
                 "σ(y)·(1 − σ(y)), where y is σ(x) already: between 0.2 and 0.25 wherever x is.",
-                {"sigmoid_backward": lambda dy, y: dy * _logistic(y) * (1 - _logistic(y))},
+                [("y = cache", "y = sigmoid_forward(cache)[0]")],
             ),
             Mistake(
                 "derivative of tanh",
                 "1 − y² is another function's derivative: it is 1, not 0, where the unit is off.",
-                {"sigmoid_backward": lambda dy, y: dy * (1 - y * y)},
+                [("dy * (1 - y) * y", "dy * (1 - y * y)")],
             ),
             Mistake(
                 "derivative forgotten",
                 "The upstream gradient is passed on as it is: saturated units learn as fast as others.",
-                {"sigmoid_backward": lambda dy, y: dy.copy()},
+                [("dy * (1 - y) * y", "dy")],
             ),
         ),
         magnitude=sigmoid_magnitude,

@@ -126,16 +126,6 @@ def _sizes(case: Case) -> tuple[int, int, int]:
     return (*case["x"].shape, len(case["weight"]))  # batch, fan_in, fan_out
 
 
-def _backward(change: Any) -> dict[str, Any]:
-    """A backward pass whose three gradients went through `change`."""
-
-    def linear_backward(dy: np.ndarray, cache: tuple) -> tuple:
-        x, weight = cache
-        return change(x, weight, dy, dy @ weight, dy.T @ x, dy.sum(0))
-
-    return {"linear_backward": linear_backward}
-
-
 COMPONENTS = (
     Component(
         name="linear",
@@ -157,33 +147,33 @@ COMPONENTS = (
             Mistake(
                 "bias gradient averaged",
                 "The mean over the batch where the sum belongs: the 1/m of the cost is already in dy.",
-                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, dy.mean(0))),
+                [("dy.sum(axis=0, out=out[1])", "dy.mean(axis=0, out=out[1])")],
             ),
             Mistake(
                 "weight gradient averaged",
                 "Divided by the batch size a second time: the 1/m of the cost is already in dy.",
-                _backward(lambda x, w, dy, dx, dw, db: (dx, dw / dy.dtype.type(len(dy)), db)),
+                [("np.matmul(dy.T, x, out=out[0])", "np.matmul(dy.T, x, out=out[0]) / len(dy)")],
             ),
             Mistake(
                 "bias gradient over the wrong axis",
                 "Summed over the units instead of over the batch: as many numbers as there are examples.",
-                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, dy.sum(1))),
+                [("dy.sum(axis=0, out=out[1])", "dy.sum(axis=1, out=out[1])")],
             ),
             Mistake(
                 "bias gradient with a row too many",
                 "keepdims=True leaves (1, units), and bias − lr·dbias is then no vector any more.",
-                _backward(lambda x, w, dy, dx, dw, db: (dx, dw, db[None])),
+                [("dy.sum(axis=0, out=out[1])", "dy.sum(axis=0, keepdims=True)")],
             ),
             Mistake(
                 "weight gradient transposed",
                 "xᵀ dy belongs to a weight (fan_in, fan_out): in a square layer not even the shape tells.",
-                _backward(lambda x, w, dy, dx, dw, db: (dx, dw.T, db)),
+                [("np.matmul(dy.T, x, out=out[0])", "np.matmul(x.T, dy)")],
                 convention="Keras and CS231n, whose weights are (fan_in, fan_out)",
             ),
             Mistake(
                 "bias forgotten",
                 "y = x Wᵀ: unseen as long as the bias is zero, and then it is learned for nothing.",
-                {"linear_forward": lambda x, weight, bias: (x @ weight.T, (x, weight))},
+                [("        y += bias\n", "")],
             ),
         ),
     ),

@@ -115,7 +115,7 @@ class Verdict:
     right: list[str] = field(default_factory=list)  # arrays that are right in every case
     wrong: list[str] = field(default_factory=list)  # arrays that are wrong in some
     error: dict[str, Any] = field(default_factory=dict)  # message, line, source
-    mistakes: list[dict[str, str]] = field(default_factory=list)  # name, explanation, convention; or two
+    mistakes: list[dict[str, str]] = field(default_factory=list)  # one, or two
     everywhere: bool = True  # the mistakes give the same also for NaN and infinity
     symptoms: list[str] = field(default_factory=list)
     changed: dict[str, str] = field(default_factory=dict)  # input that was not left alone → function
@@ -341,7 +341,10 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
         right=[array for array in dict.fromkeys(all_arrays) if array not in wrong],
         wrong=wrong,
         error=error,
-        mistakes=[{"name": m.name, "explanation": m.explanation, "convention": m.convention} for m in found],
+        mistakes=[
+            {"name": m.name, "explanation": m.explanation, "convention": m.convention, "diff": m.diff}
+            for m in found
+        ],
         symptoms=signs,
         changed={name: by for trial in reversed(bad) for name, by in trial.outcome.changed.items()},
         everywhere=everywhere,
@@ -428,6 +431,7 @@ def explain(verdict: Verdict) -> list[str]:
         lines.append(f"this is “{mistake['name']}”{both}: {mistake['explanation']}")
         if mistake["convention"]:
             lines.append(f"  right elsewhere: {mistake['convention']}")
+        lines += [f"    {line}" for line in mistake["diff"].splitlines()]
     if verdict.mistakes and not verdict.everywhere:
         lines.append("  (NaN and infinity aside: there it gives something else again)")
     if verdict.mistakes and verdict.formula:

@@ -194,8 +194,10 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     console.print(
         Text.assemble((f"{mark} ", style), (verdict.component, "bold"), f"  {status}{units}{cases}")
     )
+    diffs = {line for mistake in verdict.mistakes for line in mistake["diff"].splitlines()}
     for line in explain(verdict):
-        console.print(Text(f"    {line}"), soft_wrap=True)
+        colour = _coloured([line.strip()], "")[0][1] if line.strip() in diffs else ""
+        console.print(Text(f"    {line}", colour), soft_wrap=True)
 
 
 STATUS = {
@@ -241,7 +243,10 @@ def _notes(component: Component) -> Group:
         lines.insert(1, Text.assemble(("on CUDA   ", "bold"), f"{budget.cuda_units:g}: {budget.cuda_reason}"))
     if component.mistakes:
         lines.append(Text("\nclassic mistakes", "bold"))
-    items = [Text.assemble((f"• {m.name}: ", "italic"), _explained(m)) for m in component.mistakes]
+    items = [
+        Text.assemble((f"• {m.name}: ", "italic"), _explained(m), *_coloured(m.diff.splitlines(), "\n  "))
+        for m in component.mistakes
+    ]
     blocks: list[Text | Padding] = [*lines, *(Padding(item, (0, 0, 0, 2)) for item in items)]
     differing = of_component(component.name)
     if differing:
@@ -252,6 +257,11 @@ def _notes(component: Component) -> Group:
 def _explained(mistake: Mistake) -> str:
     elsewhere = f" Right elsewhere: {mistake.convention}." if mistake.convention else ""
     return mistake.explanation + elsewhere
+
+
+def _coloured(diff: Sequence[str], before: str) -> list[tuple[str, str]]:
+    colours = {"-": "green", "+": "red"}  # the right line is the one that the mistake takes away
+    return [(f"{before}{line}", colours.get(line[:1], "dim")) for line in diff]
 
 
 def _convention(convention: Convention) -> Text:

@@ -59,6 +59,7 @@ def as_html(report: Report) -> str:
         sides=sides,
         listing=listing,
         wrong_versions=wrong_versions,
+        as_diff=as_diff,
         worst_of_cases=worst_of_cases,
         conventions=conventions.CONVENTIONS if report.components else (),
         conventions_of=conventions.of_component,
@@ -157,6 +158,14 @@ def sides(component: Component) -> list[Side]:
         Side(package, path_of(module), with_what_they_call(module, names[package]))
         for package, module in modules.items()
     ]
+
+
+def as_diff(text: str) -> Markup:
+    """A diff, line by line: the right one, which the mistake takes away, and the wrong one."""
+    kinds = {"-": "right", "+": "wrong"}
+    lines = text.splitlines()
+    shown = [Markup('<span class="{}">{}</span>').format(kinds.get(line[:1], "same"), line) for line in lines]
+    return Markup("\n").join(shown)
 
 
 def listing(definition: Definition, prefix: str) -> Markup:

@@ -112,7 +112,7 @@ class WrongVersions:
 
 def wrong_versions(component: Component) -> WrongVersions:
     """What the mistakes put in the place of the component's functions."""
-    replaced = {mistake.name: _replaced(mistake) for mistake in component.mistakes}
+    replaced = {mistake.name: _replaced(mistake) for mistake in component.mistakes if not mistake.diff}
     every = [f for functions in replaced.values() for f in _with_inner(functions.values())]
     users = Counter((f.__code__, name, _key(value)) for f in every for name, value in _closure(f).items())
     frames = Counter(f.__code__ for f in every)
