@@ -1,0 +1,81 @@
+"""README.md and docs/: the front page is short, every page is reachable, and what they name exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from compare.cases import TOPICS, all_components
+from compare.cli import cli
+from compare.experiments.registry import NAMES
+from compare.report.conventions import CONVENTIONS
+from compare.training.lockstep import RUNS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def links(page: Path) -> list[Path]:
+    """The files in the repository that a page links to, its pictures among them."""
+    targets = re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8"))
+    return [(page.parent / t.partition("#")[0]).resolve() for t in targets if not t.startswith(("http", "#"))]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of each `python -m compare …` on a page, without its comment."""
+    found = re.findall(r"python -m compare\b([^`\n]*)", page.read_text("utf-8"))
+    return [line.partition("#")[0].split() for line in found]
+
+
+def test_the_front_page_is_short():
+    assert len((ROOT / "README.md").read_bytes()) <= 7000
+
+
+@each_page
+def test_every_link_leads_somewhere(page: Path):
+    assert [str(target) for target in links(page) if not target.exists()] == []
+
+
+def test_every_page_and_picture_is_linked():
+    linked = {target for page in PAGES for target in links(page)}
+    assert set(PAGES[1:]) <= set(links(PAGES[0]))
+    assert set((ROOT / "docs").glob("*.png")) <= linked
+
+
+@each_page
+def test_every_command_exists(page: Path):
+    known = {*all_components(), *TOPICS, *NAMES, *RUNS, "all"}
+    for words in commands(page):
+        words = [word.strip("…[].,:") for word in words]
+        name = words.pop(0) if words and words[0] in cli.commands else "run"
+        options = {
+            flag for option in cli.commands[name].params for flag in (*option.opts, *option.secondary_opts)
+        }
+        assert {word for word in words if word.startswith("-")} <= {*options, "--help"}, (name, words)
+        if name in ("show", "exercise", "edges", "experiments") and words and words[0].islower():
+            assert words[0] in known, (name, words)
+
+
+@each_page
+def test_every_test_make_target_and_module_exists(page: Path):
+    text = page.read_text("utf-8")
+    for path in re.findall(r"\b(?:tests|scratch|torch_ref|compare)/\w+(?:/\w+)*\.\w+", text):
+        assert (ROOT / path).exists(), path
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:^ {4}|`)make ([\w-]+)", text, re.MULTILINE)) <= targets
+    if page.name == "components.md":
+        rooms = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+        for name in re.findall(r"`([\w]+)/?`", " ".join(rooms)):
+            assert (ROOT / "compare" / name).is_dir() or (ROOT / "compare" / f"{name}.py").exists(), name
+
+
+def test_what_is_counted_is_what_there_is():
+    mistakes = sum(len(component.mistakes) for component in all_components().values())
+    counts = {
+        "README.md": [f"{len(all_components())} components", f"{mistakes} wrong versions"],
+        "docs/trust.md": [f"reject all {mistakes},"],
+        "docs/conventions.md": [f"There are {len(CONVENTIONS)} of them."],
+    }
+    for name, texts in counts.items():
+        assert [text for text in texts if text not in (ROOT / name).read_text("utf-8")] == [], name
