@@ -245,7 +245,7 @@ class Component:
             scale in which its rounding units are counted (a number, or an array that broadcasts). The
             docstring derives it. Arrays that it leaves out are measured on their largest value.
         mistakes: wrong versions that the cases must expose
-        refused: (rng, dtype) → inputs that both sides must refuse in the same words
+        refused: (rng, dtype) → inputs that scratch must refuse in its own words
         arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
         not_here: why the installed PyTorch does something else by design, so that nothing is compared
     """

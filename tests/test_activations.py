@@ -4,24 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from laws import each_side, in_any_dtype, run, seeded
 from strategies.activations import cases, leaky_cases
 
 import scratch.activations as ours
-import torch_ref.activations as theirs
 
 NAMES = tuple(ours.ACTIVATIONS)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_integer_array_is_refused_alike_on_both_sides(name):
-    message = "x: expected a floating-point array, got int64"
-    with pytest.raises(TypeError, match=message):
+def test_an_integer_array_is_refused(name):
+    with pytest.raises(TypeError, match="x: expected a floating-point array, got int64"):
         getattr(ours, f"{name}_forward")(np.arange(3))
-    with pytest.raises(TypeError, match=message):
-        getattr(theirs, name)(torch.arange(3))
 
 
 @pytest.mark.parametrize("name", NAMES)

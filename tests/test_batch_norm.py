@@ -35,18 +35,15 @@ BAD_ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("x", "error", "message"), BAD_INPUT)
-def test_bad_input_is_named_alike_on_both_sides(x, error, message):
+def test_bad_input_is_named(x, error, message):
     with pytest.raises(error, match=message):
         ours.BatchNorm1d(2, dtype=np.float64).forward(x)
-    with pytest.raises(error, match=message):
-        theirs.BatchNorm1d(2, dtype=torch.float64)(torch.from_numpy(x))
 
 
 @pytest.mark.parametrize(("change", "message"), BAD_ARGUMENTS)
-def test_a_bad_argument_is_named_alike_on_both_sides(change, message):
-    for layer in (ours.BatchNorm1d, theirs.BatchNorm1d):
-        with pytest.raises(ValueError, match=message):
-            layer(**{"num_features": 2} | change)
+def test_a_bad_argument_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        ours.BatchNorm1d(**{"num_features": 2} | change)
 
 
 def test_functions_refuse_shapes_that_do_not_fit():
@@ -70,11 +67,6 @@ def test_a_fresh_layer_is_pytorchs(affine):
     for name, tensor in twin.state_dict().items():
         np.testing.assert_array_equal(state[name], tensor.numpy(), strict=True)
     assert (layer.eps, layer.momentum, layer.training) == (twin.eps, twin.momentum, twin.training)
-
-
-def test_a_layer_is_made_on_the_device_asked_for():
-    layer = theirs.BatchNorm1d(3, device="meta")  # a device that every machine has, without memory
-    assert all(tensor.is_meta for tensor in layer.state_dict().values())
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -167,14 +167,14 @@ def summary(result: CaseResult) -> tuple[float, str]:
 
 @each_component
 @each_dtype
-def test_both_sides_refuse_the_same_in_the_same_words(component: Component, dtype: str):
+def test_scratch_refuses_in_its_own_words(component: Component, dtype: str):
     cases = refused_of(component, 0, DTYPES[dtype])
     assert [r for r in (run_refused(component, case) for case in cases) if not r.equal] == []
     assert len({case.name for case in cases}) == len(cases), "two cases of one name"
 
 
 @each_component
-def test_both_sides_refuse_the_same_for_every_seed(component: Component):
+def test_scratch_refuses_for_every_seed(component: Component):
     """The command line takes any seed: two hundred of them, in one dtype each."""
     for seed in range(200):
         cases = refused_of(component, seed, dtype_of(seed))

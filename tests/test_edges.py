@@ -15,7 +15,7 @@ from compare.edges import table
 from compare.edges.departures import ADDITION, DEPARTURES, FUSION, LARGEST, Departure
 from compare.edges.named import BEFORE
 from compare.edges.probe import VALUES, Probe, bases, value_probes
-from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, Outcome, examine, grouped
+from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, STRICTER, Outcome, examine, grouped
 from compare.environment import describe, one_thread
 from scratch import activations
 from scratch.optimizers import Adam
@@ -224,17 +224,17 @@ def test_a_wrong_element_is_seen_beside_a_huge_one(wrong):
     assert table.outcome(replace(probe, run_scratch=run_scratch)).kind == DEPARTS
 
 
-def stricter(name: str, edge: str) -> set[bool]:
-    return {o.stricter for o in outcomes(name) if o.probe.edge == edge and o.kind == REFUSED}
+def kinds(name: str, edge: str) -> set[str]:
+    return {o.kind for o in outcomes(name) if o.probe.edge == edge}
 
 
-def test_it_is_known_where_PyTorch_alone_would_go_on():  # noqa: N802
-    assert stricter("cross_entropy", "target −100") == {True}  # ignore_index
-    assert stricter("cross_entropy", "all targets class K") == {False}
-    assert stricter("batch_norm", "eps = 0.0") == {bool(older_streams())}  # from PyTorch 2.7 on it is refused
-    assert stricter("batch_norm", "one example") == {False}
-    assert stricter("dropout", "p NaN") == {False}
-    assert stricter("adam", "eps +∞") == {True}
+def test_it_is_known_where_we_alone_refuse():
+    assert kinds("cross_entropy", "target −100") == {STRICTER}  # ignore_index
+    assert kinds("cross_entropy", "all targets class K") == {REFUSED}
+    assert kinds("batch_norm", "eps = 0.0") == {STRICTER if older_streams() else REFUSED}
+    assert kinds("batch_norm", "one example") == {REFUSED}
+    assert kinds("dropout", "p NaN") == {REFUSED}
+    assert kinds("adam", "eps +∞") == {STRICTER}
 
 
 def test_setting_the_counter_is_the_same_as_counting():

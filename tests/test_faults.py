@@ -34,6 +34,16 @@ class Fault(NamedTuple):
     error: type[Exception] | None = None  # that the law ends in, where it is no assertion
 
 
+def with_a_hook(name: str, when: str, expression: str) -> str:
+    """An optimizer of PyTorch that does something more before (pre) or after (post) every step."""
+    return f"""
+class {name}(torch.optim.{name}):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.register_step_{when}_hook(lambda *_: {expression})
+"""
+
+
 MANY_STEPS = "test_thousands_of_steps_are_like_the_first_ones"
 MANY_EPOCHS = "test_a_run_of_many_epochs_is_the_same_on_both_sides"
 EACH_EPOCH = "test_no_epoch_is_like_another"
@@ -690,29 +700,24 @@ FAULTS = (
         '{path}.{uuid.uuid4().hex}.partial"',
         '{path}.partial"',
         TWO_WRITERS,
-        SCRATCH,
-        FileNotFoundError,
+        error=FileNotFoundError,
     ),
     # --- PyTorch's side: state over time
     Fault(
         "PyTorch: Adam's steps are counted up to 1000.",
         "torch_ref.optimizers",
-        "weight_decay, amsgrad)\n\n\nclass AdamW",
-        "weight_decay, amsgrad)\n"
-        "        self.register_step_post_hook(\n"
-        "            lambda *_: [s['step'].clamp_(max=1000) for s in self.state.values()]\n"
-        "        )\n\n\nclass AdamW",
+        "\nAdam = torch.optim.Adam\n",
+        with_a_hook("Adam", "post", "[s['step'].clamp_(max=1000) for s in self.state.values()]"),
         MANY_STEPS,
         {"kind": "Adam"},
     ),
     Fault(
         "PyTorch: RMSProp's average starts again every 513 steps.",
         "torch_ref.optimizers",
-        "        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)\n",
-        "        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)\n"
-        "        self.register_step_post_hook(\n"
-        "            lambda *_: [s['square_avg'].mul_(s['step'] % 513 > 0) for s in self.state.values()]\n"
-        "        )\n",
+        "\nRMSprop = torch.optim.RMSprop\n",
+        with_a_hook(
+            "RMSprop", "post", "[s['square_avg'].mul_(s['step'] % 513 > 0) for s in self.state.values()]"
+        ),
         MANY_STEPS,
         {"kind": "RMSProp"},
     ),
@@ -935,25 +940,26 @@ FAULTS = (
     Fault(
         "PyTorch: weight decay is written into the gradient.",
         "torch_ref.optimizers",
-        "        super().__init__(params, lr, momentum, dampening, weight_decay, nesterov)\n",
-        "        super().__init__(params, lr, momentum, dampening, 0, nesterov)\n"
-        "        self.register_step_pre_hook(\n"
-        "            lambda *_: [p.grad.add_(p.detach(), alpha=weight_decay) for p in params] and None\n"
-        "        )\n",
+        "\nSGD = torch.optim.SGD\n",
+        with_a_hook(
+            "SGD",
+            "pre",
+            "[p.grad.add_(p.detach(), alpha=g['weight_decay'])"
+            " for g in self.param_groups for p in g['params']] and None",
+        ),
         GRADIENTS,
         {**TORCH, "kind": "gradient descent"},
     ),
     Fault(
         "PyTorch: the gradient becomes the momentum buffer itself.",
         "torch_ref.optimizers",
-        "        super().__init__(params, lr, momentum, dampening, weight_decay, nesterov)\n",
-        "        super().__init__(params, lr, momentum, dampening, weight_decay, nesterov)\n"
-        "        def keep(*_):\n"
-        "            for param in params:\n"
-        "                param.grad.copy_(self.state[param]['momentum_buffer'])\n"
-        "                self.state[param]['momentum_buffer'] = param.grad\n"
-        "        if momentum:\n"
-        "            self.register_step_post_hook(keep)\n",
+        "\nSGD = torch.optim.SGD\n",
+        with_a_hook(
+            "SGD",
+            "post",
+            "[p.grad.copy_(s['momentum_buffer']) is s.update(momentum_buffer=p.grad)"
+            " for p, s in self.state.items() if s['momentum_buffer'] is not None]",
+        ),
         GRADIENTS,
         {**TORCH, "kind": "momentum"},
     ),
@@ -1101,8 +1107,8 @@ FAULTS = (
     Fault(
         "PyTorch: running statistics are not loaded.",
         "torch_ref.network",
-        "        self.load_state_dict(state)\n",
-        "        parameters = dict(self.named_parameters())\n"
+        '        self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))\n',
+        "        state, parameters = torch.load(path, weights_only=True), dict(self.named_parameters())\n"
         "        self.load_state_dict({n: state[n] for n in parameters}, strict=False)\n",
         SAVED,
         {**TORCH, "dtype": "float32"},
@@ -1110,17 +1116,17 @@ FAULTS = (
     Fault(
         "PyTorch: the file has parameters only.",
         "torch_ref.network",
-        "torch.save(self.state_dict(), file)",
-        "torch.save(dict(self.named_parameters()), file)",
+        "torch.save(self.state_dict(), path)",
+        "torch.save(dict(self.named_parameters()), path)",
         SAVED,
         {**TORCH, "dtype": "float32"},
-        ValueError,
+        RuntimeError,
     ),
     Fault(
         "PyTorch: the parameters have the digits of float32 in the file.",
         "torch_ref.network",
-        "torch.save(self.state_dict(), file)",
-        "torch.save({n: t.float().to(t.dtype) for n, t in self.state_dict().items()}, file)",
+        "torch.save(self.state_dict(), path)",
+        "torch.save({n: t.float().to(t.dtype) for n, t in self.state_dict().items()}, path)",
         SAVED,
         {**TORCH, "dtype": "float64"},
     ),
@@ -1133,15 +1139,6 @@ FAULTS = (
         "    def linear_layers(self)",
         LOADED,
         TORCH,
-    ),
-    Fault(
-        "PyTorch: all who save to a path write to one unfinished file.",
-        "torch_ref.network",
-        '{path}.{uuid.uuid4().hex}.partial"',
-        '{path}.partial"',
-        TWO_WRITERS,
-        TORCH,
-        FileNotFoundError,
     ),
 )
 

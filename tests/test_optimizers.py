@@ -83,37 +83,28 @@ def tensors(arrays):
 
 
 @pytest.mark.parametrize(("name", "options", "message"), BAD_OPTIONS)
-def test_bad_hyperparameters_are_named_alike_on_both_sides(name, options, message):
+def test_bad_hyperparameters_are_named(name, options, message):
     options = {"lr": 0.1, **options}
     with pytest.raises(ValueError, match=message):
         getattr(scratch, name)([np.ones(3)], **options)
-    with pytest.raises(ValueError, match=message):
-        getattr(reference, name)([torch.ones(3)], **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("params", "error", "message"), BAD_PARAMS)
-def test_bad_parameters_are_named_alike_on_both_sides(name, params, error, message):
+def test_bad_parameters_are_named(name, params, error, message):
     with pytest.raises(error, match=message):
         getattr(scratch, name)(params, lr=0.1)
-    with pytest.raises(error, match=message):
-        getattr(reference, name)(tensors(params), lr=0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("grads", "error", "message"), BAD_GRADS)
-def test_bad_gradients_are_named_alike_and_change_nothing(name, grads, error, message):
+def test_bad_gradients_are_named_and_change_nothing(name, grads, error, message):
     params = [np.ones(3), np.ones((3, 2))]
     optimizer = getattr(scratch, name)(params, lr=0.1)
     with pytest.raises(error, match=message):
         optimizer.step(grads)
     assert optimizer.steps == 0
     assert all((param == 1).all() for param in params)
-    twins = tensors([np.ones(3), np.ones((3, 2))])
-    twin = getattr(reference, name)(twins, lr=0.1)
-    with pytest.raises(error, match=message):
-        reference.step(twin, tensors(grads))
-    assert all((param == 1).all() for param in twins)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -64,24 +64,17 @@ def optimizer(lr: float = 1.0) -> torch.optim.Optimizer:
 
 
 @pytest.mark.parametrize(("name", "change", "error", "message"), BAD)
-def test_bad_options_are_named_alike_on_both_sides(name, change, error, message):
+def test_bad_options_are_named(name, change, error, message):
     options = OPTIONS[name] | change
     with pytest.raises(error, match=message):
         getattr(ours, name)(0.1, 0, **options)
-    with pytest.raises(error, match=message):
-        getattr(theirs, name)(optimizer(), **options)
 
 
 @pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf")])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_bad_rate_is_named_alike_on_both_sides(name, lr):
-    message = f"lr: expected a finite number >= 0, got {lr}"
-    with pytest.raises(ValueError, match=message):
+def test_a_bad_rate_is_named(name, lr):
+    with pytest.raises(ValueError, match=f"lr: expected a finite number >= 0, got {lr}"):
         getattr(ours, name)(lr, 0, **OPTIONS[name])
-    changed = optimizer()
-    changed.param_groups[0]["lr"] = lr  # PyTorch's optimizers refuse it themselves when they are made
-    with pytest.raises(ValueError, match=message):
-        getattr(theirs, name)(changed, **OPTIONS[name])
 
 
 @pytest.mark.parametrize("name", OPTIONS)

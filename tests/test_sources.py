@@ -57,6 +57,12 @@ def test_of_wrong_versions_made_alike_only_what_differs_is_shown():
     assert sum(code.startswith("def momentum_step(") for code in wrong.shared) == 1
 
 
+def test_a_name_is_shown_with_the_string_that_describes_it():
+    code = source_of(importlib.import_module("torch_ref.batch_norm"), ["BatchNorm1d"])
+    assert code.startswith('BatchNorm1d = nn.BatchNorm1d\n"""A layer with γ')
+    assert code.endswith('there are no γ and β.\n"""')
+
+
 def test_methods_are_dedented_and_imports_are_definitions_too():
     found = definitions(importlib.import_module("scratch.random"))
     assert found["TorchGenerator.rand"].code.startswith("def rand(self")

@@ -31,27 +31,22 @@ BAD_SETS = [
 
 
 @pytest.mark.parametrize(("x", "error", "message"), BAD_TRAINING_SETS)
-def test_a_bad_training_set_is_named_alike_on_both_sides(x, error, message):
-    for fit, array in ((ours, x), (theirs, torch.from_numpy(x))):
+def test_a_bad_training_set_is_named(x, error, message):
+    for fit in (ours.standardize_fit, ours.Standardizer().fit):
         with pytest.raises(error, match=message):
-            fit.standardize_fit(array)
-        with pytest.raises(error, match=message):
-            fit.Standardizer().fit(array)
+            fit(x)
 
 
 @pytest.mark.parametrize(("change", "error", "message"), BAD_SETS)
-def test_bad_input_is_named_alike_on_both_sides(change, error, message):
+def test_bad_input_is_named(change, error, message):
     arrays = {"x": X, "mean": np.zeros(3), "std": np.ones(3)} | change
     with pytest.raises(error, match=message):
         ours.standardize(**arrays)
-    with pytest.raises(error, match=message):
-        theirs.standardize(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def test_transform_before_fit_is_refused_alike_on_both_sides():
-    for side, x in ((ours, X), (theirs, torch.from_numpy(X))):
-        with pytest.raises(ValueError, match="standardizer: expected fit before transform"):
-            side.Standardizer().transform(x)
+def test_transform_before_fit_is_refused():
+    with pytest.raises(ValueError, match="standardizer: expected fit before transform"):
+        ours.Standardizer().transform(X)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

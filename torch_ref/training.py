@@ -13,18 +13,7 @@ from torch_ref.network import Network
 def minibatches(
     x: torch.Tensor, targets: torch.Tensor, batch_size: int, generator: torch.Generator | None = None
 ) -> DataLoader:
-    """Batches of `batch_size` examples in an order that is new in each epoch, the last batch smaller.
-
-    Args:
-        x: (examples, features)
-        targets: (examples, …)
-        batch_size: integer ≥ 1
-        generator: draws the order (None: PyTorch's default one)
-
-    Raises:
-        ValueError: no examples, another number of targets, or a batch size below 1.
-    """
-    check_batches(len(x), len(targets), batch_size)
+    """Batches in an order that `generator` draws anew in each epoch, the last batch smaller."""
     return DataLoader(TensorDataset(x, targets), batch_size, shuffle=True, generator=generator)
 
 
@@ -57,25 +46,10 @@ def train(
     generator: torch.Generator | None = None,
     scheduler: LRScheduler | None = None,
 ) -> History:
-    """Train in place, epoch after epoch.
+    """Train in place, epoch after epoch; the network is left in training mode.
 
     The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one.
-
-    Args:
-        network: is left in training mode
-        optimizer: built on `network.parameters()`
-        x: (examples, features)
-        targets: what the network's loss wants
-        epochs: passes over the examples
-        batch_size: examples of a step
-        generator: draws the order of the examples, anew in each epoch
-        scheduler: changes the learning rate between epochs
-
-    Raises:
-        ValueError: as `minibatches`; or epochs below 0.
     """
-    if epochs < 0:
-        raise ValueError(f"epochs: expected an integer >= 0, got {epochs}")
     history = History()
     loader = minibatches(x, targets, batch_size, generator)
     network.train()
@@ -92,13 +66,3 @@ def train(
 def accuracy(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float:
     """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
     return (network.predict(x) == targets.reshape(len(x))).double().mean().item()
-
-
-def check_batches(examples: int, targets: int, batch_size: int) -> None:
-    """Raise ValueError unless there are examples, as many targets, and a batch size ≥ 1."""
-    if examples == 0:
-        raise ValueError("x: expected at least one example, got none")
-    if targets != examples:
-        raise ValueError(f"targets: expected {examples} like x, got {targets}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected an integer >= 1, got {batch_size}")

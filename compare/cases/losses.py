@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, gradients
@@ -204,7 +205,10 @@ def _component(
     def run_torch(case: Case) -> Results:
         prediction = next(iter(case.arrays))
         inputs = {prediction: case[prediction].requires_grad_()}
-        loss = getattr(reference, name)(case[prediction], case["targets"], **case.options)
+        targets = case["targets"]
+        if targets.dtype == torch.int32:  # PyTorch takes classes of 64 bits only
+            targets = targets.long()
+        loss = getattr(reference, name)(case[prediction], targets, **case.options)
         return {"loss": loss, **gradients(loss, case["dloss"], **inputs)}
 
     def quiet_magnitude(case: Case) -> dict[str, Any]:

@@ -1,15 +1,9 @@
 """The table: what became of every probe, and whether that is as declared."""
 
-import re
-import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module
-from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -20,12 +14,11 @@ from compare.edges.probe import Probe, bases, value_probes
 from compare.environment import undisturbed
 from compare.measure import compare_results, to_numpy
 from compare.report.report import units_text
-from compare.run import run_scratch
+from compare.run import in_our_words, run_scratch
 
-KINDS = AS_PYTORCH, REFUSED, DEPARTS = "as PyTorch", "both refuse", "departs"
+KINDS = AS_PYTORCH, REFUSED, STRICTER, DEPARTS = "as PyTorch", "both refuse", "we refuse", "departs"
 SIGNS = [("+∞", "−∞", "±∞"), ("+0", "−0", "±0")]
 SIGNS += [(name, f"−{name}", f"±{name}") for name in ("smallest subnormal", "largest float")]
-TORCH_REF = Path(import_module("torch_ref").__file__ or "").parent
 
 
 @dataclass(frozen=True)
@@ -34,16 +27,14 @@ class Outcome:
 
     Args:
         probe: the input
-        kind: as PyTorch, both refuse or departs
+        kind: as PyTorch, both refuse, we refuse (what PyTorch takes), or departs
         text: of a refusal the message; of a departure what the two sides gave
-        stricter: of a refusal, whether PyTorch would not refuse without the checks of `torch_ref`
         declared: of a departure, where it is declared
     """
 
     probe: Probe
     kind: str
     text: str = ""
-    stricter: bool = False
     declared: Departure | None = None
 
     @property
@@ -67,7 +58,7 @@ class Group:
     """The probes of a component that came out alike.
 
     Args:
-        kind: as PyTorch, both refuse or departs
+        kind: as PyTorch, both refuse, we refuse or departs
         count: how many
         entries: edges, each with what stands there unless that is everything
         text: the message of a refusal, the reason of a departure
@@ -99,9 +90,8 @@ def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
 
 
 def _text(outcome: Outcome) -> str:
-    if outcome.kind == REFUSED:
-        message = outcome.text.partition(", got ")[0]
-        return f"{message} (PyTorch alone would go on)" if outcome.stricter else message
+    if outcome.kind in (REFUSED, STRICTER):
+        return outcome.text.partition(", got ")[0]
     if outcome.declared:
         return outcome.declared.reason if outcome.kind == DEPARTS or not outcome.ok else ""
     return "not declared" if outcome.kind == DEPARTS else ""
@@ -168,11 +158,9 @@ def outcome(probe: Probe) -> Outcome:
         warnings.simplefilter("ignore")  # PyTorch's, about what is the point of a probe
         scratch = _attempt(lambda: run_scratch(ours, case, component.implementation()))
         torch = _attempt(lambda: run_torch(case.for_torch("cpu")))
-        if isinstance(scratch, Exception) and isinstance(torch, Exception) and _meant(scratch, torch):
-            with _without_checks():
-                unchecked = _attempt(lambda: run_torch(case.for_torch("cpu")))
-            goes_on = not isinstance(unchecked, Exception)
-            return Outcome(probe, REFUSED, str(scratch), goes_on, _declaration(probe))
+        if isinstance(scratch, Exception) and _meant(scratch, torch):
+            kind = REFUSED if isinstance(torch, Exception) else STRICTER
+            return Outcome(probe, kind, str(scratch), _declaration(probe))
         text = _difference(probe, scratch, torch)
     return Outcome(probe, DEPARTS if text else AS_PYTORCH, text, declared=_declaration(probe))
 
@@ -184,11 +172,9 @@ def _attempt(run: Callable[[], Results]) -> Results | Exception:
         return error
 
 
-def _meant(scratch: Exception, torch: Exception) -> bool:
-    """Whether scratch refuses in the same words, or in its own, and does not just break down."""
-    if not isinstance(scratch, TypeError | ValueError | OverflowError):
-        return False
-    return ": expected " in str(scratch) or str(scratch) == str(torch)
+def _meant(scratch: Exception, torch: Results | Exception) -> bool:
+    """Whether scratch refuses in its own words, or Python on both sides, and does not just break down."""
+    return in_our_words(scratch) or (isinstance(scratch, OverflowError) and repr(scratch) == repr(torch))
 
 
 def _difference(probe: Probe, scratch: Results | Exception, torch: Results | Exception) -> str:
@@ -239,26 +225,3 @@ def _scales(probe: Probe, torch: Results) -> dict[str, Any]:
 
 def _declaration(probe: Probe) -> Departure | None:
     return next((departure for departure in DEPARTURES if departure.covers(probe)), None)
-
-
-@contextmanager
-def _without_checks() -> Iterator[None]:
-    """While active, `torch_ref` checks nothing, so that PyTorch itself accepts or refuses."""
-    checks = {
-        (module, name): check
-        for module in (import_module(f"torch_ref.{path.stem}") for path in TORCH_REF.glob("[a-z]*.py"))
-        for name, check in vars(module).items()
-        if isinstance(check, types.FunctionType) and re.match("_?check", name)
-    }
-    patches = [patch.object(module, name, _accept) for module, name in checks]
-    for each in patches:
-        each.start()
-    try:
-        yield
-    finally:
-        for each in patches:
-            each.stop()
-
-
-def _accept(first: Any = None, *others: Any, **more: Any) -> Any:
-    return first

@@ -9,6 +9,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -39,11 +40,16 @@ def path_of(module: ModuleType) -> str:
 
 @functools.cache
 def definitions(module: ModuleType) -> Mapping[str, Definition]:
-    """What a module defines or imports at its top level and in its classes, by name."""
+    """What a module defines or imports at its top level and in its classes, by name
+
+    To a name that is assigned belongs the string below it, which describes it as a docstring would.
+    """
     source = inspect.getsource(module)
     path = path_of(module)
     found: dict[str, Definition] = {}
-    nodes = [("", node) for node in ast.parse(source).body]
+    top = ast.parse(source).body
+    described = {id(node): below for node, below in pairwise(top) if _describes(node, below)}
+    nodes = [("", node) for node in top]
     nodes += [(f"{c.name}.", node) for _, c in nodes if isinstance(c, ast.ClassDef) for node in c.body]
     for prefix, node in nodes:
         if isinstance(node, ast.Assign):
@@ -53,12 +59,18 @@ def definitions(module: ModuleType) -> Mapping[str, Definition]:
         else:
             defined = [getattr(node, "name", "")]
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        code = textwrap.dedent("\n".join(source.splitlines()[first - 1 : node.end_lineno]))
+        last = described.get(id(node), node).end_lineno
+        code = textwrap.dedent("\n".join(source.splitlines()[first - 1 : last]))
         is_code = isinstance(node, ast.FunctionDef | ast.ClassDef)
         calls = frozenset(_called(node, prefix))
         for name in defined:
             found[prefix + name] = Definition(prefix + name, path, first, code, calls, is_code)
     return found
+
+
+def _describes(node: ast.stmt, below: ast.stmt) -> bool:
+    text = below.value if isinstance(below, ast.Expr) else None
+    return isinstance(node, ast.Assign) and isinstance(text, ast.Constant) and isinstance(text.value, str)
 
 
 def _called(node: ast.AST, prefix: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Carries weights between the two sides: `.npz` of `scratch.files`, `.pt` of `torch_ref.network`."""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import numpy as np
 import torch
 
 import scratch.files
-import torch_ref.network
 from compare.files import write_whole
 
 
@@ -20,6 +20,29 @@ def to_torch(state: Mapping[str, np.ndarray], device: str = "cpu") -> dict[str, 
 def to_scratch(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """A state dict of tensors, on any device, as a state dict of NumPy arrays (copies)."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a .pt file by name, on the CPU. Nothing that a stranger puts into it is run.
+
+    Raises:
+        ValueError: not a .pt file, a damaged one, or one with something else than tensors by name in it.
+        OSError: the file can not be read.
+    """
+    with open(path, "rb") as file:
+        try:
+            if zipfile.is_zipfile(file) and zipfile.ZipFile(file).testzip():  # PyTorch checks no checksums
+                raise ValueError
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception:  # PyTorch's own message may say how to run the stranger's code all the same
+            raise ValueError(f"{path}: expected a .pt file of tensors by name, and a whole one") from None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
+        for name, tensor in state.items()
+    ):
+        raise ValueError(f"{path}: expected a .pt file of tensors by name, and of nothing else")
+    return state
 
 
 def convert(source: str | Path, target: str | Path) -> None:
@@ -37,7 +60,7 @@ def convert(source: str | Path, target: str | Path) -> None:
         if kinds == (".npz", ".pt"):
             torch.save(to_torch(scratch.files.read_state(source)), content)
         else:
-            np.savez(content, **to_scratch(torch_ref.network.read_state(source)))  # type: ignore[arg-type]
+            np.savez(content, **to_scratch(read_state(source)))  # type: ignore[arg-type]
     except TypeError as error:  # a dtype that the other side does not have
         raise ValueError(f"{source}: {error}") from None
     write_whole({Path(target).name: content.getvalue()}, Path(target).parent)

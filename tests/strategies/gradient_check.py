@@ -83,10 +83,14 @@ def networks(draw: Any, dtype: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @st.composite
 def cases(draw: Any, dtype: Any) -> Case:
-    """In float32 both sides must refuse.
+    """In float32 the relative error alone, of a gradient that is exact.
 
     A right gradient is so large that rounding alone, as `magnitude` derives it, does not make it fail.
     """
+    if dtype == np.float32:
+        shape = draw(sizes(1, 6)), draw(sizes(1, 4))
+        arrays = {name: numbers(draw, shape, dtype) for name in ("x", "dy", "other")}
+        return Case(NAME, arrays, {"function": "leaky_relu"}, draw(SEEDS), dtype)
     arrays, options = draw(layers(dtype) | losses(dtype) | networks(dtype))
     if draw(st.booleans()):
         options["eps"] = draw(STEPS)
