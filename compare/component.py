@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import itertools
+import operator
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -274,6 +275,12 @@ class Component:
         """What it is written as, of a method the class."""
         return Text(self.topic, tuple(dict.fromkeys(name.partition(".")[0] for name in self.functions)))
 
+    @property
+    def docstrings(self) -> dict[str, str]:
+        """What each of its functions says of itself, the formula first."""
+        module = importlib.import_module(f"scratch.{self.topic}")
+        return {name: inspect.getdoc(operator.attrgetter(name)(module)) or "" for name in self.functions}
+
     def implementation(self, replaced: Mapping[str, Callable] | None = None) -> SimpleNamespace:
         """The scratch functions that `run_scratch` calls, with some of them replaced."""
         module = importlib.import_module(f"scratch.{self.topic}")
@@ -300,8 +307,8 @@ def copy_with_strides(array: np.ndarray) -> np.ndarray:
     """A writable copy that keeps the strides: `array.copy()` would make every layout contiguous
 
     The signs of strides are dropped: PyTorch has no negative ones. And it starts at a multiple of 64 bytes,
-    as PyTorch's own memory does: the order in which MKL adds up hangs on where an array lies, and where NumPy
-    puts one, on what was put somewhere before.
+    as PyTorch's own memory does: the order in which MKL adds up depends on where an array lies, and where
+    NumPy puts one depends on what was put somewhere before.
     """
     strides = tuple(map(abs, array.strides))
     extent = sum((n - 1) * stride for n, stride in zip(array.shape, strides, strict=True))

@@ -72,7 +72,7 @@ def prepare(device: str) -> None:
 def one_thread() -> Iterator[None]:
     """Keep both libraries to one thread, and give them back what they had.
 
-    Several threads add up a sum in several parts, so that its last bits hang on how many there are. Nor is
+    Several threads add up a sum in several parts, so that its last bits depend on how many there are. Nor is
     there time to win: on small networks, two pools that wake each other cost more than they give.
     """
     threads = torch.get_num_threads()

@@ -208,7 +208,7 @@ class Alike:
 @each_component
 @each_dtype
 @pytest.mark.parametrize(("share", "normal"), [(0.0, -8.0), (0.5, 0.0), (1 - 2.0**-53, 8.0)])
-def test_a_refusal_hangs_on_nothing_that_was_drawn(component: Component, dtype: str, share, normal):
+def test_a_refusal_depends_on_nothing_that_was_drawn(component: Component, dtype: str, share, normal):
     cases = list(component.refused(Alike(share, normal), DTYPES[dtype]))
     assert [r for r in (run_refused(component, case) for case in cases) if not r.equal] == []
 

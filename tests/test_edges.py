@@ -96,14 +96,14 @@ def fused(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def departs(departure: Departure, outcome: Outcome, capable: bool = VECTORS) -> bool:
-    """Whether a declared departure occurs here; of one that hangs on kernels, whether it can occur
+    """Whether a declared departure occurs here; of one that depends on kernels, whether it can occur
 
-    What hangs on the order in which a product of matrices is added up must show in one of three orders, if
-    not in that of this machine; what hangs on fused operations, wherever PyTorch has them.
+    What depends on the order in which a product of matrices is added up must show in one of three orders, if
+    not in that of this machine; what depends on fused operations, wherever PyTorch has them.
     """
-    if outcome.kind == DEPARTS or (departure.hangs_on == FUSION and not capable):
+    if outcome.kind == DEPARTS or (departure.depends_on == FUSION and not capable):
         return True
-    orders = (smallest_first, largest_first, fused) if departure.hangs_on == ADDITION else ()
+    orders = (smallest_first, largest_first, fused) if departure.depends_on == ADDITION else ()
     return any(in_order(order, outcome.probe).kind == DEPARTS for order in orders)
 
 
@@ -128,7 +128,7 @@ def never(departure: Departure, capable: bool = VECTORS) -> list[str]:
         if departure.covers(o.probe) and not departs(departure, o, capable)
     ]
     found = [f"{probe.edge}, {probe.what}" for probe in absent]
-    if departure.hangs_on == ADDITION:
+    if departure.depends_on == ADDITION:
         return sorted({row for row in found if found.count(row) == len(departure.dtypes)})
     return [f"{row}, {probe.dtype}" for row, probe in zip(found, absent, strict=True)]
 
@@ -141,18 +141,18 @@ def test_every_declared_departure_really_occurs(departure: Departure):
         assert any(replace(departure, what=(pattern,)).covers(o.probe) for o in covered), pattern
     assert departure.reason.endswith(".")
     assert never(departure) == [], f"with {KERNELS}"
-    if departure.hangs_on == FUSION and not VECTORS and not any(o.kind == DEPARTS for o in covered):
-        pytest.skip(f"hangs on {FUSION}; does not occur with {KERNELS}")
+    if departure.depends_on == FUSION and not VECTORS and not any(o.kind == DEPARTS for o in covered):
+        pytest.skip(f"depends on {FUSION}; does not occur with {KERNELS}")
 
 
 def test_a_declared_departure_that_no_kernel_has_fails():
-    """Of those that hang on a kernel too, and even where no other probe of the row is to be blamed."""
+    """Of those that depend on a kernel too, and even where no other probe of the row is to be blamed."""
     stale = Departure("linear", ("NaN",), ("x",), "No reason at all.")
-    assert never(stale) == never(replace(stale, hangs_on=FUSION), capable=True)
+    assert never(stale) == never(replace(stale, depends_on=FUSION), capable=True)
     assert never(stale) == ["NaN, x, float32", "NaN, x, float64"]
-    assert never(replace(stale, hangs_on=FUSION), capable=False) == []  # nothing is fused there
-    assert never(replace(stale, hangs_on=ADDITION)) == ["NaN, x"]
-    half = Departure("linear", LARGEST, ("x", "bias"), "Half a reason.", hangs_on=ADDITION)
+    assert never(replace(stale, depends_on=FUSION), capable=False) == []  # nothing is fused there
+    assert never(replace(stale, depends_on=ADDITION)) == ["NaN, x"]
+    half = Departure("linear", LARGEST, ("x", "bias"), "Half a reason.", depends_on=ADDITION)
     assert never(half) == ["largest float, bias", "−largest float, bias"]
 
 
@@ -191,7 +191,7 @@ def test_a_departure_that_no_longer_occurs_fails(monkeypatch):
     outcome = relu_probe(monkeypatch, "+0")
     assert (outcome.kind, outcome.ok) == (AS_PYTORCH, False)
     assert outcome.finding == "relu, +0, one of x, float32: declared as a departure, but as PyTorch"
-    monkeypatch.setattr(table, "DEPARTURES", (replace(stale, hangs_on=ADDITION),))
+    monkeypatch.setattr(table, "DEPARTURES", (replace(stale, depends_on=ADDITION),))
     assert relu_probe(monkeypatch, "+0").ok
 
 

@@ -245,7 +245,7 @@ def test_the_order_of_the_examples_does_not_matter(side, case):
 def test_without_biases_a_network_of_relus_is_homogeneous(side, case, power):
     """c times the input, c times the logits, for c > 0
 
-    Where c is a power of two, to the last bit, were it not for BLAS: the order in which it adds may hang on
+    Where c is a power of two, to the last bit, were it not for BLAS: the order in which it adds may depend on
     where in memory an array lies.
     """
     assume(case.options.get("activation", "relu") in ("relu", "leaky_relu"))

@@ -211,7 +211,7 @@ def test_a_prediction_of_pytorch_keeps_no_graph():
 
 @each_side
 def test_every_layer_of_a_deep_network_goes_along_into_evaluation_and_back(side):
-    """Where an example's logits no longer hang on chance, nor on the rest of the batch."""
+    """Where an example's logits no longer depend on chance, nor on the rest of the batch."""
     one = Side(side, widths=(5, 4, 4, 4, 4, 4, 3), **EVERYTHING)
     for mode in (True, False, True):
         (one.network.train if mode else one.network.eval)()

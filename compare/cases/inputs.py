@@ -46,7 +46,7 @@ def subnormals(dtype: Any) -> list[float]:
 def zeros_and_subnormals(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Zeros of both signs and numbers down to an eighth of the smallest normal one, in turn
 
-    Not smaller: a product that underflows is a zero, and in a sum of such its sign hangs on the order.
+    Not smaller: a product that underflows is a zero, and in a sum of such its sign depends on the order.
     """
     tiny = float(np.finfo(dtype).tiny)
     return np.resize(np.array([0.0, tiny, -tiny / 8, -0.0, -tiny, tiny / 8, tiny / 3], dtype), shape)

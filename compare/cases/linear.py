@@ -102,7 +102,7 @@ def magnitude(case: Case) -> dict[str, Any]:
     The same for the gradients: dx adds dy W, dW adds dy x, db adds dy.
 
     Where all terms are zeros, the scale is the smallest positive number instead, which leaves the sign of the
-    sum open: 0 + (−0) is 0, so that it hangs on what a matrix product starts from, 0 or its first term.
+    sum open: 0 + (−0) is 0, so that it depends on what a matrix product starts from, 0 or its first term.
     What a new layer starts with is equal to the bit: its scale is 0.
     """
     x, weight, dy = (finite_part(case[name]) for name in ("x", "weight", "dy"))

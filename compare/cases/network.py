@@ -45,7 +45,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
 def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """Weights as drawn by the initialiser; biases, γ, β and running statistics away from 0 and 1
 
-    No two logits are equal: which of them is the largest would hang on a rounding. A network of zeros says
+    No two logits are equal: which of them is the largest would depend on a rounding. A network of zeros says
     the same for every example, so its classes do not come equally often. Of one logit they do: gradients of 0
     leave it at 0, the border between the two.
     """
@@ -165,7 +165,7 @@ def run_torch(case: Case) -> Results:
 
 
 def with_positive_zeros(results: Results) -> Results:
-    """0 for every −0: of a sum of zeros, the sign hangs on what a matrix product starts from
+    """0 for every −0: of a sum of zeros, the sign depends on what a matrix product starts from
 
     (0, or its first term; 0 + (−0) is 0.) Units that are off, or examples that are fitted to the last digit,
     make whole gradients of such sums.

@@ -290,7 +290,7 @@ def training_magnitude(case: Case) -> dict[str, Any]:
 
 
 def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> float:
-    """The share of rows whose class hangs on a rounding."""
+    """The share of rows whose class depends on a rounding."""
     if logits.shape[1] == 1:
         lead, variance = np.abs(logits[:, 0]), variances[:, 0]
     else:

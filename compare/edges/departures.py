@@ -19,7 +19,7 @@ class Departure:
         what: patterns of what stands at the edge
         reason: why
         dtypes: where it is not both
-        hangs_on: what of the kernels of processor and libraries decides which of the probes depart, if any
+        depends_on: what of the kernels of processor and libraries decides which of the probes depart, if any
             do: ADDITION or FUSION; empty where every one departs with every kernel
     """
 
@@ -28,7 +28,7 @@ class Departure:
     what: tuple[str, ...]
     reason: str
     dtypes: tuple[str, ...] = ("float32", "float64")
-    hangs_on: str = ""
+    depends_on: str = ""
 
     def covers(self, probe: Probe) -> bool:
         """Whether it speaks of this probe."""
@@ -102,11 +102,11 @@ DEPARTURES: tuple[Departure, ...] = (
         "The addition of a mean of 0 is left out of the fused multiply-add, since it shows only here: PyTorch"
         " has −0 where z·std is below the smallest number.",
         FLOAT32,
-        hangs_on=FUSION,
+        depends_on=FUSION,
     ),
     Departure("leaky_relu", ("negative_slope = 1e308",), ("",), BEYOND, FLOAT32),
-    Departure("linear", SUBNORMAL, ("x",), ZEROS, hangs_on=ADDITION),
-    Departure("linear", LARGEST, ("x", "weight", "dy"), OVERFLOW, hangs_on=ADDITION),
+    Departure("linear", SUBNORMAL, ("x",), ZEROS, depends_on=ADDITION),
+    Departure("linear", LARGEST, ("x", "weight", "dy"), OVERFLOW, depends_on=ADDITION),
     Departure(
         "cross_entropy",
         ("no classes",),
@@ -124,7 +124,7 @@ DEPARTURES: tuple[Departure, ...] = (
         ("−smallest subnormal",),
         ("not affine: x", "not affine: next_x"),
         FOLDED,
-        hangs_on=FUSION,
+        depends_on=FUSION,
     ),
     Departure(
         "batch_norm",
@@ -136,7 +136,7 @@ DEPARTURES: tuple[Departure, ...] = (
     Departure("batch_norm", ("eps = 1e308",), ("",), LAST_FACTOR, FLOAT32),
     Departure("batch_norm", ("−largest float",), ("one of x",), LAST_FACTOR),
     Departure("batch_norm", ("largest float",), ("one of next_x",), LAST_FACTOR),
-    Departure("batch_norm", LARGEST, ("one of running_mean",), LAST_FACTOR, hangs_on=FUSION),
+    Departure("batch_norm", LARGEST, ("one of running_mean",), LAST_FACTOR, depends_on=FUSION),
     Departure(
         "batch_norm",
         LARGEST,
@@ -144,7 +144,9 @@ DEPARTURES: tuple[Departure, ...] = (
         THREE_FACTORS,
     ),
     *(
-        Departure(name, ("smallest subnormal",), ("grads.0", "weight decay: grads.0"), FUSED, hangs_on=FUSION)
+        Departure(
+            name, ("smallest subnormal",), ("grads.0", "weight decay: grads.0"), FUSED, depends_on=FUSION
+        )
         for name in ("sgd", "nesterov")
     ),
     Departure("momentum", LARGEST, ("grads.0",), TEXTBOOK),
@@ -154,17 +156,17 @@ DEPARTURES: tuple[Departure, ...] = (
         ("smallest subnormal",),
         ("grads.0", "PyTorch: weight decay: grads.0"),
         FUSED,
-        hangs_on=FUSION,
+        depends_on=FUSION,
     ),
     *(
         Departure(name, ("lr = 1e308", "weight_decay = 1e308"), ("",), BEYOND, FLOAT32)
         for name in ("sgd", "nesterov", "rmsprop")
     ),
     Departure("momentum", ("lr = 1e308",), ("",), BEYOND, FLOAT32),
-    Departure("rmsprop", ("−smallest subnormal",), ("all: grads.0",), FUSED, hangs_on=FUSION),
-    Departure("rmsprop", LARGEST, ("all: *",), FUSED_SQUARE, hangs_on=FUSION),
-    Departure("adam", ("−smallest subnormal",), ("grads.0", "eps 0: grads.0"), FUSED, hangs_on=FUSION),
-    Departure("adamw", ("−smallest subnormal",), ("grads.0", "no decay: grads.0"), FUSED, hangs_on=FUSION),
+    Departure("rmsprop", ("−smallest subnormal",), ("all: grads.0",), FUSED, depends_on=FUSION),
+    Departure("rmsprop", LARGEST, ("all: *",), FUSED_SQUARE, depends_on=FUSION),
+    Departure("adam", ("−smallest subnormal",), ("grads.0", "eps 0: grads.0"), FUSED, depends_on=FUSION),
+    Departure("adamw", ("−smallest subnormal",), ("grads.0", "no decay: grads.0"), FUSED, depends_on=FUSION),
     Departure("adam", ("weight_decay = 1e308",), ("",), BEYOND, FLOAT32),
     Departure("adam", ("step 2²⁴ + 10⁶",), ("betas *",), COUNTER),
     Departure("exponential", ("gamma = 1e308", "rate overflows"), ("", "gamma 10"), RATE),
@@ -179,9 +181,9 @@ DEPARTURES: tuple[Departure, ...] = (
         FLOAT64,
     ),
     Departure(
-        "network", LARGEST, ("x", "state.linear1.weight", "everything: x"), OVERFLOW, hangs_on=ADDITION
+        "network", LARGEST, ("x", "state.linear1.weight", "everything: x"), OVERFLOW, depends_on=ADDITION
     ),
-    Departure("network", ("largest float",), ("state.linear1.bias",), OVERFLOW, hangs_on=ADDITION),
+    Departure("network", ("largest float",), ("state.linear1.bias",), OVERFLOW, depends_on=ADDITION),
     Departure("network", LARGEST, ("everything: one of x",), OTHER_SCALE, FLOAT32),
-    Departure("train", LARGEST, ("x",), OVERFLOW, hangs_on=ADDITION),
+    Departure("train", LARGEST, ("x",), OVERFLOW, depends_on=ADDITION),
 )

@@ -42,7 +42,7 @@ class Outcome:
         """Whether it is as declared."""
         if self.kind == DEPARTS:
             return self.declared is not None
-        return self.declared is None or bool(self.declared.hangs_on)
+        return self.declared is None or bool(self.declared.depends_on)
 
     @property
     def finding(self) -> str:

@@ -641,6 +641,5 @@ def _names(arrays: Sequence[str], most: int = 6) -> str:
 
 
 def _formula(component: Component) -> str:
-    from compare.report.report import formulas
-
-    return "; ".join(" ".join(formula.split()) for _, formula in formulas(component) if formula)
+    formulas = [text.split("\n\n")[0] for text in component.docstrings.values()]
+    return "; ".join(" ".join(formula.split()) for formula in formulas if formula)

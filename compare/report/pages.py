@@ -8,7 +8,6 @@ import inspect
 import re
 from dataclasses import dataclass
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 import jinja2
@@ -81,9 +80,7 @@ def introduction(topic: str, package: str) -> Markup:
 
 def formulas(component: Component) -> list[tuple[str, Markup]]:
     """The functions that stand in `scratch/`, each with the formulas of its docstring."""
-    module = importlib.import_module(f"scratch.{component.topic}")
-    docstrings = [(name, inspect.getdoc(attrgetter(name)(module)) or "") for name in component.functions]
-    return [(name, formula(docstring)) for name, docstring in docstrings if docstring]
+    return [(name, formula(text)) for name, text in component.docstrings.items() if text]
 
 
 def formula(docstring: str) -> Markup:

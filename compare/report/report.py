@@ -1,13 +1,10 @@
 """What a comparison found: its verdict in words, and everything as JSON for programs."""
 
 import dataclasses
-import importlib
-import inspect
 import json
 import math
 from collections.abc import Mapping
 from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -282,13 +279,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
-
-
-def formulas(component: Component) -> list[tuple[str, str]]:
-    """The functions that stand in `scratch/`, each with what its docstring begins with: the formula."""
-    module = importlib.import_module(f"scratch.{component.topic}")
-    docstrings = [(name, inspect.getdoc(attrgetter(name)(module)) or "") for name in component.functions]
-    return [(name, docstring.split("\n\n")[0]) for name, docstring in docstrings]
 
 
 def worst_of_cases(summaries: list[Summary]) -> dict[str, dict[str, CaseResult]]:
