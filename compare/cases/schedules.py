@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from compare.component import Budget, Case, Component, Mistake, Results
-from scratch import schedules as scratch
 from torch_ref import schedules as reference
 
 BATCHES = 10  # an epoch, for the mistake of counting them
@@ -227,61 +226,40 @@ RECURSIVE_COSINE = Budget(
 )
 
 
-def _epoch_from_1(name: str, convention: str = "") -> Mistake:
-    schedule = getattr(scratch, name)
+def _epoch_from_1(line: str, convention: str = "") -> Mistake:
     return Mistake(
         "epochs counted from 1",
         "Every rate comes one epoch early: the initial one is never used.",
-        {name: lambda lr, epoch, **options: schedule(lr, epoch + 1, **options)},
+        [(line, f"epoch += 1\n    {line}")],
         convention,
     )
 
 
-def _every_batch(name: str) -> Mistake:
-    schedule = getattr(scratch, name)
+def _every_batch(line: str) -> Mistake:
     return Mistake(
         "stepped after every mini-batch",
         f"Each of the {BATCHES} mini-batches of an epoch counts as an epoch.",
-        {name: lambda lr, epoch, **options: schedule(lr, epoch * BATCHES, **options)},
+        [(line, f"epoch *= {BATCHES}\n    {line}")],
         convention="Keras and optax, whose schedules count steps",
     )
 
 
-def _compounded(name: str) -> Mistake:
-    schedule = getattr(scratch, name)
-
-    def wrong(lr: float, epoch: int, **options: Any) -> float:
-        for earlier in range(epoch + 1):
-            lr = schedule(lr, earlier, **options)
-        return lr
-
+def _compounded(line: str) -> Mistake:
+    rate = line.removeprefix("return ").replace("epoch", "earlier")
     return Mistake(
         "applied to the decayed rate",
         "Every epoch starts from the rate of the epoch before, where the formula wants the initial one.",
-        {name: wrong},
+        [(line, f"for earlier in range(epoch + 1):\n        lr = {rate}\n    return lr")],
     )
 
 
-def _cosine(
-    lr: float,
-    epoch: int,
-    warmup_epochs: int,
-    total_epochs: int,
-    lr_min: float = 0.0,
-    first: int = 1,
-    amplitude: Callable[[float, float], float] = lambda lr, lr_min: (lr - lr_min) / 2,
-    progress: Callable[[int, int, int], float] = lambda epoch, w, total: (epoch - w) / (total - w),
-) -> float:
-    """The right schedule in variable parts."""
-    if epoch < warmup_epochs:
-        return lr * (epoch + first) / warmup_epochs
-    cosine = math.cos(math.pi * progress(epoch, warmup_epochs, total_epochs))
-    return lr_min + amplitude(lr, lr_min) * (1 + cosine)
-
-
-def _cosine_with(**parts: Any) -> dict[str, Callable]:
-    return {"cosine_with_warmup": lambda lr, epoch, **options: _cosine(lr, epoch, **options, **parts)}
-
+INVERSE_TIME = "return lr * (1 / (1 + decay_rate * epoch))"
+FIXED_INTERVAL = "return lr * (1 / (1 + decay_rate * (epoch // interval)))"
+EXPONENTIAL = "return lr * gamma**epoch"
+INVERSE_SQRT = "return lr * (k / math.sqrt(epoch + 1))"
+STAIRCASE = "return lr * gamma ** (epoch // step_size)"
+MILESTONES = "return lr * gamma ** sum(milestone <= epoch for milestone in milestones)"
+COSINE = "if epoch < warmup_epochs:"
 
 COMPONENTS = (
     _component(
@@ -290,13 +268,13 @@ COMPONENTS = (
         inverse_time_cases,
         SAME_EXPRESSION,
         (
-            _epoch_from_1("inverse_time", "the course's lecture, whose first epoch is number 1"),
-            _every_batch("inverse_time"),
-            _compounded("inverse_time"),
+            _epoch_from_1(INVERSE_TIME, "the course's lecture, whose first epoch is number 1"),
+            _every_batch(INVERSE_TIME),
+            _compounded(INVERSE_TIME),
             Mistake(
                 "linear decay",
                 "1 − k·epoch, the beginning of the series of 1/(1 + k·epoch): negative after 1/k epochs.",
-                {"inverse_time": lambda lr, epoch, decay_rate: lr * (1 - decay_rate * epoch)},
+                [("1 / (1 + decay_rate * epoch)", "1 - decay_rate * epoch")],
             ),
         ),
     ),
@@ -306,36 +284,24 @@ COMPONENTS = (
         fixed_interval_cases,
         SAME_EXPRESSION,
         (
-            _epoch_from_1("fixed_interval"),
-            _every_batch("fixed_interval"),
-            _compounded("fixed_interval"),
+            _epoch_from_1(FIXED_INTERVAL),
+            _every_batch(FIXED_INTERVAL),
+            _compounded(FIXED_INTERVAL),
             Mistake(
                 "integer division forgotten",
                 "epoch/interval without ⌊ ⌋: the rate falls a little every epoch and not in steps.",
-                {
-                    "fixed_interval": lambda lr, epoch, decay_rate, interval: (
-                        lr * (1 / (1 + decay_rate * (epoch / interval)))
-                    )
-                },
+                [("epoch // interval", "epoch / interval")],
                 convention="Keras: InverseTimeDecay, unless staircase=True",
             ),
             Mistake(
                 "decay every epoch",
                 "The interval is ignored: the rate falls interval times too fast.",
-                {
-                    "fixed_interval": lambda lr, epoch, decay_rate, interval: (
-                        lr * (1 / (1 + decay_rate * epoch))
-                    )
-                },
+                [("(epoch // interval)", "epoch")],
             ),
             Mistake(
                 "at the interval's epochs only",
                 "Decayed where epoch is a multiple of the interval, and back at the initial rate in between.",
-                {
-                    "fixed_interval": lambda lr, epoch, decay_rate, interval: (
-                        lr * (1 / (1 + decay_rate * (epoch // interval))) if epoch % interval == 0 else lr
-                    )
-                },
+                [(FIXED_INTERVAL, f"{FIXED_INTERVAL} if epoch % interval == 0 else lr")],
             ),
         ),
     ),
@@ -345,23 +311,23 @@ COMPONENTS = (
         exponential_cases,
         MULTIPLIED,
         (
-            _epoch_from_1("exponential"),
-            _every_batch("exponential"),
-            _compounded("exponential"),
+            _epoch_from_1(EXPONENTIAL),
+            _every_batch(EXPONENTIAL),
+            _compounded(EXPONENTIAL),
             Mistake(
                 "multiplied, not raised to the power",
                 "γ·epoch where γ^epoch belongs: 0 in epoch 0, and growing.",
-                {"exponential": lambda lr, epoch, gamma: lr * gamma * epoch},
+                [("gamma**epoch", "gamma * epoch")],
             ),
             Mistake(
                 "decayed once",
                 "γ·lr in every epoch after the first: the power is forgotten.",
-                {"exponential": lambda lr, epoch, gamma: lr * gamma if epoch else lr},
+                [("gamma**epoch", "(gamma if epoch else 1)")],
             ),
             Mistake(
                 "e to the −γ",
                 "e^(−γ·epoch): another parametrisation, whose γ is −log of this one.",
-                {"exponential": lambda lr, epoch, gamma: lr * math.exp(-gamma * epoch)},
+                [("gamma**epoch", "math.exp(-gamma * epoch)")],
                 convention="CS231n",
             ),
         ),
@@ -377,25 +343,25 @@ COMPONENTS = (
             Mistake(
                 "epoch counted from 0 under the root",
                 "k/√epoch divides by zero in the first epoch.",
-                {"inverse_sqrt": lambda lr, epoch, k: lr * (k / math.sqrt(epoch))},
+                [("math.sqrt(epoch + 1)", "math.sqrt(epoch)")],
             ),
             Mistake(
                 "first epoch twice",
                 "k/√max(epoch, 1) avoids the division by zero, and comes one epoch late ever after.",
-                {"inverse_sqrt": lambda lr, epoch, k: lr * (k / math.sqrt(max(epoch, 1)))},
+                [("math.sqrt(epoch + 1)", "math.sqrt(max(epoch, 1))")],
             ),
             Mistake(
                 "k under the root",
                 "1/√(k·t): the same for k = 1 only.",
-                {"inverse_sqrt": lambda lr, epoch, k: lr / math.sqrt(k * (epoch + 1))},
+                [("(k / math.sqrt(epoch + 1))", "(1 / math.sqrt(k * (epoch + 1)))")],
             ),
             Mistake(
                 "root forgotten",
                 "k/t, which falls far faster: training stops before it has arrived.",
-                {"inverse_sqrt": lambda lr, epoch, k: lr * (k / (epoch + 1))},
+                [("math.sqrt(epoch + 1)", "(epoch + 1)")],
             ),
-            _every_batch("inverse_sqrt"),
-            _compounded("inverse_sqrt"),
+            _every_batch(INVERSE_SQRT),
+            _compounded(INVERSE_SQRT),
         ),
     ),
     _component(
@@ -404,24 +370,24 @@ COMPONENTS = (
         staircase_cases,
         MULTIPLIED,
         (
-            _epoch_from_1("staircase"),
-            _every_batch("staircase"),
-            _compounded("staircase"),
+            _epoch_from_1(STAIRCASE),
+            _every_batch(STAIRCASE),
+            _compounded(STAIRCASE),
             Mistake(
                 "integer division forgotten",
                 "γ^(epoch/step_size): a smooth curve through the corners of the stairs.",
-                {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma ** (epoch / step_size)},
+                [("epoch // step_size", "epoch / step_size")],
                 convention="Keras: ExponentialDecay, unless staircase=True",
             ),
             Mistake(
                 "decay every epoch",
                 "The step size is ignored: the rate falls step_size times too fast.",
-                {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma**epoch},
+                [("(epoch // step_size)", "epoch")],
             ),
             Mistake(
                 "multiplied, not raised to the power",
                 "γ·⌊epoch/step_size⌋: 0 until the first step.",
-                {"staircase": lambda lr, epoch, step_size, gamma: lr * gamma * (epoch // step_size)},
+                [("gamma ** (epoch", "gamma * (epoch")],
             ),
         ),
         magnitude=decayed_magnitude,
@@ -436,41 +402,25 @@ COMPONENTS = (
             Mistake(
                 "one epoch late",
                 "< where ≤ belongs: the milestone itself still runs at the old rate.",
-                {
-                    "milestones": lambda lr, epoch, milestones, gamma: (
-                        lr * gamma ** sum(m < epoch for m in milestones)
-                    )
-                },
+                [("milestone <= epoch", "milestone < epoch")],
             ),
-            _epoch_from_1("milestones"),
-            _every_batch("milestones"),
-            _compounded("milestones"),
+            _epoch_from_1(MILESTONES),
+            _every_batch(MILESTONES),
+            _compounded(MILESTONES),
             Mistake(
                 "multiplied, not raised to the power",
                 "γ times the number of milestones: 0 before the first one.",
-                {
-                    "milestones": lambda lr, epoch, milestones, gamma: (
-                        lr * gamma * sum(m <= epoch for m in milestones)
-                    )
-                },
+                [("gamma ** sum(", "gamma * sum(")],
             ),
             Mistake(
                 "decayed once",
                 "γ·lr from the first milestone on, whatever follows.",
-                {
-                    "milestones": lambda lr, epoch, milestones, gamma: (
-                        lr * gamma if any(m <= epoch for m in milestones) else lr
-                    )
-                },
+                [("gamma ** sum(", "gamma ** any(")],
             ),
             Mistake(
                 "at the milestones only",
                 "The lower rate is used in the milestone's epoch, and the initial one again after it.",
-                {
-                    "milestones": lambda lr, epoch, milestones, gamma: (
-                        lr * gamma if epoch in milestones else lr
-                    )
-                },
+                [("sum(milestone <= epoch for milestone in milestones)", "(epoch in milestones)")],
             ),
         ),
         magnitude=decayed_magnitude,
@@ -485,36 +435,36 @@ COMPONENTS = (
             Mistake(
                 "warm-up from zero",
                 "epoch/w: the first epoch runs at rate 0 and learns nothing.",
-                _cosine_with(first=0),
+                [("(epoch + 1) / warmup_epochs", "epoch / warmup_epochs")],
                 convention="Hugging Face: get_cosine_schedule_with_warmup, which counts steps",
             ),
             Mistake(
                 "half forgotten",
                 "1 + cos runs from 2 to 0: the rate starts at twice lr.",
-                _cosine_with(amplitude=lambda lr, lr_min: lr - lr_min),
+                [("math.cos(math.pi * progress)) / 2", "math.cos(math.pi * progress))")],
             ),
             Mistake(
                 "cosine counted from epoch 0",
                 "The epochs of the warm-up are not subtracted: the curve starts below lr, with a jump.",
-                _cosine_with(progress=lambda epoch, w, total: epoch / total),
+                [("(epoch - warmup_epochs) / (total_epochs - warmup_epochs)", "epoch / total_epochs")],
             ),
             Mistake(
                 "cosine over all epochs",
                 "The denominator is T where T − w belongs: the curve does not reach the smallest rate.",
-                _cosine_with(progress=lambda epoch, w, total: (epoch - w) / total),
+                [("/ (total_epochs - warmup_epochs)", "/ total_epochs")],
             ),
             Mistake(
                 "smallest rate on top",
                 "lr_min is added to the whole curve, which then starts at lr + lr_min.",
-                _cosine_with(amplitude=lambda lr, lr_min: lr / 2),
+                [("(lr - lr_min) * (1 + math.cos", "lr * (1 + math.cos")],
             ),
             Mistake(
                 "smallest rate in the last epoch",
                 "Divided by T − w − 1: lr_min in epoch T − 1, where PyTorch reaches it in T.",
-                _cosine_with(progress=lambda epoch, w, total: (epoch - w) / max(total - w - 1, 1)),
+                [("/ (total_epochs - warmup_epochs)", "/ max(total_epochs - warmup_epochs - 1, 1)")],
             ),
-            _epoch_from_1("cosine_with_warmup"),
-            _every_batch("cosine_with_warmup"),
+            _epoch_from_1(COSINE),
+            _every_batch(COSINE),
         ),
         magnitude=cosine_magnitude,  # no arbiter: math.cos knows float64 only
     ),
