@@ -1,6 +1,6 @@
 """Standardisation: features of very different scales, nearly constant ones, and constant ones."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -121,39 +121,9 @@ def magnitude(case: Case) -> dict[str, Any]:
     return {"mean": rho, "std": rho, "train": scale(case["x_train"]), "test": scale(case["x_test"])}
 
 
-def _fit(spread: Callable[[np.ndarray], np.ndarray], axis: int | None = 0) -> dict[str, Callable]:
-    """Another spread, or the statistics of another axis; constant features are left to the spread."""
-
-    def standardize_fit(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean = np.broadcast_to(x.mean(axis=axis), x.shape[1:])
-        std = spread(x) if axis == 0 else np.broadcast_to(spread(x.ravel()), x.shape[1:])
-        constant = (x == x[0]).all(axis=0)
-        one = x.dtype.type(1)
-        return np.where(constant, x[0], mean), np.where(constant, one, std)
-
-    return {"standardize_fit": standardize_fit}
-
-
-def _plain(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return x.mean(axis=0), x.std(axis=0)
-
-
-def _zero_replaced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean, std = _plain(x)
-    return mean, np.where(std == 0, x.dtype.type(1), std)
-
-
-def _own_statistics(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    if len(x) == 0:
-        return x
-    constant = std == 1
-    return (x - np.where(constant, mean, x.mean(axis=0))) / np.where(constant, std, x.std(axis=0))
-
-
-def _range(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    lowest, width = x.min(axis=0), np.ptp(x, axis=0)
-    return lowest, np.where(width == 0, x.dtype.type(1), width)
-
+SPREAD = "span * ((scaled * scaled).sum(axis=0) / len(x)) ** 0.5"
+UNBIASED = "(scaled * scaled).sum(axis=0) / max(len(x) - 1, 1)"
+OWN = "mean, std = standardize_fit(x) if len(x) else (mean, std)"
 
 COMPONENTS = (
     Component(
@@ -175,63 +145,74 @@ COMPONENTS = (
             Mistake(
                 "test set by its own statistics",
                 "Mean and spread of the set at hand where those of the training set belong.",
-                {"standardize": _own_statistics},
+                [("return (x - mean) / std", f"{OWN}\n    return (x - mean) / std")],
             ),
             Mistake(
                 "unbiased standard deviation",
                 "Divided by m − 1 instead of m: seen with few examples only.",
-                _fit(lambda x: x.std(axis=0, ddof=1) if len(x) > 1 else np.ones_like(x[0])),
+                [
+                    (
+                        "(scaled * scaled).sum(axis=0) / len(x)",
+                        "(scaled * scaled).sum(axis=0) / max(len(x) - 1, 1)",
+                    )
+                ],
                 convention="torch.std, pandas and R; not NumPy, not scikit-learn",
             ),
             Mistake(
                 "divided by the variance",
                 "(x − μ)/σ², a slip of many lecture notes: small scales become large ones.",
-                {"standardize": lambda x, mean, std: (x - mean) / std / std},
+                [("(x - mean) / std", "(x - mean) / std / std")],
             ),
             Mistake(
                 "variance for the spread",
                 "The root of σ² is forgotten when the statistics are taken.",
-                _fit(lambda x: x.var(axis=0)),
+                [(SPREAD, "(centred * centred).sum(axis=0) / len(x)")],
             ),
             Mistake(
                 "mean not subtracted",
                 "x/σ: spread 1, and the mean where it was, which every first unit must unlearn.",
-                {"standardize": lambda x, mean, std: x / std},
+                [("(x - mean) / std", "x / std")],
             ),
             Mistake(
                 "spread not divided out",
                 "x − μ: mean 0, and scales as different as before.",
-                {"standardize": lambda x, mean, std: x - mean},
+                [("(x - mean) / std", "x - mean")],
             ),
             Mistake(
                 "scaled to [0, 1]",
                 "(x − min)/(max − min) is another method: two outliers decide it, and the mean is not 0.",
-                {"standardize_fit": _range},
+                [
+                    ("x.sum(axis=0) / len(x))", "x.min(axis=0))"),
+                    (SPREAD, "np.ptp(x, axis=0)"),
+                ],
             ),
             Mistake(
                 "spread about zero",
                 "√(1/m Σ x²) of the numbers as they came, before the mean is subtracted.",
-                _fit(lambda x: (x * x).mean(axis=0) ** 0.5),
+                [(SPREAD, "(x * x).mean(axis=0) ** 0.5")],
             ),
             Mistake(
                 "one mean for all features",
                 "Mean and spread of the whole table: features keep their different scales.",
-                _fit(lambda x: x.std(axis=0), axis=None),
+                [("x.sum(axis=0) / len(x)", "x.sum() / x.size"), (SPREAD, "np.full_like(mean, x.std())")],
             ),
             Mistake(
                 "ε added to the spread",
                 "σ + 10⁻⁸ saves constant features from 0/0, and flattens those of a small spread.",
-                _fit(lambda x: x.std(axis=0) + 1e-8),
+                [(SPREAD, f"{SPREAD} + 1e-8")],
             ),
             Mistake(
                 "constant features divided by zero",
                 "Their σ is 0, or what rounding left of it: NaN or huge numbers go into the network.",
-                {"standardize_fit": _plain},
+                [("np.where(constant, one, std)", "std")],
             ),
             Mistake(
                 "constant features known by σ = 0",
                 "The rounded mean of equal numbers may be another one: σ is then 10⁻¹⁷, and 0/0 becomes ±1.",
-                {"standardize_fit": _zero_replaced},
+                [
+                    ("np.where(constant, x[0], x.sum(axis=0) / len(x))", "x.sum(axis=0) / len(x)"),
+                    ("np.where(constant, one, std)", "np.where(std == 0, one, std)"),
+                ],
             ),
         ),
     ),
