@@ -1,41 +1,208 @@
-"""What every public function asks of its arguments, with messages that say what was expected and given."""
+"""What every public function asks of its arguments, declared in a line above it with `expects`.
+
+An error says which argument, what was expected and what was given. It is a TypeError if the argument is of
+another kind (no number, no floating-point array, another dtype than the first array), and a ValueError if a
+shape does not fit or a value is out of range.
+"""
 
 import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence, ValuesView
 from numbers import Integral, Real
-from typing import Any, ParamSpec, TypeVar
+from types import NoneType
+from typing import Any, ParamSpec, TypeVar, get_args
 
 import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
+ARRAYS = (np.ndarray, np.floating)  # NumPy makes a scalar of an array without dimensions
+
+RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of numbers, with the words of the error
+    ">= 0": ("a finite number >= 0", lambda value: 0 <= value < math.inf),
+    "> 0": ("a finite number > 0", lambda value: 0 < value < math.inf),
+    ">= 0, < 1": ("a number >= 0 and < 1", lambda value: 0 <= value < 1),
+    "0 to 1": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "probability": ("a probability from 0 to 1", lambda value: 0 <= value <= 1),
+}
 
 
-def plain_numbers(function: Callable[P, R]) -> Callable[P, R]:
-    """Hand a function its hyperparameters as Python's numbers; raise TypeError for what is no number
+def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Look at a function's arguments before it runs, so that its body is left to the mathematics.
 
-    Python's numbers take the dtype of the arrays that they meet. NumPy's scalars have one of their own: a
-    float32 array times `np.float64(0.1)` is float64. Which arguments are numbers, their annotations say.
-    (Among arrays of `longdouble` a number of that dtype stays what it is, since Python's have fewer digits.)
+        @expects(weight="out_features in_features", x="batch in_features", bias="out_features")
+        def linear_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None): ...
+
+    What can be said of an argument:
+
+        "batch features"   an array with these axes; axes of one name have one length
+        "*shape"           an array of any shape; again, one of the same shape
+        "*shape: 0 to 1"   and its elements are from 0 to 1
+        "batch: classes"   an array of integers from 0 to below the length `classes`
+        {"x": "*shape"}    a cache, by the arrays that it begins with, as errors call them
+        ">= 0"             a number in one of the `RANGES`; for an integer, ">=" and any least one
+        ("mean", "sum")    one of these words
+        "floating"         a dtype
+
+    All floating-point arrays have one dtype. The annotations say what may be None, and what is a number.
+    Numbers reach the function as Python's, which take the dtype of the arrays that they meet: a float32
+    array times `np.float64(0.1)` is float64. (Among arrays of `longdouble` a number of that dtype stays what
+    it is, since Python's have fewer digits.)
     """
-    parameters = inspect.signature(function).parameters
-    kinds = {name: _KINDS.get(p.annotation) for name, p in parameters.items()}
-    numbers = [(i, name, plain) for i, (name, plain) in enumerate(kinds.items()) if plain]
 
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for i, name, plain in numbers:
-            if name in kwargs:
-                if type(kwargs[name]) is not float:  # which there is nothing to do about
-                    kwargs[name] = plain(name, kwargs[name], (args, kwargs))
-            elif i < len(args) and type(args[i]) is not float:
-                number = plain(name, args[i], (args, kwargs))
-                args = (*args[:i], number, *args[i + 1 :])  # type: ignore[assignment]
-        return function(*args, **kwargs)
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        annotations = {n: p.annotation for n, p in inspect.signature(function).parameters.items()}
+        arrays = {n: expected[n] for n in expected if n == "cache" or np.ndarray in _kinds(annotations[n])}
+        numbers, values, first = [], [], 0
+        for i, (name, annotation) in enumerate(annotations.items()):
+            if annotation in _NUMBERS:
+                numbers.append((i, name, _NUMBERS[annotation]))
+            if name in arrays:
+                first = i + 1
+            elif name in expected:
+                values.append((i, name, _check_value(name, expected[name], annotation)))
+        names = list(annotations)[:first]  # of the arguments up to the last array
+        check_arrays = _check_arrays(arrays, annotations)
 
-    return call
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> R:
+            for i, name, plain in numbers:
+                if name in kwargs:
+                    if type(kwargs[name]) is not float:  # which there is nothing to do about
+                        kwargs[name] = plain(name, kwargs[name], (args, kwargs))
+                elif i < len(args) and type(args[i]) is not float:
+                    args = (*args[:i], plain(name, args[i], (args, kwargs)), *args[i + 1 :])
+            while len(args) < first and names[len(args)] in kwargs:
+                args = (*args, kwargs.pop(names[len(args)]))
+            if len(args) >= first > 0:  # with fewer, Python says what is missing
+                check_arrays(args)
+            for i, name, check in values:
+                if name in kwargs:
+                    check(kwargs[name])
+                elif i < len(args):
+                    check(args[i])
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+plain_numbers = expects()
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    kinds = set(get_args(annotation)) or {annotation}
+    return kinds | {int} if float in kinds else kinds
+
+
+def _check_arrays(expected: dict[str, Any], annotations: dict[str, Any]) -> Callable[[tuple], None]:
+    """One for all, since they have to fit each other; those in a cache come first."""
+    places = {name: i for i, name in enumerate(annotations) if name in expected}
+    cached, cache_at = expected.pop("cache", {}), places.pop("cache", None)
+    instead = {name: {NoneType} for name in cached}  # what may come in place of an array
+    instead |= {name: _kinds(annotations[name]) - {np.ndarray} for name in places}
+    axes = {name: wanted.partition(": ")[0] for name, wanted in (cached | expected).items()}
+    inside = {name: wanted.partition(": ")[2] for name, wanted in expected.items() if ": " in wanted}
+
+    @functools.lru_cache
+    def lengths_of(*described: tuple[Any, tuple[int, ...]]) -> dict[str, Any]:
+        """Of each axis, if all arrays fit; those that have fitted once need no second look."""
+        arrays = dict(zip(instead, described, strict=False))
+        present = {name: array for name, array in arrays.items() if array[0] not in instead[name]}
+        _check_dtypes({name: dtype for name, (dtype, _) in present.items()}, inside)
+        lengths: dict[str, Any] = {}
+        for name in axes:
+            if name in present:
+                _check_axes(name, present[name][1], axes[name], lengths)
+        return lengths
+
+    def check(args: tuple) -> None:
+        arrays = [args[i] for i in places.values()]
+        if cache_at is not None:
+            cache = args[cache_at] if type(args[cache_at]) is tuple else (args[cache_at],)
+            arrays = [*cache[: len(cached)], *arrays]
+        lengths = lengths_of(
+            *[(a.dtype, a.shape) if isinstance(a, ARRAYS) else (type(a), ()) for a in arrays]
+        )
+        for name, wanted in inside.items():
+            _check_elements(name, args[places[name]], wanted, lengths)
+
+    return check
+
+
+def _check_dtypes(dtypes: Mapping[str, Any], inside: Mapping[str, str]) -> None:
+    """Raise TypeError unless arrays share one floating dtype, but for those with integers inside."""
+    first_name, first_dtype = "", None
+    for name, dtype in dtypes.items():
+        given = dtype.__name__ if isinstance(dtype, type) else dtype
+        kind = "" if isinstance(dtype, type) else dtype.kind
+        if inside.get(name, "0 to 1") not in RANGES:
+            if kind not in ("i", "u"):
+                raise TypeError(f"{name}: expected integer {inside[name]}, got {given}")
+        elif kind != "f":
+            raise TypeError(f"{name}: expected a floating-point array, got {given}")
+        elif first_dtype is None:
+            first_name, first_dtype = name, dtype
+        elif dtype != first_dtype:
+            raise TypeError(f"{name}: expected {first_dtype} like {first_name}, got {dtype}")
+
+
+def _check_axes(name: str, shape: tuple[int, ...], axes: str, lengths: dict[str, Any]) -> None:
+    """Raise ValueError unless axes that have a length already have it again; note those of the others."""
+    if axes.startswith("*"):
+        _check_lengths(name, shape, lengths.setdefault(axes, shape))
+    else:
+        _check_lengths(name, shape, [lengths.get(axis) for axis in axes.split()])
+        lengths.update(zip(axes.split(), shape, strict=True))
+
+
+def _check_lengths(name: str, shape: tuple[int, ...], expected: Sequence[int | None]) -> None:
+    fits = len(shape) == len(expected)
+    if not fits or any(wanted not in (None, n) for n, wanted in zip(shape, expected, strict=True)):
+        wished = str(tuple("any" if length is None else length for length in expected)).replace("'", "")
+        raise ValueError(f"{name}: expected shape {wished}, got {tuple(shape)}")
+
+
+def _check_elements(name: str, array: np.ndarray, wanted: str, lengths: dict[str, Any]) -> None:
+    if not array.size:
+        return
+    low, high = array.min().item(), array.max().item()
+    if wanted in RANGES and not (RANGES[wanted][1](low) and RANGES[wanted][1](high)):
+        raise ValueError(f"{name}: expected numbers from {wanted}, got {low} to {high}")
+    if wanted in lengths and not 0 <= low <= high < lengths[wanted]:
+        raise ValueError(f"{name}: expected {wanted} from 0 to {lengths[wanted] - 1}, got {low} to {high}")
+
+
+def _check_value(name: str, wanted: Any, annotation: Any) -> Callable[[Any], None]:
+    """Of a dtype, a word, a number, or each of two numbers."""
+    if wanted == "floating":
+        return check_dtype
+    words, fits = _rule(wanted, annotation)
+
+    def check(value: Any, name: str = name) -> None:
+        if not fits(value):
+            raise ValueError(f"{name}: expected {words}, got {value}")
+
+    def check_both(values: Any) -> None:
+        for i, value in enumerate(values):
+            check(value, f"{name}[{i}]")
+
+    return check_both if annotation == tuple[float, float] else check
+
+
+def _rule(wanted: Any, annotation: Any) -> tuple[str, Callable[[Any], bool]]:
+    """What a value must be, in words, and whether it is."""
+    if not isinstance(wanted, str):
+        return f"one of {', '.join(wanted)}", lambda value: isinstance(value, str) and value in wanted
+    if annotation is int:
+        least = int(wanted.removeprefix(">="))
+        return f"an integer {wanted}", lambda value: value >= least
+    words, fits = RANGES[wanted]
+    if NoneType in _kinds(annotation):
+        return f"None or {words}", lambda value: value is None or fits(value)
+    return words, fits
 
 
 def _number(name: str, value: Any, arguments: Any) -> Any:
@@ -71,7 +238,7 @@ def _integer(name: str, value: Any, arguments: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-_KINDS: dict[Any, Callable] = {
+_NUMBERS: dict[Any, Callable] = {
     float: _number,
     float | None: _number_or_none,
     tuple[float, float]: _numbers,
@@ -97,19 +264,8 @@ def check_ran(layer: Any) -> None:
 
 
 def check_floating(**arrays: np.ndarray) -> None:
-    """Raise TypeError unless all the arrays share one floating dtype.
-
-    NumPy's scalars are arrays too: that is what its functions make of an array without dimensions.
-    """
-    first_name, first_dtype = "", None
-    for name, array in arrays.items():
-        if not isinstance(array, (np.ndarray, np.floating)) or array.dtype.kind != "f":
-            given = getattr(array, "dtype", type(array).__name__)
-            raise TypeError(f"{name}: expected a floating-point array, got {given}")
-        if first_dtype is None:
-            first_name, first_dtype = name, array.dtype
-        elif array.dtype != first_dtype:
-            raise TypeError(f"{name}: expected {first_dtype} like {first_name}, got {array.dtype}")
+    """Raise TypeError unless all the arrays share one floating dtype."""
+    _check_dtypes({n: a.dtype if isinstance(a, ARRAYS) else type(a) for n, a in arrays.items()}, {})
 
 
 def check_dtype(dtype: Any) -> None:
@@ -129,13 +285,7 @@ def given(**arrays: np.ndarray | None) -> dict[str, np.ndarray]:
 
 def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) -> None:
     """Raise ValueError unless `array` has the expected shape; None stands for any length."""
-    shape = array.shape
-    fits = len(shape) == len(expected)
-    for length, wanted in zip(shape, expected):  # noqa: B905  (in every step of a network: kept fast)
-        fits = fits and (wanted is None or length == wanted)
-    if not fits:
-        wished = str(tuple("any" if length is None else length for length in expected)).replace("'", "")
-        raise ValueError(f"{name}: expected shape {wished}, got {tuple(shape)}")
+    _check_lengths(name, array.shape, expected)
 
 
 def check_probability(name: str, value: float) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral, Real
@@ -17,6 +18,7 @@ from compare.component import DTYPES, Case, Component
 from compare.measure import to_numpy
 from compare.run import cases_of, run_scratch
 from scratch.batch_norm import update_running_statistics
+from scratch.checks import expects
 from scratch.network import Network
 from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator
@@ -220,6 +222,83 @@ def test_running_statistics_take_no_variance_of_one(batch_size):
     with pytest.raises(ValueError, match=f"batch_size: expected an integer >= 2, got {batch_size}"):
         update_running_statistics(*running, np.ones(3), np.ones(3), batch_size)
     assert [array.tolist() for array in running] == [[0, 0, 0], [1, 1, 1], 0]
+
+
+@expects(
+    x="batch features", share="batch features: 0 to 1", targets="batch: features", bias="features",
+    eps="> 0", momentum="0 to 1", betas=">= 0, < 1", m=">= 2", reduction=("mean", "sum"), dtype="floating",
+)  # fmt: skip
+def everything(
+    x: np.ndarray, share: np.ndarray, targets: np.ndarray, bias: np.ndarray | None, eps: float,
+    momentum: float | None, betas: tuple[float, float], m: int, reduction: str, dtype: Any = np.float32,
+) -> tuple:  # fmt: skip
+    return x, share, targets, bias, eps, momentum, betas, m, reduction, dtype
+
+
+RIGHT: dict[str, Any] = {
+    "x": np.ones((2, 3)),
+    "share": np.ones((2, 3)) / 2,
+    "targets": np.array([0, 2]),
+    "bias": np.ones(3),
+    "eps": 0.1,
+    "momentum": 0.2,
+    "betas": (0.3, 0.4),
+    "m": 5,
+    "reduction": "sum",
+    "dtype": np.float64,
+}
+
+
+def test_what_is_declared_of_an_argument_is_asked_of_it_in_these_words():
+    one, two = np.ones(1), np.ones((2, 3))
+    for arguments, error, message in [
+        ({"x": one}, ValueError, "x: expected shape (any, any), got (1,)"),
+        ({"bias": one}, ValueError, "bias: expected shape (3,), got (1,)"),
+        ({"bias": np.ones(3, np.float32)}, TypeError, "bias: expected float64 like x, got float32"),
+        ({"share": two.T}, ValueError, "share: expected shape (2, 3), got (3, 2)"),
+        ({"share": two * 2}, ValueError, "share: expected numbers from 0 to 1, got 2.0 to 2.0"),
+        ({"share": two * np.nan}, ValueError, "share: expected numbers from 0 to 1, got nan to nan"),
+        ({"targets": one}, TypeError, "targets: expected integer features, got float64"),
+        ({"targets": np.array([3, 0])}, ValueError, "targets: expected features from 0 to 2, got 0 to 3"),
+        ({"targets": np.array([0])}, ValueError, "targets: expected shape (2,), got (1,)"),
+        ({"eps": 0}, ValueError, "eps: expected a finite number > 0, got 0"),
+        ({"eps": np.inf}, ValueError, "eps: expected a finite number > 0, got inf"),
+        ({"momentum": 2.0}, ValueError, "momentum: expected None or a number from 0 to 1, got 2.0"),
+        ({"betas": (0.5, 1.0)}, ValueError, "betas[1]: expected a number >= 0 and < 1, got 1.0"),
+        ({"m": 1}, ValueError, "m: expected an integer >= 2, got 1"),
+        ({"reduction": "Mean"}, ValueError, "reduction: expected one of mean, sum, got Mean"),
+        ({"dtype": int}, TypeError, "dtype: expected a floating-point dtype, got <class 'int'>"),
+    ]:
+        for _ in range(2):  # nothing is remembered as right that was not
+            with pytest.raises(error, match=f"^{re.escape(message)}$"):
+                everything(**{**RIGHT, **arguments})
+
+
+def test_what_is_as_declared_reaches_the_function_however_it_is_handed_over():
+    for positional in range(len(RIGHT) + 1):
+        values = list(RIGHT.items())
+        found = everything(*(v for _, v in values[:positional]), **dict(values[positional:]))
+        assert all(a is b for a, b in zip(found, RIGHT.values(), strict=True))
+    changed = everything(**{**RIGHT, "eps": np.float32(0.5), "bias": None, "momentum": None})
+    assert (changed[3], changed[4], type(changed[4]), changed[5]) == (None, 0.5, float, None)
+    for arguments, message in [((), "missing 9 required"), ((*RIGHT.values(), 1), "takes from 9 to 10")]:
+        with pytest.raises(TypeError, match=message):
+            everything(*arguments)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'y'"):
+        everything(**RIGHT, y=1)
+
+
+def test_a_gradient_must_be_like_what_its_cache_begins_with():
+    @expects(dy="batch out", cache={"x": "batch in", "weight": "out in"})
+    def backward(dy: np.ndarray, cache: Any) -> np.ndarray:
+        return dy
+
+    cache = (np.ones((2, 3)), np.ones((4, 3)), "and more")
+    assert backward(np.ones((2, 4)), cache).shape == (2, 4)
+    with pytest.raises(ValueError, match=r"^dy: expected shape \(2, 4\), got \(2, 3\)$"):
+        backward(np.ones((2, 3)), cache=cache)
+    with pytest.raises(TypeError, match=r"^dy: expected float64 like x, got float32$"):
+        backward(dy=np.ones((2, 4), np.float32), cache=cache)
 
 
 def test_there_are_many():
