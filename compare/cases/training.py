@@ -98,45 +98,6 @@ def _named(batches: list) -> Results:
     }
 
 
-def _wrong_batches(rows: Callable[[int, int, Any], Iterator]) -> dict[str, Callable]:
-    """minibatches() over other rows: (examples, batch size, generator) → row numbers of each batch."""
-
-    def minibatches(x: np.ndarray, targets: np.ndarray, batch_size: int, generator: Any) -> Iterator[tuple]:
-        for of_x, of_targets in rows(len(x), batch_size, generator):
-            yield x[of_x], targets[of_targets]
-
-    return {"minibatches": minibatches}
-
-
-def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
-    return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def _last_dropped(n: int, size: int, generator: Any) -> Iterator:
-    return ((rows, rows) for rows in _split(generator.epoch_order(n), size) if len(rows) == size)
-
-
-def _targets_left_behind(n: int, size: int, generator: Any) -> Iterator:
-    return zip(_split(generator.epoch_order(n), size), _split(np.arange(n), size), strict=True)
-
-
-def _shuffled_apart(n: int, size: int, generator: Any) -> Iterator:
-    return zip(*(_split(generator.epoch_order(n), size) for _ in range(2)), strict=True)
-
-
-def _last_of_each_skipped(n: int, size: int, generator: Any) -> Iterator:
-    return ((rows[: size - 1], rows[: size - 1]) for rows in _split(generator.epoch_order(n), size))
-
-
-def _not_shuffled(n: int, size: int, generator: Any) -> Iterator:
-    return ((rows, rows) for rows in _split(np.arange(n), size))
-
-
-def _with_replacement(n: int, size: int, generator: Any) -> Iterator:
-    order = (generator.uniform((n,), 0.0, 1.0, np.float64) * n).astype(np.int64)
-    return ((rows, rows) for rows in _split(order, size))
-
-
 SMOOTH = {"activation": "tanh", "init": "xavier_normal"}
 EVERYTHING = {"batch_norm": True, "dropout": 0.2, "l2": 0.3, **SMOOTH}
 DESCRIPTIONS: dict[str, dict[str, Any]] = {
@@ -300,79 +261,6 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> f
     return float(np.mean(lead < tolerance * np.sqrt(variance)))
 
 
-def _one_epoch_ahead(*args: Any, scheduler: Any, **kwargs: Any) -> scratch.training.History:
-    scheduler.step()
-    return scratch.training.train(*args, scheduler=scheduler, **kwargs)
-
-
-def _decay_piles_up(network: Any, optimizer: Any, *args: Any, scheduler: Any, **kwargs: Any) -> Any:
-    schedule = scheduler.schedule
-    scheduler.schedule = lambda lr, epoch: schedule(optimizer.lr, epoch)
-    return scratch.training.train(network, optimizer, *args, scheduler=scheduler, **kwargs)
-
-
-class _AlwaysTheSame:
-    """A generator that is seeded anew for every epoch."""
-
-    def __init__(self, generator: Any) -> None:
-        self.order = generator.epoch_order
-
-    def epoch_order(self, n: int) -> np.ndarray:
-        if callable(self.order):
-            self.order = self.order(n)
-        return self.order
-
-
-def _same_order_every_epoch(*args: Any, generator: Any, **kwargs: Any) -> scratch.training.History:
-    once: Any = _AlwaysTheSame(generator)
-    return scratch.training.train(*args, generator=once, **kwargs)
-
-
-def _left_in_evaluation(network: Any, *args: Any, **kwargs: Any) -> scratch.training.History:
-    network.eval()
-    network.train = lambda mode=True: network
-    return scratch.training.train(network, *args, **kwargs)
-
-
-def _never_in_evaluation(network: Any, *args: Any, **kwargs: Any) -> scratch.training.History:
-    def predict(x: np.ndarray) -> np.ndarray:
-        logits = network.forward(x)
-        return logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
-
-    network.predict = predict
-    return scratch.training.train(network, *args, **kwargs)
-
-
-def _never_cleared(network: Any, *args: Any, **kwargs: Any) -> scratch.training.History:
-    total, gradients = np.zeros_like(network.flat_gradients), network.gradients
-
-    def piled_up() -> list[np.ndarray]:
-        total[...] += gradients()[0]
-        return [total]
-
-    network.gradients = piled_up
-    return scratch.training.train(network, *args, **kwargs)
-
-
-def _optimizer_anew(network: Any, optimizer: Any, *args: Any, scheduler: Any, **kwargs: Any) -> Any:
-    schedule = scheduler.schedule
-
-    def forgetting(lr: float, epoch: int) -> float:
-        optimizer.steps = 0
-        optimizer.state["momentum_buffer"][0][...] = 0
-        return schedule(lr, epoch)
-
-    scheduler.schedule = forgetting
-    return scratch.training.train(network, optimizer, *args, scheduler=scheduler, **kwargs)
-
-
-def _last_cost(*args: Any, epochs: int, **kwargs: Any) -> scratch.training.History:
-    history = scratch.training.train(*args, epochs=epochs, **kwargs)
-    steps = len(history.cost) // epochs
-    history.cost = history.cost[steps - 1 :: steps]
-    return history
-
-
 COMPONENTS = (
     Component(
         name="minibatches",
@@ -389,33 +277,48 @@ COMPONENTS = (
             Mistake(
                 "last batch dropped",
                 "The remainder that does not fill a batch is never trained on.",
-                _wrong_batches(_last_dropped),
+                [("range(0, len(x), batch_size)", "range(0, len(x) - batch_size + 1, batch_size)")],
                 convention="PyTorch's DataLoader with drop_last=True",
             ),
             Mistake(
                 "last of each batch skipped",
                 "order[start : start + size − 1]: a slice ends before its end already.",
-                _wrong_batches(_last_of_each_skipped),
+                [("start + batch_size]", "start + batch_size - 1]")],
             ),
             Mistake(
                 "targets left behind",
                 "The examples are shuffled, their targets are not: there is nothing left to learn.",
-                _wrong_batches(_targets_left_behind),
+                [
+                    ("order = generator.epoch_order(len(x))", "x = x[generator.epoch_order(len(x))]"),
+                    ("order[start : start + batch_size]", "slice(start, start + batch_size)"),
+                ],
             ),
             Mistake(
                 "shuffled apart",
                 "Examples and targets are shuffled in two different orders: there is nothing left to learn.",
-                _wrong_batches(_shuffled_apart),
+                [
+                    (
+                        "order = generator.epoch_order(len(x))",
+                        "x = x[generator.epoch_order(len(x))]\n"
+                        "    targets = targets[generator.epoch_order(len(x))]",
+                    ),
+                    ("order[start : start + batch_size]", "slice(start, start + batch_size)"),
+                ],
             ),
             Mistake(
                 "not shuffled",
                 "Every epoch sees the examples in the order of the file.",
-                _wrong_batches(_not_shuffled),
+                [("generator.epoch_order(len(x))", "np.arange(len(x))")],
             ),
             Mistake(
                 "with replacement",
                 "Random rows instead of a permutation: some examples come twice, some never.",
-                _wrong_batches(_with_replacement),
+                [
+                    (
+                        "generator.epoch_order(len(x))",
+                        "(generator.uniform((len(x),), 0.0, 1.0, np.float64) * len(x)).astype(int)",
+                    )
+                ],
             ),
         ),
         arbiter=False,
@@ -440,42 +343,84 @@ COMPONENTS = (
             Mistake(
                 "one epoch ahead",
                 "The rate is decayed before the first epoch: epoch e runs at the rate of e + 1.",
-                {"train": _one_epoch_ahead},
+                [
+                    (
+                        "        history.learning_rate.append",
+                        "        if scheduler:\n"
+                        "            scheduler.step()\n"
+                        "        history.learning_rate.append",
+                    ),
+                    ("        if scheduler:\n            scheduler.step()\n", ""),
+                ],
             ),
             Mistake(
                 "decay piles up",
                 "The schedule is applied to the decayed rate instead of the initial one.",
-                {"train": _decay_piles_up},
+                [("scheduler.step()", "optimizer.initial_lr = optimizer.lr\n            scheduler.step()")],
             ),
             Mistake(
                 "same order every epoch",
-                "The generator is seeded anew for every epoch, so the batches never change.",
-                {"train": _same_order_every_epoch},
+                "The batches are drawn once, in front of the loop, so they never change.",
+                [
+                    (
+                        "    for _ in range(epochs):",
+                        "    batches = list(minibatches(x, targets, batch_size, generator))\n"
+                        "    for _ in range(epochs):",
+                    ),
+                    ("in minibatches(x, targets, batch_size, generator)", "in batches"),
+                ],
             ),
             Mistake(
                 "left in evaluation mode",
                 "After a prediction the network never goes back to training: no dropout, frozen statistics.",
-                {"train": _left_in_evaluation},
+                [("accuracy(network, x, targets))", "accuracy(network.eval(), x, targets))")],
             ),
             Mistake(
                 "never in evaluation mode",
                 "The accuracy is taken without eval(): with dropout, and it moves the running statistics.",
-                {"train": _never_in_evaluation},
+                [
+                    (
+                        "return float(np.mean(network.predict(x)",
+                        "logits = network.forward(x)\n"
+                        "    classes = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)\n"
+                        "    return float(np.mean(classes",
+                    )
+                ],
             ),
             Mistake(
                 "gradients never cleared",
                 "Every step is taken with the sum of all gradients so far, as without zero_grad().",
-                {"train": _never_cleared},
+                [
+                    (
+                        "    network.backward()\n",
+                        "    earlier = network.flat_gradients.copy()\n"
+                        "    network.backward()\n"
+                        "    network.flat_gradients += earlier\n",
+                    )
+                ],
             ),
             Mistake(
                 "optimizer made anew every epoch",
                 "Built inside the loop, it forgets its velocity whenever an epoch begins.",
-                {"train": _optimizer_anew},
+                [
+                    (
+                        "        history.learning_rate.append",
+                        "        lr, options = scheduler.optimizer.lr, optimizer.hyperparameters\n"
+                        "        optimizer = type(optimizer)(network.parameters(), lr, **options)\n"
+                        "        history.learning_rate.append",
+                    )
+                ],
             ),
             Mistake(
                 "cost of the last batch",
                 "One cost an epoch, that of its last and smallest batch: the curve jumps without a reason.",
-                {"train": _last_cost},
+                [
+                    (
+                        "history.cost.append(train_step(network, optimizer, batch_x, batch_targets))",
+                        "cost = train_step(network, optimizer, batch_x, batch_targets)\n"
+                        "        history.cost.append(cost)",
+                    )
+                ],
                 convention="the course's notebooks of 2017",
             ),
         ),
