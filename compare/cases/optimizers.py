@@ -12,7 +12,6 @@ import torch
 from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, copy_with_strides
 from scratch import optimizers as scratch
-from scratch.optimizers import _average
 from torch_ref import optimizers as reference
 
 SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {  # name of a case → the shapes of its parameters
@@ -409,664 +408,497 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
     return scales
 
 
-# --- classic mistakes: each builder writes one rule with one of its lines replaced -------------------------
+# --- classic mistakes -------------------------------------------------------------------------------------
+
+Edits = list[tuple[str, str]]
+
+DECAY_FORGOTTEN = Mistake(
+    "weight decay forgotten",
+    "The gradient is used without λθ: nothing is regularised.",
+    [("    if weight_decay != 0:\n        grad = grad + weight_decay * param\n", "")],
+)
 
 
-def _lost(rule: str, state: str = "") -> tuple[Mistake, ...]:
-    """What is lost where a rule does not write into the arrays that it was handed; `state` is their name."""
-    right = getattr(scratch, rule)
-    whose = "PyTorch's " if rule == "sgd_momentum_step" else ""
-
-    def on_a_copy(param: Any, grad: Any, **options: Any) -> None:
-        right(param.copy(), grad, **options)
-
-    def on_copies_of_the_state(param: Any, grad: Any, **options: Any) -> None:
-        right(param, grad, **{name: np.array(o) if _is_state(o) else o for name, o in options.items()})
-
-    def from_zero(param: Any, grad: Any, **options: Any) -> None:
-        for array in filter(_is_state, options.values()):
-            array[...] = 0
-        right(param, grad, **options)
-
-    step_lost = Mistake(
+def _step_lost(edits: Edits, whose: str = "") -> Mistake:
+    return Mistake(
         f"{whose}step lost in a new array",
         "param = param − … binds the name to a new array: the parameter that was handed in never changes.",
-        {rule: on_a_copy},
-    )
-    if not state:
-        return (step_lost,)
-    return (
-        step_lost,
-        Mistake(
-            f"{whose}{state} lost in new arrays",
-            "A new array under the old name: what was handed in stays 0, and every step is a first one.",
-            {rule: on_copies_of_the_state},
-        ),
-        Mistake(
-            f"{whose}{state} not kept between steps",
-            "Set to 0 at the beginning of every step: nothing is averaged.",
-            {rule: from_zero},
-        ),
+        edits,
     )
 
 
-def _accumulate(buffer: Any, grad: Any, step: int, momentum: Any, dampening: Any = 0) -> None:
-    """b ← μ·b + (1−d)·g, and b = g at the first step."""
-    buffer[...] = grad if step == 1 else momentum * buffer + (1 - dampening) * grad
+def _state_lost(state: str, edits: Edits) -> Mistake:
+    return Mistake(
+        f"{state} lost in new arrays",
+        "A new array under the old name: what was handed in stays 0, and every step is a first one.",
+        edits,
+    )
 
 
-def _is_state(option: Any) -> bool:
-    return isinstance(option, np.ndarray)
-
-
-def _decayed(g: Any, p: Any, decay: Any) -> Any:
-    return g + decay * p if decay != 0 else g
-
-
-def _sgd(change: Callable) -> dict[str, Callable]:
-    """A plain step by `change(param, grad, lr, weight_decay)`."""
-
-    def sgd_step(param: Any, grad: Any, *, lr: Any, weight_decay: Any = 0) -> None:
-        param -= change(param, grad, lr, weight_decay)
-
-    return {"sgd_step": sgd_step}
+def _state_not_kept(state: str, edits: Edits) -> Mistake:
+    return Mistake(
+        f"{state} not kept between steps",
+        "Set to 0 at the beginning of every step: nothing is averaged.",
+        edits,
+    )
 
 
 SGD_MISTAKES = (
     Mistake(
         "uphill",
         "The gradient is added: the cost grows.",
-        _sgd(lambda p, g, lr, decay: -lr * _decayed(g, p, decay)),
+        [("param -= lr * grad", "param += lr * grad")],
     ),
-    Mistake(
-        "weight decay forgotten",
-        "θ − lr·g, whatever λ: nothing is regularised.",
-        _sgd(lambda p, g, lr, decay: lr * g),
-    ),
+    replace(DECAY_FORGOTTEN, explanation="θ − lr·g, whatever λ: nothing is regularised."),
     Mistake(
         "weight decay without the learning rate",
         "θ − lr·g − λ·θ: the decay is part of the gradient, lr multiplies it too.",
-        _sgd(lambda p, g, lr, decay: lr * g + decay * p),
+        [("grad = grad + weight_decay * param", "param -= weight_decay * param")],
         convention="SGDW (Loshchilov and Hutter 2019)",
     ),
     Mistake(
         "weight decay doubled",
         "The gradient of λ‖θ‖² is 2λθ; the penalty that PyTorch means is (λ/2)‖θ‖².",
-        _sgd(lambda p, g, lr, decay: lr * _decayed(g, p, 2 * decay)),
+        [("grad + weight_decay * param", "grad + 2 * weight_decay * param")],
         convention="Keras: regularizers.L2, whose penalty is λ‖θ‖²",
     ),
     Mistake(
         "decay after the step",
         "First θ ← θ − lr·g, then the decay of the new θ instead of the old one.",
-        _sgd(lambda p, g, lr, decay: lr * g + lr * decay * (p - lr * g)),
+        [
+            *DECAY_FORGOTTEN.edits,
+            ("param -= lr * grad", "param -= lr * grad\n    param -= lr * weight_decay * param"),
+        ],
     ),
     Mistake(
         "learning rate forgotten",
         "θ − g: the step is as long as the gradient.",
-        _sgd(lambda p, g, lr, decay: _decayed(g, p, decay)),
+        [("param -= lr * grad", "param -= grad")],
     ),
-    *_lost("sgd_step"),
+    _step_lost([("param -= lr * grad", "param = param - lr * grad")]),
 )
 
-
-def _momentum(
-    average: Callable = lambda v, g, beta, lr: beta * v + (1 - beta) * g,
-    update: Callable = lambda new, old, g, lr: lr * new,
-) -> dict[str, Callable]:
-    """The textbook's momentum with another average or another update."""
-
-    def momentum_step(param: Any, grad: Any, velocity: Any, *, lr: Any, beta: Any) -> None:
-        old = velocity.copy()
-        velocity[...] = average(old, grad, beta, lr)
-        param -= update(velocity, old, grad, lr)
-
-    return {"momentum_step": momentum_step}
-
-
-def _sgd_momentum(
-    first: Callable = lambda g, dampening: g,
-    later: Callable = lambda b, g, momentum, dampening, lr: momentum * b + (1 - dampening) * g,
-    update: Callable = lambda b, p, decay, lr: lr * b,
-    gradient: Callable = _decayed,
-) -> dict[str, Callable]:
-    """PyTorch's momentum with one of its lines replaced."""
-
-    def sgd_momentum_step(
-        param: Any,
-        grad: Any,
-        momentum_buffer: Any,
-        *,
-        step: int,
-        lr: Any,
-        momentum: Any,
-        dampening: Any = 0,
-        weight_decay: Any = 0,
-    ) -> None:
-        grad = gradient(grad, param, weight_decay)
-        if step == 1:
-            momentum_buffer[...] = first(grad, dampening)
-        else:
-            momentum_buffer[...] = later(momentum_buffer, grad, momentum, dampening, lr)
-        param -= update(momentum_buffer, param, weight_decay, lr)
-
-    return {"sgd_momentum_step": sgd_momentum_step}
-
-
-def _lr_inside_momentum(
-    param: Any,
-    grad: Any,
-    momentum_buffer: Any,
-    *,
-    step: int,
-    lr: Any,
-    momentum: Any,
-    dampening: Any = 0,
-    weight_decay: Any = 0,
-) -> None:
-    grad = lr * _decayed(grad, param, weight_decay)
-    _accumulate(momentum_buffer, grad, step, momentum, dampening)
-    param -= momentum_buffer
-
+BUFFER_LOST = _state_lost(
+    "buffer",
+    [
+        ("momentum_buffer[...] = grad", "momentum_buffer = grad"),
+        ("momentum_buffer *= momentum", "momentum_buffer = momentum_buffer * momentum"),
+    ],
+)
+BUFFER_NOT_KEPT = _state_not_kept("buffer", [("momentum_buffer *= momentum", "momentum_buffer[...] = 0")])
 
 MOMENTUM_MISTAKES = (
     Mistake(
         "sum instead of average",
         "v ← β·v + g: at the textbook's learning rate 1/(1−β) times too fast.",
-        _momentum(lambda v, g, beta, lr: beta * v + g),
+        [("velocity += (1 - beta) * grad", "velocity += grad")],
         convention="PyTorch and d2l.ai",
     ),
     Mistake(
         "weights swapped",
         "v ← (1−β)·v + β·g: with β = 0.9 nearly the last gradient alone.",
-        _momentum(lambda v, g, beta, lr: (1 - beta) * v + beta * g),
+        [
+            ("velocity *= beta", "velocity *= 1 - beta"),
+            ("velocity += (1 - beta) * grad", "velocity += beta * grad"),
+        ],
     ),
     Mistake(
         "learning rate inside the velocity",
         "v ← β·v + (1−β)·lr·g, θ ← θ − v: the same until the rate changes, which then acts with delay.",
-        _momentum(lambda v, g, beta, lr: beta * v + (1 - beta) * lr * g, lambda new, old, g, lr: new),
+        [("(1 - beta) * grad", "(1 - beta) * lr * grad"), ("param -= lr * velocity", "param -= velocity")],
     ),
     Mistake(
         "first gradient undampened",
         "v = g at the first step, 1/(1−β) times what it should be, and remembered for long.",
-        _momentum(lambda v, g, beta, lr: beta * v + (1 - beta) * g if v.any() else g),
+        [("(1 - beta) * grad", "(1 - beta) * grad if velocity.any() else grad")],
         convention="torch.optim.SGD with dampening=β",
     ),
     Mistake(
         "step with the old velocity",
         "θ ← θ − lr·v before v is brought up to date: one gradient late.",
-        _momentum(update=lambda new, old, g, lr: lr * old),
+        [
+            ("velocity *= beta", "param -= lr * velocity\n    velocity *= beta"),
+            ("    param -= lr * velocity\n", ""),
+        ],
     ),
     Mistake(
         "step with the gradient",
         "The velocity is kept but not used: θ ← θ − lr·g.",
-        _momentum(update=lambda new, old, g, lr: lr * g),
+        [("param -= lr * velocity", "param -= lr * grad")],
     ),
-    *_lost("momentum_step", "velocity"),
+    _step_lost([("param -= lr * velocity", "param = param - lr * velocity")]),
+    _state_lost("velocity", [("velocity *= beta", "velocity = velocity * beta")]),
+    _state_not_kept("velocity", [("velocity *= beta", "velocity[...] = 0")]),
     Mistake(
         "first step dampened",
         "b = (1−d)·g at the first step: PyTorch copies the first gradient as it is.",
-        _sgd_momentum(first=lambda g, dampening: (1 - dampening) * g),
+        [("momentum_buffer[...] = grad", "momentum_buffer[...] = (1 - dampening) * grad")],
     ),
     Mistake(
         "dampening forgotten",
         "b ← μ·b + g, whatever d: the steps are up to 1/(1−d) times too long.",
-        _sgd_momentum(later=lambda b, g, momentum, dampening, lr: momentum * b + g),
+        [("(1 - dampening) * grad", "grad")],
     ),
     Mistake(
         "dampening at the momentum",
         "b ← (1−d)·μ·b + g: the dampening belongs to the gradient.",
-        _sgd_momentum(later=lambda b, g, momentum, dampening, lr: (1 - dampening) * momentum * b + g),
+        [
+            ("momentum_buffer *= momentum", "momentum_buffer *= (1 - dampening) * momentum"),
+            ("(1 - dampening) * grad", "grad"),
+        ],
     ),
     Mistake(
         "learning rate inside PyTorch's buffer",
         "b ← μ·b + lr·g, θ ← θ − b: the same until the rate changes.",
-        {"sgd_momentum_step": _lr_inside_momentum},
+        [
+            ("    if step == 1:", "    grad = lr * grad\n    if step == 1:"),
+            ("param -= lr * momentum_buffer", "param -= momentum_buffer"),
+        ],
         convention="Sutskever et al. 2013, Keras and Lasagne",
     ),
     Mistake(
         "average instead of sum",
         "b ← μ·b + (1−μ)·g from the first step on: at PyTorch's learning rate 1/(1−μ) times too slow.",
-        _sgd_momentum(
-            lambda g, dampening: g, lambda b, g, momentum, dampening, lr: momentum * b + (1 - momentum) * g
-        ),
+        [("(1 - dampening) * grad", "(1 - momentum) * grad")],
         convention="the course and most textbooks",
     ),
     Mistake(
         "weight decay outside the buffer",
         "θ ← θ − lr·(b + λθ): decoupled, as in SGDW; PyTorch's decay gathers in the buffer.",
-        _sgd_momentum(gradient=lambda g, p, decay: g, update=lambda b, p, decay, lr: lr * (b + decay * p)),
+        [
+            *DECAY_FORGOTTEN.edits,
+            ("param -= lr * momentum_buffer", "param -= lr * (momentum_buffer + weight_decay * param)"),
+        ],
     ),
-    Mistake(
-        "weight decay forgotten",
-        "The gradient is used without λθ: nothing is regularised.",
-        _sgd_momentum(gradient=lambda g, p, decay: g),
-    ),
-    *_lost("sgd_momentum_step", "buffer"),
+    DECAY_FORGOTTEN,
+    _step_lost([("param -= lr * momentum_buffer", "param = param - lr * momentum_buffer")], "PyTorch's "),
+    replace(BUFFER_LOST, name=f"PyTorch's {BUFFER_LOST.name}"),
+    replace(BUFFER_NOT_KEPT, name=f"PyTorch's {BUFFER_NOT_KEPT.name}"),
 )
-
-
-def _nesterov(
-    update: Callable = lambda b, g, momentum: g + momentum * b,
-    average: Callable | None = None,
-    gradient: Callable = _decayed,
-) -> dict[str, Callable]:
-    """Nesterov's step with another update, another buffer or another gradient."""
-
-    def nesterov_step(
-        param: Any,
-        grad: Any,
-        momentum_buffer: Any,
-        *,
-        step: int,
-        lr: Any,
-        momentum: Any,
-        weight_decay: Any = 0,
-    ) -> None:
-        grad = gradient(grad, param, weight_decay)
-        if average is None:
-            _accumulate(momentum_buffer, grad, step, momentum)
-        else:
-            momentum_buffer[...] = average(momentum_buffer, grad, momentum)
-        param -= lr * update(momentum_buffer, grad, momentum)
-
-    return {"nesterov_step": nesterov_step}
-
-
-def _lr_inside_nesterov(
-    param: Any,
-    grad: Any,
-    momentum_buffer: Any,
-    *,
-    step: int,
-    lr: Any,
-    momentum: Any,
-    weight_decay: Any = 0,
-) -> None:
-    grad = lr * _decayed(grad, param, weight_decay)
-    _accumulate(momentum_buffer, grad, step, momentum)
-    param -= grad + momentum * momentum_buffer
-
 
 NESTEROV_MISTAKES = (
     Mistake(
         "no look-ahead",
         "θ ← θ − lr·b: plain momentum; so is g + μ·b with the b of the step before.",
-        _nesterov(lambda b, g, momentum: b),
+        [("(grad + momentum * momentum_buffer)", "momentum_buffer")],
     ),
     Mistake(
         "gradient forgotten",
         "θ ← θ − lr·μ·b: the look-ahead without the gradient.",
-        _nesterov(lambda b, g, momentum: momentum * b),
+        [("(grad + momentum * momentum_buffer)", "momentum * momentum_buffer")],
     ),
     Mistake(
         "momentum forgotten in the look-ahead",
         "g + b instead of g + μ·b: it looks further ahead than momentum will carry it.",
-        _nesterov(lambda b, g, momentum: g + b),
+        [("(grad + momentum * momentum_buffer)", "(grad + momentum_buffer)")],
     ),
     Mistake(
         "average instead of sum",
         "b ← μ·b + (1−μ)·g, the textbook's average, in PyTorch's update.",
-        _nesterov(average=lambda b, g, momentum: momentum * b + (1 - momentum) * g),
+        [
+            ("momentum_buffer[...] = grad", "momentum_buffer[...] = (1 - momentum) * grad"),
+            ("momentum_buffer += grad", "momentum_buffer += (1 - momentum) * grad"),
+        ],
     ),
-    Mistake(
-        "weight decay forgotten",
-        "The gradient is used without λθ: nothing is regularised.",
-        _nesterov(gradient=lambda g, p, decay: g),
-    ),
+    DECAY_FORGOTTEN,
     Mistake(
         "learning rate inside the buffer",
         "b ← μ·b + lr·g, θ ← θ − (lr·g + μ·b): the same until the rate changes.",
-        {"nesterov_step": _lr_inside_nesterov},
+        [
+            ("    if step == 1:", "    grad = lr * grad\n    if step == 1:"),
+            ("lr * (grad + momentum * momentum_buffer)", "grad + momentum * momentum_buffer"),
+        ],
         convention="Keras and Lasagne",
     ),
-    *_lost("nesterov_step", "buffer"),
+    _step_lost([("param -= lr * (grad +", "param = param - lr * (grad +")]),
+    BUFFER_LOST,
+    BUFFER_NOT_KEPT,
 )
-
-
-def _rmsprop(
-    square: Callable = lambda s, g, alpha: alpha * s + (1 - alpha) * g * g,
-    variance: Callable = lambda s, a: s if a is None else s - a * a,
-    root: Callable = lambda w, eps: np.sqrt(w) + eps,
-    buffer: Callable = lambda b, q, momentum, lr: momentum * b + q,
-    update: Callable = lambda b, q, lr: lr * q if b is None else lr * b,
-    gradient: Callable = _decayed,
-    shrink: Callable = lambda lr, decay: 0,
-    swap: Callable = lambda alpha: alpha,
-) -> dict[str, Callable]:
-    """RMSProp with one of its lines replaced."""
-
-    def rmsprop_step(
-        param: Any,
-        grad: Any,
-        square_avg: Any,
-        grad_avg: Any = None,
-        momentum_buffer: Any = None,
-        *,
-        lr: Any,
-        alpha: Any,
-        eps: Any,
-        weight_decay: Any = 0,
-        momentum: Any = 0,
-    ) -> None:
-        alpha = swap(alpha)
-        param *= 1 - shrink(lr, weight_decay)
-        grad = gradient(grad, param, weight_decay)
-        square_avg[...] = square(square_avg, grad, alpha)
-        if grad_avg is not None:
-            _average(grad_avg, grad, alpha)
-        quotient = grad / root(variance(square_avg, grad_avg), eps)
-        if momentum_buffer is not None:
-            momentum_buffer[...] = buffer(momentum_buffer, quotient, momentum, lr)
-        param -= update(momentum_buffer, quotient, lr)
-
-    return {"rmsprop_step": rmsprop_step}
-
 
 RMSPROP_MISTAKES = (
     Mistake(
         "ε inside the root",
         "g/√(s + ε): with ε = 1e-8 the floor of the denominator is 1e-4.",
-        _rmsprop(root=lambda w, eps: np.sqrt(w + eps)),
+        [("np.sqrt(variance) + eps", "np.sqrt(variance + eps)")],
         convention="TensorFlow, Keras, Lasagne, and optax with eps_in_sqrt=True, its default",
     ),
     Mistake(
         "ε forgotten",
         "g/√s: 0/0 where no gradient has come yet.",
-        _rmsprop(root=lambda w, eps: np.sqrt(w)),
+        [("np.sqrt(variance) + eps", "np.sqrt(variance)")],
     ),
     Mistake(
         "ε as a lower bound",
         "g/max(√s, ε): differs where √s is about as small as ε.",
-        _rmsprop(root=lambda w, eps: np.maximum(np.sqrt(w), type(w.flat[0])(eps))),
+        [("np.sqrt(variance) + eps", "np.maximum(np.sqrt(variance), eps)")],
     ),
     Mistake(
         "weights swapped",
         "s ← (1−α)·s + α·g²: nearly the last gradient alone.",
-        _rmsprop(swap=lambda alpha: 1 - alpha),
+        [
+            ("square_avg *= alpha", "square_avg *= 1 - alpha"),
+            ("(1 - alpha) * grad * grad", "alpha * grad * grad"),
+            ("_average(grad_avg, grad, alpha)", "_average(grad_avg, grad, 1 - alpha)"),
+        ],
     ),
     Mistake(
         "gradient not squared",
         "s averages |g|: the step grows with √|g|, and its size no longer depends on lr alone.",
-        _rmsprop(lambda s, g, alpha: alpha * s + (1 - alpha) * np.abs(g)),
+        [("(1 - alpha) * grad * grad", "(1 - alpha) * np.abs(grad)")],
     ),
     Mistake(
         "sum of squares",
         "s ← s + g²: that is Adagrad; the steps shrink for ever.",
-        _rmsprop(lambda s, g, alpha: s + g * g),
+        [("    square_avg *= alpha\n", ""), ("(1 - alpha) * grad * grad", "grad * grad")],
     ),
     Mistake(
         "no root",
         "g/(s + ε): the smaller the gradient, the longer the step.",
-        _rmsprop(root=lambda w, eps: w + eps),
+        [("np.sqrt(variance) + eps", "variance + eps")],
     ),
     Mistake(
         "not centered",
         "The average gradient is kept, but its square is not subtracted.",
-        _rmsprop(variance=lambda s, a: s),
+        [("square_avg - grad_avg * grad_avg", "square_avg")],
     ),
     Mistake(
         "mean not squared",
         "s − |a| for the variance, held at 0 from below: the variance is s − a².",
-        _rmsprop(variance=lambda s, a: s if a is None else np.maximum(s - np.abs(a), 0)),
+        [("square_avg - grad_avg * grad_avg", "np.maximum(square_avg - np.abs(grad_avg), 0)")],
     ),
     Mistake(
         "momentum unused",
         "The buffer is kept, but the step is taken by g/(√s + ε) alone.",
-        _rmsprop(update=lambda b, q, lr: lr * q),
+        [("param -= lr * momentum_buffer", "param -= lr * grad / denominator")],
     ),
     Mistake(
         "momentum as an average",
         "b ← μ·b + (1−μ)·g/(√s + ε): the buffer is a sum.",
-        _rmsprop(buffer=lambda b, q, momentum, lr: momentum * b + (1 - momentum) * q),
+        [("momentum_buffer += grad", "momentum_buffer += (1 - momentum) * grad")],
     ),
     Mistake(
         "learning rate inside the buffer",
         "b ← μ·b + lr·g/(√s + ε): the same until the rate changes.",
-        _rmsprop(
-            buffer=lambda b, q, momentum, lr: momentum * b + lr * q,
-            update=lambda b, q, lr: lr * q if b is None else b,
-        ),
+        [
+            ("momentum_buffer += grad", "momentum_buffer += lr * grad"),
+            ("param -= lr * momentum_buffer", "param -= momentum_buffer"),
+        ],
         convention="TensorFlow and Keras",
     ),
     Mistake(
         "weight decay decoupled",
         "θ ← (1 − lr·λ)·θ apart from the gradient, as in AdamW.",
-        _rmsprop(gradient=lambda g, p, decay: g, shrink=lambda lr, decay: lr * decay),
+        [("grad = grad + weight_decay * param", "param *= 1 - lr * weight_decay")],
     ),
-    Mistake(
-        "weight decay forgotten",
-        "The gradient is used without λθ: nothing is regularised.",
-        _rmsprop(gradient=lambda g, p, decay: g),
+    DECAY_FORGOTTEN,
+    _step_lost(
+        [
+            ("param -= lr * grad / denominator", "param = param - lr * grad / denominator"),
+            ("param -= lr * momentum_buffer", "param = param - lr * momentum_buffer"),
+        ]
     ),
-    *_lost("rmsprop_step", "averages"),
+    _state_lost(
+        "averages",
+        [
+            ("square_avg *= alpha", "square_avg = square_avg * alpha"),
+            ("_average(grad_avg, grad, alpha)", "grad_avg = alpha * grad_avg + (1 - alpha) * grad"),
+            ("momentum_buffer *= momentum", "momentum_buffer = momentum_buffer * momentum"),
+        ],
+    ),
+    _state_not_kept(
+        "averages",
+        [
+            ("square_avg *= alpha", "square_avg[...] = 0"),
+            ("_average(grad_avg, grad, alpha)", "grad_avg[...] = (1 - alpha) * grad"),
+            ("momentum_buffer *= momentum", "momentum_buffer[...] = 0"),
+        ],
+    ),
 )
 
-
-def _adam(
-    first: Callable = lambda m, g, beta1, lr: beta1 * m + (1 - beta1) * g,
-    second: Callable = lambda v, g, beta2, m: beta2 * v + (1 - beta2) * g * g,
-    kept: Callable = lambda m, v, c1, c2: (m, v),
-    largest: Callable = lambda largest, v, c2: np.maximum(largest, v),
-    used: Callable = lambda largest, v, c2: largest,
-    update: Callable = lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2**0.5 + eps),
-    count: Callable = lambda step: step,
-    swap: Callable = lambda betas: betas,
-    gradient: Callable = _decayed,
-    before: Callable = lambda lr, decay, c1: 0,
-    after: Callable = lambda lr, decay: 0,
-    name: str = "adam_step",
-) -> dict[str, Callable]:
-    """Adam with one of its lines replaced."""
-
-    def adam_step(
-        param: Any,
-        grad: Any,
-        exp_avg: Any,
-        exp_avg_sq: Any,
-        max_exp_avg_sq: Any = None,
-        *,
-        step: int,
-        lr: Any,
-        betas: Any,
-        eps: Any,
-        weight_decay: Any = 0,
-    ) -> None:
-        beta1, beta2 = swap(betas)
-        c1, c2 = 1 - beta1 ** count(step), 1 - beta2 ** count(step)
-        param *= 1 - before(lr, weight_decay, c1)
-        grad = gradient(grad, param, weight_decay)
-        exp_avg[...] = first(exp_avg, grad, beta1, lr)
-        exp_avg_sq[...] = second(exp_avg_sq, grad, beta2, exp_avg)
-        exp_avg[...], exp_avg_sq[...] = kept(exp_avg, exp_avg_sq, c1, c2)
-        v = exp_avg_sq
-        if max_exp_avg_sq is not None:
-            max_exp_avg_sq[...] = largest(max_exp_avg_sq, v, c2)
-            v = used(max_exp_avg_sq, v, c2)
-        param -= update(exp_avg, v, c1, c2, eps, lr)
-        param *= 1 - after(lr, weight_decay)
-
-    return {name: adam_step}
-
-
-def _adam_mistakes(**decoupled: Any) -> tuple[Mistake, ...]:
-    """What goes wrong in Adam, and in AdamW just as well."""
-
-    def adam(*args: Any, **kwargs: Any) -> dict[str, Callable]:
-        return _adam(*args, **{**decoupled, **kwargs})
-
-    return (
-        Mistake(
-            "no bias correction",
-            "m/(√v + ε): at the first step (1−β₁)/√(1−β₂) ≈ 3.2 times too far.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) + eps)),
-            convention="BERT's own optimizer, and MLX by default",
-        ),
-        Mistake(
-            "second moment not corrected",
-            "m̂/(√v + ε): at the first step 1/√(1−β₂) ≈ 32 times too far.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) + eps)),
-        ),
-        Mistake(
-            "first moment not corrected",
-            "m/(√v̂ + ε): the first steps are 1/(1−β₁) = 10 times too short.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) / c2**0.5 + eps)),
-            convention="AdamD (St John 2021)",
-        ),
-        Mistake(
-            "multiplied by the correction",
-            "m·(1−β₁ᵗ) and v·(1−β₂ᵗ): the first steps are made shorter still, where they should grow.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr * c1 * m / (np.sqrt(v) * c2**0.5 + eps)),
-        ),
-        Mistake(
-            "corrected moments kept",
-            "m ← m/(1−β₁ᵗ) overwrites the moment: the next step corrects what has been corrected already.",
-            adam(
-                kept=lambda m, v, c1, c2: (m / c1, v / c2),
-                update=lambda m, v, c1, c2, eps, lr: lr * m / (np.sqrt(v) + eps),
+ADAM_AND_ADAMW_MISTAKES = (
+    Mistake(
+        "no bias correction",
+        "m/(√v + ε): at the first step (1−β₁)/√(1−β₂) ≈ 3.2 times too far.",
+        [(" / correction2**0.5", ""), ("lr / correction1 * exp_avg", "lr * exp_avg")],
+        convention="BERT's own optimizer, and MLX by default",
+    ),
+    Mistake(
+        "second moment not corrected",
+        "m̂/(√v + ε): at the first step 1/√(1−β₂) ≈ 32 times too far.",
+        [(" / correction2**0.5", "")],
+    ),
+    Mistake(
+        "first moment not corrected",
+        "m/(√v̂ + ε): the first steps are 1/(1−β₁) = 10 times too short.",
+        [("lr / correction1 * exp_avg", "lr * exp_avg")],
+        convention="AdamD (St John 2021)",
+    ),
+    Mistake(
+        "multiplied by the correction",
+        "m·(1−β₁ᵗ) and v·(1−β₂ᵗ): the first steps are made shorter still, where they should grow.",
+        [("/ correction2**0.5", "* correction2**0.5"), ("lr / correction1", "lr * correction1")],
+    ),
+    Mistake(
+        "corrected moments kept",
+        "m ← m/(1−β₁ᵗ) overwrites the moment: the next step corrects what has been corrected already.",
+        [
+            (
+                "exp_avg_sq += (1 - beta2) * grad * grad",
+                "exp_avg_sq += (1 - beta2) * grad * grad\n"
+                "    exp_avg /= correction1\n"
+                "    exp_avg_sq /= correction2",
             ),
-        ),
-        Mistake(
-            "t forgotten in the correction",
-            "1−β instead of 1−βᵗ: right in the first step, and far too large a step ever after.",
-            adam(count=lambda step: 1),
-        ),
-        Mistake(
-            "root of the correction forgotten",
-            "√v/(1−β₂ᵗ): outside of the root, it makes the first step 1/√(1−β₂) ≈ 32 times too short.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2 + eps)),
-        ),
-        Mistake(
-            "ε inside the root",
-            "m̂/√(v̂ + ε): the floor of the denominator is 1e-4 instead of 1e-8.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / np.sqrt(v / c2 + eps)),
-            convention="optax, whose eps_root stands there",
-        ),
-        Mistake(
-            "ε forgotten",
-            "m̂/√v̂: 0/0 where no gradient has come yet.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (np.sqrt(v) / c2**0.5)),
-        ),
-        Mistake(
-            "ε before the bias correction",
-            "lr·√c₂/c₁ · m/(√v + ε): seen in small gradients and in the first steps only.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr * c2**0.5 / c1 * m / (np.sqrt(v) + eps)),
-            convention="the end of the paper's section 2 (ε̂), TensorFlow, Keras, and PyTorch until 2019",
-        ),
-        Mistake(
-            "t one too small",
-            "The count is raised after the step; held at 1 from below, lest the first step divide by 0.",
-            adam(count=lambda step: max(step - 1, 1)),
-        ),
-        Mistake(
-            "t one too large",
-            "The count starts at 2: the first steps are corrected too little.",
-            adam(count=lambda step: step + 1),
-        ),
-        Mistake(
-            "betas swapped",
-            "β₂ for the first moment and β₁ for the second: m lags far behind, v hardly averages.",
-            adam(swap=lambda betas: betas[::-1]),
-        ),
-        Mistake(
-            "sum instead of average",
-            "m ← β₁·m + g, as in PyTorch's momentum: the steps are 1/(1−β₁) = 10 times too long.",
-            adam(lambda m, g, beta1, lr: beta1 * m + g),
-        ),
-        Mistake(
-            "learning rate inside the first moment",
-            "m ← β₁·m + (1−β₁)·lr·g: the same until the rate changes.",
-            adam(
-                lambda m, g, beta1, lr: beta1 * m + (1 - beta1) * lr * g,
-                update=lambda m, v, c1, c2, eps, lr: m / c1 / (np.sqrt(v) / c2**0.5 + eps),
-            ),
-        ),
-        Mistake(
-            "gradient not squared",
-            "v averages |g|: the step grows with √|g|, and its size no longer depends on lr alone.",
-            adam(second=lambda v, g, beta2, m: beta2 * v + (1 - beta2) * np.abs(g)),
-        ),
-        Mistake(
-            "first moment squared",
-            "v averages m² instead of g²: where gradients change sign, the step is too long.",
-            adam(second=lambda v, g, beta2, m: beta2 * v + (1 - beta2) * m * m),
-        ),
-        Mistake(
-            "no root",
-            "m̂/(v̂ + ε): the smaller the gradient, the longer the step.",
-            adam(update=lambda m, v, c1, c2, eps, lr: lr / c1 * m / (v / c2 + eps)),
-        ),
-        Mistake(
-            "AMSGrad of the corrected moment",
-            "The largest v/(1−β₂ᵗ), which is that of the first steps: PyTorch corrects the largest v.",
-            adam(
-                largest=lambda largest, v, c2: np.maximum(largest, v / c2),
-                used=lambda largest, v, c2: largest * c2,
-            ),
-            convention="optax.amsgrad",
-        ),
-        Mistake(
-            "AMSGrad forgotten",
-            "The largest v is kept, but the last one is used: plain Adam.",
-            adam(used=lambda largest, v, c2: v),
-        ),
-        *_lost(decoupled.get("name", "adam_step"), "moments"),
-    )
-
-
-DECOUPLED: dict[str, Any] = {
-    "gradient": lambda g, p, decay: g,
-    "before": lambda lr, decay, c1: lr * decay,
-    "name": "adamw_step",
-}
+            (" / correction2**0.5", ""),
+            ("lr / correction1 * exp_avg", "lr * exp_avg"),
+        ],
+    ),
+    Mistake(
+        "t forgotten in the correction",
+        "1−β instead of 1−βᵗ: right in the first step, and far too large a step ever after.",
+        [("beta1**step", "beta1"), ("beta2**step", "beta2")],
+    ),
+    Mistake(
+        "root of the correction forgotten",
+        "√v/(1−β₂ᵗ): outside of the root, it makes the first step 1/√(1−β₂) ≈ 32 times too short.",
+        [("correction2**0.5", "correction2")],
+    ),
+    Mistake(
+        "ε inside the root",
+        "m̂/√(v̂ + ε): the floor of the denominator is 1e-4 instead of 1e-8.",
+        [("np.sqrt(exp_avg_sq) / correction2**0.5 + eps", "np.sqrt(exp_avg_sq / correction2 + eps)")],
+        convention="optax, whose eps_root stands there",
+    ),
+    Mistake(
+        "ε forgotten",
+        "m̂/√v̂: 0/0 where no gradient has come yet.",
+        [("correction2**0.5 + eps", "correction2**0.5")],
+    ),
+    Mistake(
+        "ε before the bias correction",
+        "lr·√c₂/c₁ · m/(√v + ε): seen in small gradients and in the first steps only.",
+        [("np.sqrt(exp_avg_sq) / correction2**0.5 + eps", "(np.sqrt(exp_avg_sq) + eps) / correction2**0.5")],
+        convention="the end of the paper's section 2 (ε̂), TensorFlow, Keras, and PyTorch until 2019",
+    ),
+    Mistake(
+        "t one too small",
+        "The count is raised after the step; held at 1 from below, lest the first step divide by 0.",
+        [("beta1**step", "beta1 ** max(step - 1, 1)"), ("beta2**step", "beta2 ** max(step - 1, 1)")],
+    ),
+    Mistake(
+        "t one too large",
+        "The count starts at 2: the first steps are corrected too little.",
+        [("beta1**step", "beta1 ** (step + 1)"), ("beta2**step", "beta2 ** (step + 1)")],
+    ),
+    Mistake(
+        "betas swapped",
+        "β₂ for the first moment and β₁ for the second: m lags far behind, v hardly averages.",
+        [("beta1, beta2 = betas", "beta2, beta1 = betas")],
+    ),
+    Mistake(
+        "sum instead of average",
+        "m ← β₁·m + g, as in PyTorch's momentum: the steps are 1/(1−β₁) = 10 times too long.",
+        [("_average(exp_avg, grad, beta1)", "exp_avg[...] = beta1 * exp_avg + grad")],
+    ),
+    Mistake(
+        "learning rate inside the first moment",
+        "m ← β₁·m + (1−β₁)·lr·g: the same until the rate changes.",
+        [
+            ("_average(exp_avg, grad, beta1)", "_average(exp_avg, lr * grad, beta1)"),
+            ("lr / correction1 * exp_avg", "exp_avg / correction1"),
+        ],
+    ),
+    Mistake(
+        "gradient not squared",
+        "v averages |g|: the step grows with √|g|, and its size no longer depends on lr alone.",
+        [("(1 - beta2) * grad * grad", "(1 - beta2) * np.abs(grad)")],
+    ),
+    Mistake(
+        "first moment squared",
+        "v averages m² instead of g²: where gradients change sign, the step is too long.",
+        [("(1 - beta2) * grad * grad", "(1 - beta2) * exp_avg * exp_avg")],
+    ),
+    Mistake(
+        "no root",
+        "m̂/(v̂ + ε): the smaller the gradient, the longer the step.",
+        [("np.sqrt(exp_avg_sq) / correction2**0.5 + eps", "exp_avg_sq / correction2 + eps")],
+    ),
+    Mistake(
+        "AMSGrad of the corrected moment",
+        "The largest v/(1−β₂ᵗ), which is that of the first steps: PyTorch corrects the largest v.",
+        [
+            (
+                "np.maximum(max_exp_avg_sq, exp_avg_sq, out=max_exp_avg_sq)",
+                "correction2 * np.maximum(max_exp_avg_sq, exp_avg_sq / correction2, out=max_exp_avg_sq)",
+            )
+        ],
+        convention="optax.amsgrad",
+    ),
+    Mistake(
+        "AMSGrad forgotten",
+        "The largest v is kept, but the last one is used: plain Adam.",
+        [("exp_avg_sq = np.maximum(", "np.maximum(")],
+    ),
+    _state_lost(
+        "moments",
+        [
+            ("_average(exp_avg, grad, beta1)", "exp_avg = beta1 * exp_avg + (1 - beta1) * grad"),
+            ("exp_avg_sq *= beta2", "exp_avg_sq = exp_avg_sq * beta2"),
+            (", out=max_exp_avg_sq", ""),
+        ],
+    ),
+    _state_not_kept(
+        "moments",
+        [
+            ("_average(exp_avg, grad, beta1)", "exp_avg[...] = (1 - beta1) * grad"),
+            ("exp_avg_sq *= beta2", "exp_avg_sq[...] = 0"),
+            ("np.maximum(max_exp_avg_sq, exp_avg_sq,", "np.maximum(0, exp_avg_sq,"),
+        ],
+    ),
+)
 
 ADAM_MISTAKES = (
-    *_adam_mistakes(),
+    *ADAM_AND_ADAMW_MISTAKES,
+    _step_lost([("param -= lr / correction1", "param = param - lr / correction1")]),
     Mistake(
         "weight decay decoupled",
         "θ ← (1 − lr·λ)·θ apart from the gradient: that is AdamW.",
-        _adam(**{**DECOUPLED, "name": "adam_step"}),
+        [("grad = grad + weight_decay * param", "param *= 1 - lr * weight_decay")],
     ),
-    Mistake(
-        "weight decay forgotten",
-        "The gradient is used without λθ: nothing is regularised.",
-        _adam(gradient=lambda g, p, decay: g),
-    ),
+    DECAY_FORGOTTEN,
 )
 
 ADAMW_MISTAKES = (
-    *_adam_mistakes(**DECOUPLED),
+    *ADAM_AND_ADAMW_MISTAKES,
+    _step_lost([("param *= 1 - lr * weight_decay", "param = param * (1 - lr * weight_decay)")]),
     Mistake(
         "weight decay in the gradient",
         "g + λθ, which √v then divides: where gradients are large, weights hardly decay.",
-        _adam(name="adamw_step"),
+        [("    param *= 1 - lr * weight_decay\n", ""), ("eps=eps)", "eps=eps, weight_decay=weight_decay)")],
         convention="weight_decay of torch.optim.Adam",
     ),
     Mistake(
         "decay after the step",
         "θ ← (1 − lr·λ)·θ with the θ that the step has already changed.",
-        _adam(
-            **{
-                **DECOUPLED,
-                "before": lambda lr, decay, c1: 0,
-                "after": lambda lr, decay: lr * decay,
-            }
-        ),
+        [
+            ("    param *= 1 - lr * weight_decay\n", ""),
+            ("eps=eps)", "eps=eps)\n    param *= 1 - lr * weight_decay"),
+        ],
     ),
     Mistake(
         "decay without the learning rate",
         "θ ← (1 − λ)·θ: with PyTorch's λ, 1/lr times too strong.",
-        _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: decay}),
+        [("param *= 1 - lr * weight_decay", "param *= 1 - weight_decay")],
         convention="the paper, which multiplies λ by the schedule only, and TensorFlow Addons",
     ),
     Mistake(
         "decay with the corrected rate",
         "lr/(1−β₁ᵗ)·λ: the bias correction belongs to m alone.",
-        _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: lr / c1 * decay}),
+        [("param *= 1 - lr * weight_decay", "param *= 1 - lr / (1 - betas[0] ** step) * weight_decay")],
     ),
     Mistake(
         "weight decay forgotten",
         "Adam without any: nothing is regularised.",
-        _adam(**{**DECOUPLED, "before": lambda lr, decay, c1: 0}),
+        [("    param *= 1 - lr * weight_decay\n", "")],
     ),
 )
 
