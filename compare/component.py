@@ -8,10 +8,10 @@ import inspect
 import itertools
 import operator
 import re
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -131,12 +131,78 @@ class Mistake:
         assert self.text is not None, f"{self.name}: no component has this mistake"
         return self.text.functions(tuple(self.edits))
 
-    @property
+    @functools.cached_property
     def diff(self) -> str:
         """The right lines after −, the wrong ones after +; empty where there are no edits."""
         if isinstance(self.edits, Mapping) or self.text is None:
             return ""
         return self.text.diff(tuple(self.edits))
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function, class or name, and where it stands."""
+
+    name: str  # a method is called Class.method
+    path: str  # scratch/linear.py
+    first: int  # number of its first line
+    code: str
+    calls: frozenset[str] = frozenset()  # the names in it, a method of its own class as Class.method
+    is_code: bool = False  # a function or a class
+
+    @property
+    def last(self) -> int:
+        """The number of its last line."""
+        return self.first + self.code.count("\n")
+
+
+def path_of(module: ModuleType) -> str:
+    """Where a module stands: scratch/linear.py, scratch/random/__init__.py."""
+    return module.__name__.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
+
+
+@functools.cache
+def definitions(module: ModuleType) -> Mapping[str, Definition]:
+    """What a module defines or imports at its top level and in its classes, by name
+
+    To a name that is assigned belongs the string below it, which describes it as a docstring would.
+    """
+    source = inspect.getsource(module)
+    path = path_of(module)
+    found: dict[str, Definition] = {}
+    top = ast.parse(source).body
+    described = {id(node): below for node, below in itertools.pairwise(top) if _describes(node, below)}
+    nodes = [("", node) for node in top]
+    nodes += [(f"{c.name}.", node) for _, c in nodes if isinstance(c, ast.ClassDef) for node in c.body]
+    for prefix, node in nodes:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            defined = [target.id for target in targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            defined = [alias.asname or alias.name for alias in node.names]
+        else:
+            defined = [getattr(node, "name", "")]
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        last = described.get(id(node), node).end_lineno
+        code = textwrap.dedent("\n".join(source.splitlines()[first - 1 : last]))
+        is_code = isinstance(node, ast.FunctionDef | ast.ClassDef)
+        calls = frozenset(_called(node, prefix))
+        for name in defined:
+            found[prefix + name] = Definition(prefix + name, path, first, code, calls, is_code)
+    return found
+
+
+def _describes(node: ast.stmt, below: ast.stmt) -> bool:
+    text = below.value if isinstance(below, ast.Expr) else None
+    return isinstance(node, ast.Assign) and isinstance(text, ast.Constant) and isinstance(text.value, str)
+
+
+def _called(node: ast.AST, prefix: str) -> Iterator[str]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name):
+            yield child.id
+        elif prefix and isinstance(child, ast.Attribute) and ast.unparse(child.value) == "self":
+            yield prefix + child.attr
 
 
 @dataclass(frozen=True)
@@ -165,65 +231,48 @@ class Text:
         Raises:
             ValueError: a `before` that does not occur exactly once, or two that overlap.
         """
-        spans = {name: span for name, (span, _) in self._definitions.items() if name in self._reached}
-        places = []
+        text, known = self._source, definitions(self._module)
+        own = {name: known[name] for name in set().union(*map(self._called, self.names))}
+        places, changed = [], set()
         for before, after in edits:
-            found = [
-                (match.start(), match.end(), after, name)
-                for match in re.finditer(re.escape(before), self._source)
-                for name, (first, last) in spans.items()
-                if first <= match.start() and match.end() <= last
-            ]
+            found = []
+            for match in re.finditer(re.escape(before), text):
+                first, last = (text.count("\n", 0, i) + 1 for i in (match.start(), match.end() - 1))
+                if around := {name for name, d in own.items() if d.first <= first and last <= d.last}:
+                    found.append((match.start(), match.end(), after))
+                    changed |= around
             if len(found) != 1:
                 where = f"scratch/{self.topic}: {', '.join(self.names)}"
                 raise ValueError(f"{where}: expected {before!r} exactly once, found it {len(found)} times")
             places += found
         places.sort()
-        if any(end > start for (_, end, *_), (start, *_) in itertools.pairwise(places)):
+        if any(end > start for (_, end, _), (start, _, _) in itertools.pairwise(places)):
             raise ValueError(f"scratch/{self.topic}: expected edits of different lines, got overlapping ones")
-        text = self._source
-        for start, end, after, _ in reversed(places):
+        for start, end, after in reversed(places):
             text = text[:start] + after + text[end:]
-        return text, {name for *_, name in places}
+        return text, changed
 
-    @functools.cached_property
+    @property
+    def _module(self) -> ModuleType:
+        return importlib.import_module(f"scratch.{self.topic}")
+
+    @property
     def _source(self) -> str:
-        return inspect.getsource(importlib.import_module(f"scratch.{self.topic}"))
-
-    @functools.cached_property
-    def _definitions(self) -> dict[str, tuple[tuple[int, int], set[str]]]:
-        """What stands at the top level: from which character to which, and the names in it."""
-        starts = [0, *itertools.accumulate(len(line) for line in self._source.splitlines(keepends=True))]
-        found: dict[str, tuple[tuple[int, int], set[str]]] = {}
-        for node in ast.parse(self._source).body:
-            used = {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
-            if isinstance(node, ast.Assign | ast.AnnAssign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                names = [target.id for target in targets if isinstance(target, ast.Name)]
-            else:
-                names = [getattr(node, "name", "")]
-            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-            span = (starts[first - 1], starts[node.end_lineno or node.lineno])
-            found |= {name: (span, used) for name in names if name}
-        return found
-
-    @functools.cached_property
-    def _reached(self) -> set[str]:
-        return set().union(*map(self._called, self.names))
+        return inspect.getsource(self._module)
 
     def _called(self, name: str) -> set[str]:
         """A definition and all that it calls in the same file, and so on."""
-        reached, waiting = set(), [name]
+        known, reached, waiting = definitions(self._module), set(), [name]
         while waiting:
             reached.add(name := waiting.pop())
-            waiting += (self._definitions[name][1] & self._definitions.keys()) - reached
+            waiting += (known[name].calls & known.keys()) - reached
         return reached
 
 
 @functools.cache
 def _edited(text: Text, edits: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, Callable], str]:
     source, changed = text.edit(edits)
-    module = types.ModuleType(f"scratch.{text.topic}")
+    module = ModuleType(f"scratch.{text.topic}")
     exec(compile(source, f"scratch/{text.topic}.py, edited", "exec"), module.__dict__)
     return {name: getattr(module, name) for name in text.names if text._called(name) & changed}, source
 
@@ -270,7 +319,7 @@ class Component:
         mistakes = tuple(replace(mistake, text=self.text) for mistake in self.mistakes)
         object.__setattr__(self, "mistakes", mistakes)
 
-    @property
+    @functools.cached_property
     def text(self) -> Text:
         """What it is written as, of a method the class."""
         return Text(self.topic, tuple(dict.fromkeys(name.partition(".")[0] for name in self.functions)))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from compare.cases import all_components
-from compare.report.sources import definitions, source_of, with_what_they_call, wrong_versions
+from compare.component import definitions
+from compare.report.sources import source_of, with_what_they_call, wrong_versions
 
 ROOT = Path(__file__).parent.parent
 COMPONENTS = all_components()

@@ -13,11 +13,11 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from compare.component import Component, Mistake
+from compare.component import Component, Mistake, path_of
 from compare.learner.check import Verdict, explain
 from compare.report.conventions import Convention, number_texts, numbers, of_component
 from compare.report.report import Report, Summary, last_loss, ulp_text, units_text
-from compare.report.sources import path_of, source_of
+from compare.report.sources import source_of
 from compare.run import cases_of
 from compare.training.lockstep import RUNS, TrainingResult, steps
 

@@ -15,13 +15,13 @@ from markupsafe import Markup, escape
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 
-from compare.component import Component
+from compare.component import Component, Definition, path_of
 from compare.files import unfinished_name, write_whole
 from compare.report import conventions
 from compare.report.formulas import math, typeset
 from compare.report.plots import figures
 from compare.report.report import Report, as_json, last_loss, share, ulp_text, units_text, worst_of_cases
-from compare.report.sources import Definition, path_of, with_what_they_call, wrong_versions
+from compare.report.sources import with_what_they_call, wrong_versions
 from compare.training.lockstep import TrainingResult
 
 

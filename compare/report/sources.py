@@ -9,76 +9,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
-from compare.component import Component, Mistake
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A function, class or name, and where it stands."""
-
-    name: str  # a method is called Class.method
-    path: str  # scratch/linear.py
-    first: int  # number of its first line
-    code: str
-    calls: frozenset[str] = frozenset()  # the names in it, a method of its own class as Class.method
-    is_code: bool = False  # a function or a class
-
-    @property
-    def last(self) -> int:
-        """The number of its last line."""
-        return self.first + self.code.count("\n")
-
-
-def path_of(module: ModuleType) -> str:
-    """Where a module stands: scratch/linear.py, scratch/random/__init__.py."""
-    return module.__name__.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
-
-
-@functools.cache
-def definitions(module: ModuleType) -> Mapping[str, Definition]:
-    """What a module defines or imports at its top level and in its classes, by name
-
-    To a name that is assigned belongs the string below it, which describes it as a docstring would.
-    """
-    source = inspect.getsource(module)
-    path = path_of(module)
-    found: dict[str, Definition] = {}
-    top = ast.parse(source).body
-    described = {id(node): below for node, below in pairwise(top) if _describes(node, below)}
-    nodes = [("", node) for node in top]
-    nodes += [(f"{c.name}.", node) for _, c in nodes if isinstance(c, ast.ClassDef) for node in c.body]
-    for prefix, node in nodes:
-        if isinstance(node, ast.Assign):
-            defined = [target.id for target in node.targets if isinstance(target, ast.Name)]
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            defined = [alias.asname or alias.name for alias in node.names]
-        else:
-            defined = [getattr(node, "name", "")]
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        last = described.get(id(node), node).end_lineno
-        code = textwrap.dedent("\n".join(source.splitlines()[first - 1 : last]))
-        is_code = isinstance(node, ast.FunctionDef | ast.ClassDef)
-        calls = frozenset(_called(node, prefix))
-        for name in defined:
-            found[prefix + name] = Definition(prefix + name, path, first, code, calls, is_code)
-    return found
-
-
-def _describes(node: ast.stmt, below: ast.stmt) -> bool:
-    text = below.value if isinstance(below, ast.Expr) else None
-    return isinstance(node, ast.Assign) and isinstance(text, ast.Constant) and isinstance(text.value, str)
-
-
-def _called(node: ast.AST, prefix: str) -> Iterator[str]:
-    for child in ast.walk(node):
-        if isinstance(child, ast.Name):
-            yield child.id
-        elif prefix and isinstance(child, ast.Attribute) and ast.unparse(child.value) == "self":
-            yield prefix + child.attr
+from compare.component import Component, Definition, Mistake, definitions
 
 
 def source_of(module: ModuleType, names: Iterable[str]) -> str:
