@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_dtype, check_floating, check_ran, check_shape, given, plain_numbers
+from scratch.checks import (
+    check_dtype,
+    check_floating,
+    check_ran,
+    check_range,
+    check_shape,
+    given,
+    plain_numbers,
+)
 
 
 @plain_numbers
@@ -254,8 +262,7 @@ def check_num_features(num_features: int) -> None:
 
 def check_eps(eps: float) -> None:
     """Raise ValueError unless eps is a positive number: with 0, a constant feature would be 0/0."""
-    if not 0 < eps < float("inf"):
-        raise ValueError(f"eps: expected a finite number > 0, got {eps}")
+    check_range("eps", eps, "> 0")
 
 
 def check_momentum(momentum: float | None) -> None:

@@ -160,7 +160,9 @@ def _check_axes(name: str, shape: tuple[int, ...], axes: str, lengths: dict[str,
 
 def _check_lengths(name: str, shape: tuple[int, ...], expected: Sequence[int | None]) -> None:
     fits = len(shape) == len(expected)
-    if not fits or any(wanted not in (None, n) for n, wanted in zip(shape, expected, strict=True)):
+    for length, wanted in zip(shape, expected):  # noqa: B905  (in every step of a network: kept fast)
+        fits = fits and (wanted is None or length == wanted)
+    if not fits:
         wished = str(tuple("any" if length is None else length for length in expected)).replace("'", "")
         raise ValueError(f"{name}: expected shape {wished}, got {tuple(shape)}")
 
@@ -265,7 +267,12 @@ def check_ran(layer: Any) -> None:
 
 def check_floating(**arrays: np.ndarray) -> None:
     """Raise TypeError unless all the arrays share one floating dtype."""
-    _check_dtypes({n: a.dtype if isinstance(a, ARRAYS) else type(a) for n, a in arrays.items()}, {})
+    shared = None
+    for array in arrays.values():  # in every step of a network: kept fast
+        right = isinstance(array, ARRAYS) and array.dtype.kind == "f"
+        if not right or (shared is not None and array.dtype != shared):
+            _check_dtypes({n: a.dtype if isinstance(a, ARRAYS) else type(a) for n, a in arrays.items()}, {})
+        shared = array.dtype
 
 
 def check_dtype(dtype: Any) -> None:
@@ -290,15 +297,20 @@ def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) ->
 
 def check_probability(name: str, value: float) -> None:
     """Raise ValueError unless 0 <= value <= 1."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected a probability from 0 to 1, got {value}")
+    check_range(name, value, "probability")
 
 
 def check_not_negative(**values: float) -> None:
     """Raise ValueError unless every value is a finite number >= 0."""
     for name, value in values.items():
-        if not (value >= 0 and math.isfinite(value)):
-            raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
+        check_range(name, value, ">= 0")
+
+
+def check_range(name: str, value: float, wanted: str) -> None:
+    """Raise ValueError unless a number is in one of the `RANGES`."""
+    words, fits = RANGES[wanted]
+    if not fits(value):
+        raise ValueError(f"{name}: expected {words}, got {value}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_shape, plain_numbers
+from scratch.checks import check_floating, check_range, check_shape, plain_numbers
 
 PASSES = 1e-7  # the largest relative error that a right gradient of a smooth function has in float64
 
@@ -98,8 +98,7 @@ def check_precision(x: np.ndarray) -> None:
 
 def check_eps(eps: float) -> None:
     """Raise ValueError unless ε is a positive number."""
-    if not 0 < eps < float("inf"):
-        raise ValueError(f"eps: expected a finite number > 0, got {eps}")
+    check_range("eps", eps, "> 0")
 
 
 def _norm(a: np.ndarray) -> Any:

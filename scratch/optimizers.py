@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_not_negative, check_shape, plain_numbers
+from scratch.checks import check_floating, check_not_negative, check_range, check_shape, plain_numbers
 
 BLOCK = 32768  # elements; the few arrays of a rule, a block each, stay in the cache from one line to the next
 
@@ -349,5 +349,4 @@ def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:
 
 def _check_decay_rate(name: str, value: float) -> None:
     """Raise ValueError unless 0 <= value < 1."""
-    if not 0 <= value < 1:
-        raise ValueError(f"{name}: expected a number >= 0 and < 1, got {value}")
+    check_range(name, value, ">= 0, < 1")

@@ -14,7 +14,7 @@ from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
-from scratch.checks import check_not_negative, plain_numbers
+from scratch.checks import check_not_negative, check_range, plain_numbers
 
 
 @plain_numbers
@@ -160,8 +160,7 @@ def _check_integer(name: str, value: int, *, least: int) -> None:
 
 def _check_positive(**values: float) -> None:
     for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name}: expected a finite number > 0, got {value}")
+        check_range(name, value, "> 0")
 
 
 def _check_milestones(milestones: Sequence[int]) -> None:
