@@ -90,7 +90,7 @@ def undisturbed() -> Iterator[None]:
 
     Subnormal numbers are numbers, and results are rounded to nearest: a library may have set the processor
     otherwise, and so may `torch.set_flush_denormal(True)`, for NumPy too. (This is a setting of each thread;
-    a comparison computes in its own alone, see `environment.one_thread`.) NumPy's warnings, PyTorch's default
+    a comparison computes in its own alone, see `one_thread`.) NumPy's warnings, PyTorch's default
     dtype and device, gradients, autocast, anomaly detection and the precision of its float32 products are the
     usual ones. What the global generators of PyTorch and Python draw next is what they would have drawn.
     """

@@ -150,12 +150,7 @@ COMPONENTS = (
             Mistake(
                 "unbiased standard deviation",
                 "Divided by m − 1 instead of m: seen with few examples only.",
-                [
-                    (
-                        "(scaled * scaled).sum(axis=0) / len(x)",
-                        "(scaled * scaled).sum(axis=0) / max(len(x) - 1, 1)",
-                    )
-                ],
+                [("(scaled * scaled).sum(axis=0) / len(x)", UNBIASED)],
                 convention="torch.std, pandas and R; not NumPy, not scikit-learn",
             ),
             Mistake(

@@ -1,9 +1,9 @@
 """Checks somebody's file in another process, so that an endless loop or a crash is reported, not suffered.
 
-Three processes: ours, a supervisor (see `supervisor`), and the one that loads the file. That one is
-told which case to run, and says what came out: names, numbers and text, never a pickle. What is right is
-reckoned here, where the file never ran, and compared here: whatever the file changes in NumPy, in PyTorch or
-in this project, or writes in place of an answer, a wrong result is not equal.
+Three processes: ours, a supervisor (see `supervisor`), and the one that loads the file. That one is told
+which case to run, and says what came out: names, numbers and text, never a pickle. What is right is reckoned
+here, where the file never ran, and compared here: whatever the file changes in NumPy, in PyTorch or in this
+project, or writes in place of an answer, a wrong result is not equal.
 
 What this does not defend against: a file may do all that its user may do (write and delete files, use the
 network, kill processes by their number), and it may get right results by any way, such as calling ours. That

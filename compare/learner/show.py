@@ -194,10 +194,10 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     console.print(
         Text.assemble((f"{mark} ", style), (verdict.component, "bold"), f"  {status}{units}{cases}")
     )
-    diffs = {line for mistake in verdict.mistakes for line in mistake["diff"].splitlines()}
+    diffs = [line for mistake in verdict.mistakes for line in mistake["diff"].splitlines()]
+    colours = {f"    {line}": _colour(line) for line in diffs}
     for line in explain(verdict):
-        colour = _coloured([line.strip()], "")[0][1] if line.strip() in diffs else ""
-        console.print(Text(f"    {line}", colour), soft_wrap=True)
+        console.print(Text(f"    {line}", colours.get(line, "")), soft_wrap=True)
 
 
 STATUS = {
@@ -244,7 +244,11 @@ def _notes(component: Component) -> Group:
     if component.mistakes:
         lines.append(Text("\nclassic mistakes", "bold"))
     items = [
-        Text.assemble((f"• {m.name}: ", "italic"), _explained(m), *_coloured(m.diff.splitlines(), "\n  "))
+        Text.assemble(
+            (f"• {m.name}: ", "italic"),
+            _explained(m),
+            *[(f"\n  {line}", _colour(line)) for line in m.diff.splitlines()],
+        )
         for m in component.mistakes
     ]
     blocks: list[Text | Padding] = [*lines, *(Padding(item, (0, 0, 0, 2)) for item in items)]
@@ -259,9 +263,9 @@ def _explained(mistake: Mistake) -> str:
     return mistake.explanation + elsewhere
 
 
-def _coloured(diff: Sequence[str], before: str) -> list[tuple[str, str]]:
-    colours = {"-": "green", "+": "red"}  # the right line is the one that the mistake takes away
-    return [(f"{before}{line}", colours.get(line[:1], "dim")) for line in diff]
+def _colour(line: str) -> str:
+    """Of a line of a diff: the right one is the one that the mistake takes away."""
+    return {"-": "green", "+": "red"}.get(line[:1], "dim")
 
 
 def _convention(convention: Convention) -> Text:
