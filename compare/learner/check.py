@@ -431,6 +431,8 @@ def explain(verdict: Verdict) -> list[str]:
         lines.append(f"this is “{mistake['name']}”{both}: {mistake['explanation']}")
         if mistake["convention"]:
             lines.append(f"  right elsewhere: {mistake['convention']}")
+        if mistake["diff"]:
+            lines.append("  the right line (-) and the wrong one (+), in our words:")
         lines += [f"    {line}" for line in mistake["diff"].splitlines()]
     if verdict.mistakes and not verdict.everywhere:
         lines.append("  (NaN and infinity aside: there it gives something else again)")

@@ -242,7 +242,8 @@ def _notes(component: Component) -> Group:
     if budget.cuda_units is not None:
         lines.insert(1, Text.assemble(("on CUDA   ", "bold"), f"{budget.cuda_units:g}: {budget.cuda_reason}"))
     if component.mistakes:
-        lines.append(Text("\nclassic mistakes", "bold"))
+        signs = ": the right line (-) and the wrong one (+)"
+        lines.append(Text.assemble(("\nclassic mistakes", "bold"), signs))
     items = [
         Text.assemble(
             (f"• {m.name}: ", "italic"),
