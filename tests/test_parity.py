@@ -1,6 +1,7 @@
 """The comparison itself, on made-up components: what it must reject, and what it hands to each side."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from compare.cases.inputs import fortran, strided
 from compare.component import DTYPES, Budget, Case, Component, Results, higher_precision
 from compare.draws import OwnDraws, SharedDraws
-from compare.run import CaseResult, cases_of, run_case, run_component
+from compare.run import cases_of, run_case, run_component
 from scratch.random import NumpyGenerator, TorchGenerator
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -123,7 +124,7 @@ def test_an_exception_of_either_side_or_of_both_is_a_difference(sides):
 def test_an_error_outweighs_equal_arrays():
     result = run(component())
     assert result.equal
-    assert not CaseResult(**{**vars(result), "error": "RuntimeError: it broke"}).equal
+    assert not replace(result, error="RuntimeError: it broke").equal
 
 
 @pytest.mark.parametrize("finite", [True, False])
@@ -232,9 +233,9 @@ def test_a_replaced_function_is_called_in_the_place_of_scratchs():
     def linear_forward(x, weight, bias):
         raise RuntimeError("the replaced one")
 
-    made = Component(**{**vars(component()), "functions": ("linear_forward",)})
+    made = replace(component(), functions=("linear_forward",))
     assert made.implementation({"linear_forward": linear_forward}).linear_forward is linear_forward
-    called = Component(**{**vars(made), "run_scratch": lambda case, f: f.linear_forward(1, 2, 3)})
+    called = replace(made, run_scratch=lambda case, f: f.linear_forward(1, 2, 3))
     assert run(called, replaced={"linear_forward": linear_forward}).error == "RuntimeError: the replaced one"
 
 
