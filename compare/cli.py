@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from compare import cases, environment
-from compare.cases import vectors
+from compare.cases import bad_input, vectors
 from compare.component import DTYPES, Component
 from compare.draws import why_not_own
 from compare.environment import undisturbed
@@ -104,6 +104,8 @@ def run(
     with _whoever_reads():
         console = show.Terminal(highlight=False)
         show.print_report(console, report)
+        if not bad_input.same_versions() and (news := bad_input.news(report.compared)):
+            console.print(f"{bad_input.headline(news)}; `python -m compare edges` names them")
         console.print(f"report: {page}", markup=False, soft_wrap=True)
     return 0 if report.equal else 1
 
@@ -173,16 +175,30 @@ def seeds(seed: int) -> int:
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="Write anew what PyTorch does by itself with what scratch refuses, and show nothing.",
+)
 @environment.one_thread()
-def edges(names: tuple[str, ...]) -> int:
+def edges(names: tuple[str, ...], record: bool) -> int:
     """Show what both sides make of NaN, ±∞, ±0, subnormals, empty batches, p = 0, eps = 0 and the like.
 
     An overview, and the departures from PyTorch with their reasons; every row of components that are named.
     """
     from compare.edges.show import run_edges
+    from compare.edges.table import write_record
 
+    if record and names:
+        raise click.ClickException(f"--record: is of all components, and not of {', '.join(names)} alone")
     components = {component.name: component for name in names or ["all"] for component in _exercised(name)}
     environment.prepare("cpu")
+    if record:
+        missing = [component.name for component in components.values() if component.not_here]
+        if missing:
+            raise click.ClickException(f"--record: this PyTorch can not be asked for {', '.join(missing)}")
+        print(_usable(bad_input.FILE, lambda: write_record(list(components.values()))))
+        return 0
     console = show.Terminal(highlight=False)
     return 0 if run_edges(console, list(components.values()), whole=bool(names)) else 1
 

@@ -43,8 +43,42 @@ CHECK = "test_check.py::"
 HOSTILE = "test_hostile.py::"
 COMPONENTS = "test_components.py::"
 DRAWS = "test_draws.py::"
+BAD_INPUT = "test_bad_input.py::"
 
 SABOTAGES = (
+    # --- bad input
+    Sabotage(
+        "a breakdown is a refusal",
+        "Whatever scratch stumbles over counts as a word to the reader.",
+        "run.py",
+        'return isinstance(error, TypeError | ValueError) and ": expected " in str(error)',
+        "return isinstance(error, TypeError | ValueError)",
+        [PARITY + "test_scratch_refuses_in_its_own_words_and_does_not_just_break_down"],
+    ),
+    Sabotage(
+        "what is taken is refused",
+        "Bad input that scratch takes is no finding.",
+        "run.py",
+        'problem = "scratch takes it"',
+        'problem = ""',
+        [COMPONENTS + "test_what_is_taken_is_not_refused"],
+    ),
+    Sabotage(
+        "the record is always right",
+        "PyTorch may do anything else than what is recorded.",
+        "cases/bad_input.py",
+        'return near and NUMBER.sub("", ours) == NUMBER.sub("", theirs)',
+        "return True",
+        [BAD_INPUT + "test_entries_are_the_same_but_for_the_last_digits"],
+    ),
+    Sabotage(
+        "a refusal at the edges is always right",
+        "Scratch may refuse an edge value that PyTorch takes, and nobody has said so.",
+        "edges/table.py",
+        "if (self.kind in (REFUSED, STRICTER)) != self.in_the_record:",
+        "if False:",
+        [BAD_INPUT + "test_what_scratch_refuses_unlike_before_is_a_finding"],
+    ),
     # --- the yardstick
     Sabotage(
         "units of a millionth",

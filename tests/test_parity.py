@@ -11,7 +11,7 @@ import torch
 from compare.cases.inputs import fortran, strided
 from compare.component import DTYPES, Budget, Case, Component, Results, higher_precision
 from compare.draws import OwnDraws, SharedDraws
-from compare.run import cases_of, run_case, run_component
+from compare.run import cases_of, run_case, run_component, run_refused
 from scratch.random import NumpyGenerator, TorchGenerator
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -282,6 +282,31 @@ def test_there_is_no_arbiter_where_there_is_nothing_to_arbitrate(fields, case, o
 
 
 # --- which cases ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (ValueError("x: expected a batch of 2, got 1"), True),
+        (TypeError("x: expected float32, got float64"), True),
+        (ValueError("operands could not be broadcast together"), False),
+        (RuntimeError("x: expected a batch of 2, got 1"), False),
+        (ZeroDivisionError("division by zero"), False),
+        (None, False),
+    ],
+)
+def test_scratch_refuses_in_its_own_words_and_does_not_just_break_down(error, refused):
+    """Whatever the other side does: it is not asked."""
+
+    def ours(case: Case) -> Results:
+        if error:
+            raise error
+        return {"y": case["x"]}
+
+    result = run_refused(component(ours, raising), Case("one", {"x": np.ones(2)}))
+    assert result.equal == refused
+    if not refused:
+        assert str(error) in result.worst.problem if error else result.worst.problem == "scratch takes it"
 
 
 def test_every_case_runs_in_every_dtype_for_every_seed_from_numbers_of_its_own():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
 from torch_ref import activations as reference
 
 
@@ -34,7 +34,7 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """
     good = next(iter(cases(rng, dtype)))
     for kind in (np.int64, np.uint8, np.bool_, np.complex128):
-        yield good.but(f"{np.dtype(kind)}", {"x": np.arange(3).astype(kind)})
+        yield good.but(f"{np.dtype(kind)}", {"x": np.arange(3).astype(kind), "dy": np.ones(3, kind)})
     yield good.but("upstream of another shape", {"dy": good["dy"][0]})
 
 
@@ -61,7 +61,7 @@ def _component(
         return {"output": y, "grad.x": getattr(f, f"{name}_backward")(case["dy"], cache)}
 
     def run_torch(case: Case) -> Results:
-        x = case["x"].requires_grad_()
+        x = differentiable(case["x"])
         y = getattr(reference, name)(x, **case.options)
         return {"output": y, **gradients(y, case["dy"], x=x)}
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from compare.cases.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
 from compare.measure import sum_units
 from scratch.batch_norm import (
     batch_norm_backward,
@@ -116,7 +116,7 @@ def run_scratch(case: Case, f: Any) -> Results:
 def run_torch(case: Case) -> Results:
     """nn.BatchNorm1d and autograd."""
     options = {name: value for name, value in case.options.items() if name != "num_batches_tracked"}
-    x, next_x, dy = case["x"].requires_grad_(), case["next_x"], case["dy"]
+    x, next_x, dy = differentiable(case["x"]), case["next_x"], case["dy"]
     layer = reference.BatchNorm1d(x.shape[1], **options, dtype=case.dtype, device=case.device)
     layer.load_state_dict(
         {

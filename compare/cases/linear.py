@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compare.cases.inputs import finite_part, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
 from compare.measure import sum_units
 from scratch.linear import Linear
 from torch_ref import linear as reference
@@ -83,7 +83,7 @@ def run_scratch(case: Case, f: Any) -> Results:
 
 def run_torch(case: Case) -> Results:
     """F.linear and autograd."""
-    inputs = {name: value.requires_grad_() for name, value in case.arrays.items() if name != "dy"}
+    inputs = {name: differentiable(value) for name, value in case.arrays.items() if name != "dy"}
     inputs = {name: inputs[name] for name in ("x", "weight", "bias") if name in inputs}
     y = reference.linear(inputs["x"], inputs["weight"], inputs.get("bias"))
     results = {"output": y, **gradients(y, case["dy"], **inputs)}

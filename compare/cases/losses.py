@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
 from scratch import losses as scratch
 from torch_ref import losses as reference
 
@@ -204,7 +204,7 @@ def _component(
 
     def run_torch(case: Case) -> Results:
         prediction = next(iter(case.arrays))
-        inputs = {prediction: case[prediction].requires_grad_()}
+        inputs = {prediction: differentiable(case[prediction])}
         targets = case["targets"]
         if targets.dtype == torch.int32:  # PyTorch takes classes of 64 bits only
             targets = targets.long()

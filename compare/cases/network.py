@@ -12,7 +12,7 @@ import scratch.network
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
 from compare.cases.losses import with_one
-from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
 from compare.measure import sum_units
 from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator
@@ -150,7 +150,7 @@ def run_torch(case: Case) -> Results:
         results["training"] = torch.tensor(network.training)
         network.load_state_dict(_state(case))
         optimizer = torch_optimizers.SGD(network.parameters(), lr=LEARNING_RATE)
-        x = case["x"].requires_grad_()
+        x = differentiable(case["x"])
         results["logits"] = network(x)
         results["cost"] = network.cost(results["logits"], case["targets"])
         parameters = dict(network.named_parameters())

@@ -175,7 +175,7 @@ def _refused(*cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Ca
                     yield good.but(f"nesterov with momentum {momentum}", nesterov=True, **options)
             grad = good["grads.0"]
             yield good.but(f"{optimizer}: a gradient too many", {"grads.9": grad})
-            fewer = {name: array for name, array in good.arrays.items() if name != "grads.0"}
+            fewer = dict(list(good.arrays.items())[:-1])
             yield replace(good, name=f"{optimizer}: a gradient too few", arrays=fewer)
             yield replace(good, name=f"{optimizer}: no parameters", arrays={})
             yield good.but(f"{optimizer}: integers", {"param.0": good["param.0"].astype(np.int64)})

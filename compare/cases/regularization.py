@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, gradients
+from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
 from scratch.regularization import dropout_forward, l2_gradient, l2_penalty
 from torch_ref import regularization as reference
 
@@ -91,7 +91,7 @@ def run_scratch_penalty(case: Case, f: Any) -> Results:
 
 def run_torch_penalty(case: Case) -> Results:
     """The penalty as an expression, and autograd."""
-    weights = {name: weight.requires_grad_() for name, weight in _of(case, "weight").items()}
+    weights = {name: differentiable(weight) for name, weight in _of(case, "weight").items()}
     penalty = torch.as_tensor(reference.l2_penalty(weights.values(), **case.options))
     return {"output": penalty, **gradients(penalty, case["dy"], **weights)}
 
@@ -162,7 +162,7 @@ def run_scratch_dropout(case: Case, f: Any) -> Results:
 
 def run_torch_dropout(case: Case) -> Results:
     """F.dropout and autograd, on the same draws."""
-    x, dy, p = case["x"].requires_grad_(), case["dy"], case.options["p"]
+    x, dy, p = differentiable(case["x"]), case["dy"], case.options["p"]
     results: Results = {}
     with case.torch_draws():
         for name, training in (("training", True), ("evaluation", False), ("again", True)):

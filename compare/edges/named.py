@@ -29,7 +29,7 @@ BATCHES: dict[str, tuple[str, ...]] = {  # arrays with a row for each example
     "cross_entropy": ("logits", "targets"),
     "mse_loss": ("input", "targets"),
     "batch_norm": ("x", "next_x", "dy"),
-    "gradient_check": ("x", "dy"),
+    "gradient_check": ("x", "dy", "other"),
     **dict.fromkeys(("network", "minibatches", "train"), ("x", "targets")),
 }
 

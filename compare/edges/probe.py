@@ -33,6 +33,11 @@ class Probe:
     run_torch: Callable[[Case], Results] | None = None
 
     @property
+    def name(self) -> str:
+        """What it is called in the record."""
+        return ", ".join(filter(None, (self.edge, self.what)))
+
+    @property
     def dtype(self) -> str:
         """float32 or float64."""
         return np.dtype(self.case.dtype).name

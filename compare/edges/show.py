@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from compare.cases import bad_input
 from compare.component import Component
 from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, Outcome, examine, grouped
 
@@ -35,6 +36,9 @@ def run_edges(console: Console, components: Sequence[Component], *, whole: bool)
         for line in _departures(outcomes):
             console.print(line)
         console.print("Every row of one: python -m compare edges NAME\n")
+    news = bad_input.news(component for component in components if not component.not_here)
+    if news:
+        console.print(Text(bad_input.headline(news)), *(Text(f"  {line}") for line in news), "", sep="\n")
     found = [outcome for of_one in outcomes.values() for outcome in of_one]
     wrong = [outcome for outcome in found if not outcome.ok]
     for outcome in wrong:

@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from compare.cases import bad_input
 from compare.component import DTYPES, Component, Results
 from compare.edges.departures import DEPARTURES, Departure
 from compare.edges.named import named_probes
@@ -29,12 +31,14 @@ class Outcome:
         probe: the input
         kind: as PyTorch, both refuse, we refuse (what PyTorch takes), or departs
         text: of a refusal the message; of a departure what the two sides gave
+        torch: of a refusal what PyTorch does
         declared: of a departure, where it is declared
     """
 
     probe: Probe
     kind: str
     text: str = ""
+    torch: bad_input.Entry = field(default_factory=dict)
     declared: Departure | None = None
 
     @property
@@ -42,7 +46,15 @@ class Outcome:
         """Whether it is as declared."""
         if self.kind == DEPARTS:
             return self.declared is not None
+        if (self.kind in (REFUSED, STRICTER)) != self.in_the_record:
+            return False
         return self.declared is None or bool(self.declared.depends_on)
+
+    @property
+    def in_the_record(self) -> bool:
+        """Whether scratch has refused it when the record was made."""
+        cases = bad_input.recorded(bad_input.PROBES, self.probe.component.name)
+        return self.probe.dtype in cases.get(self.probe.name, {})
 
     @property
     def finding(self) -> str:
@@ -50,6 +62,10 @@ class Outcome:
         where = f"{self.probe.component.name}, {self.probe.edge}, {self.probe.what}, {self.probe.dtype}"
         if self.kind == DEPARTS:
             return f"{where}: an undeclared departure: {self.text}"
+        if self.kind in (REFUSED, STRICTER):
+            return f"{where}: refused, but not in the record: {self.text}"
+        if self.in_the_record:
+            return f"{where}: refused in the record, but {self.kind}"
         return f"{where}: declared as a departure, but {self.kind}"
 
 
@@ -62,7 +78,8 @@ class Group:
         count: how many
         entries: edges, each with what stands there unless that is everything
         text: the message of a refusal, the reason of a departure
-        example: of a departure, what the two sides gave at one of the probes
+        example: of a departure what the two sides gave at one of the probes; of a refusal of ours alone
+            what PyTorch gave
         ok: whether it is as declared
     """
 
@@ -84,9 +101,15 @@ def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
     groups = []
     for (kind, text, ok), found in sorted(alike.items(), key=lambda item: (item[0][0], not item[0][2])):
         entries = [_entry(edge, of, everything[edge]) for edge, of in _by_edge(found).items()]
-        example = f"{found[0].probe.dtype}, {found[0].text}" if KINDS[kind] == DEPARTS else ""
+        example = _example(KINDS[kind], found[0])
         groups.append(Group(KINDS[kind], len(found), _paired(entries), text, example, ok))
     return groups
+
+
+def _example(kind: str, outcome: Outcome) -> str:
+    if kind == STRICTER:
+        return f"PyTorch takes it: {outcome.torch['takes']}"
+    return f"{outcome.probe.dtype}, {outcome.text}" if kind == DEPARTS else ""
 
 
 def _text(outcome: Outcome) -> str:
@@ -155,13 +178,13 @@ def outcome(probe: Probe) -> Outcome:
     run_torch = probe.run_torch or component.run_torch
     ours = replace(component, run_scratch=probe.run_scratch or component.run_scratch)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch's, about what is the point of a probe
+        warnings.simplefilter("ignore")
         scratch = _attempt(lambda: run_scratch(ours, case, component.implementation()))
-        torch = _attempt(lambda: run_torch(case.for_torch("cpu")))
-        if isinstance(scratch, Exception) and _meant(scratch, torch):
-            kind = REFUSED if isinstance(torch, Exception) else STRICTER
-            return Outcome(probe, kind, str(scratch), _declaration(probe))
-        text = _difference(probe, scratch, torch)
+    torch, entry = bad_input.attempt(lambda: run_torch(case.for_torch("cpu")), case)
+    if isinstance(scratch, Exception) and _meant(scratch, torch):
+        kind = REFUSED if isinstance(torch, Exception) else STRICTER
+        return Outcome(probe, kind, str(scratch), entry, _declaration(probe))
+    text = _difference(probe, scratch, torch)
     return Outcome(probe, DEPARTS if text else AS_PYTORCH, text, declared=_declaration(probe))
 
 
@@ -225,3 +248,15 @@ def _scales(probe: Probe, torch: Results) -> dict[str, Any]:
 
 def _declaration(probe: Probe) -> Departure | None:
     return next((departure for departure in DEPARTURES if departure.covers(probe)), None)
+
+
+def write_record(components: Sequence[Component]) -> Path:
+    """Write what PyTorch does with everything that scratch refuses; return the file."""
+    probes: dict[str, dict[str, dict[str, bad_input.Entry]]] = {}
+    for component in components:
+        cases = probes.setdefault(component.name, {})
+        for found in examine(component):
+            if found.kind in (REFUSED, STRICTER):
+                cases.setdefault(found.probe.name, {})[found.probe.dtype] = found.torch
+    inputs = {component.name: bad_input.examine(component) for component in components}
+    return bad_input.write({bad_input.CASES: inputs, bad_input.PROBES: probes})

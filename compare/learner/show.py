@@ -1,7 +1,7 @@
 """What the terminal shows: the tables of a run, the list, and two versions side by side."""
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +13,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from compare.cases import bad_input
 from compare.component import Component, Mistake, path_of
 from compare.learner.check import Verdict, explain
 from compare.report.conventions import Convention, number_texts, numbers, of_component
@@ -256,7 +257,19 @@ def _notes(component: Component) -> Group:
     differing = of_component(component.name)
     if differing:
         blocks.append(Text("\nwhere the conventions differ", "bold"))
-    return Group(*blocks, *(Padding(_convention(convention), (0, 0, 0, 2)) for convention in differing))
+    blocks += (Padding(_convention(convention), (0, 0, 0, 2)) for convention in differing)
+    return Group(*blocks, *_bad_input(component))
+
+
+def _bad_input(component: Component) -> Iterator[Text | Padding]:
+    """What PyTorch does with what scratch refuses."""
+    taken, refused = bad_input.taken(component.name), bad_input.refused_too(component.name)
+    if taken or refused:
+        yield Text(
+            f"\nbad input: scratch refuses it, PyTorch {bad_input.record()['torch']} does this", "bold"
+        )
+    lines = [*taken.values(), *([f"It refuses too: {' · '.join(refused)}"] if refused else [])]
+    yield from (Padding(Text(f"• {line}"), (0, 0, 0, 2)) for line in lines)
 
 
 def _explained(mistake: Mistake) -> str:

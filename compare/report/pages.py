@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 
+from compare.cases import bad_input
 from compare.component import Component, Definition, path_of
 from compare.files import unfinished_name, write_whole
 from compare.report import conventions
@@ -58,6 +59,7 @@ def as_html(report: Report) -> str:
         sides=sides,
         listing=listing,
         wrong_versions=wrong_versions,
+        bad_input=bad_input,
         as_diff=as_diff,
         worst_of_cases=worst_of_cases,
         conventions=conventions.CONVENTIONS if report.components else (),
