@@ -1,16 +1,18 @@
 """Activation functions, element by element, each with its backward pass.
 
-All take `x` of any shape and return y of that shape and a cache; all raise TypeError for an array that
-is not floating, and ValueError for an upstream gradient of another shape.
+All take `x` of any shape and return y of that shape and a cache; all raise TypeError for an array that is not
+floating, and ValueError for an upstream gradient of another shape.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from scratch.checks import check_choice, check_floating, check_ran, check_shape, plain_numbers
+from scratch.checks import expects
+from scratch.layer import Layer
 
 
+@expects(x="*shape")
 def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """y = x for x > 0, else 0
 
@@ -18,61 +20,60 @@ def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.relu.html
     """
-    check_floating(x=x)
     y = np.where(x < 0, x.dtype.type(0), x)
     return y, y
 
 
+@expects(cache={"x": "*shape"}, dy="*shape")
 def relu_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """dx = dy where y > 0, else 0
 
     At the kink, x = 0, any number from 0 to 1 is a subgradient; the choice here is PyTorch's: 0.
     """
     y = cache
-    _check_upstream(dy, y)
     return np.where(y <= 0, dy.dtype.type(0), dy)
 
 
-@plain_numbers
+@expects(x="*shape")
 def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.ndarray, tuple]:
     """y = x for x > 0, else a·x, with a = `negative_slope`
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.leaky_relu.html
     """
-    check_floating(x=x)
     return np.where(x > 0, x, x * negative_slope), (x, negative_slope)
 
 
+@expects(cache={"x": "*shape"}, dy="*shape")
 def leaky_relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dx = dy where x > 0, else a·dy
 
     At the kink, x = 0, PyTorch takes the slope of the left side, a.
     """
     x, negative_slope = cache
-    _check_upstream(dy, x)
     return np.where(x > 0, dy, dy * negative_slope)
 
 
+@expects(x="*shape")
 def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """y = tanh x
 
     https://docs.pytorch.org/docs/stable/generated/torch.tanh.html
     """
-    check_floating(x=x)
     y = np.tanh(x)
     return y, y
 
 
+@expects(cache={"x": "*shape"}, dy="*shape")
 def tanh_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """dx = dy·(1 − y²)
 
     From tanh′ = 1 − tanh²: only the result is needed, not the input.
     """
     y = cache
-    _check_upstream(dy, y)
     return dy * (1 - y * y)
 
 
+@expects(x="*shape")
 def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """y = 1/(1 + e⁻ˣ)
 
@@ -81,25 +82,19 @@ def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     https://docs.pytorch.org/docs/stable/generated/torch.sigmoid.html
     """
-    check_floating(x=x)
     e = np.exp(-np.abs(x))  # in (0, 1]
     y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
     return y, y
 
 
+@expects(cache={"x": "*shape"}, dy="*shape")
 def sigmoid_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """dx = dy·y·(1 − y)
 
     From y = 1/(1 + e⁻ˣ): dy/dx = e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y).
     """
     y = cache
-    _check_upstream(dy, y)
     return dy * (1 - y) * y
-
-
-def _check_upstream(dy: np.ndarray, y: np.ndarray) -> None:
-    check_floating(x=y, dy=dy)
-    check_shape("dy", dy, y.shape)
 
 
 ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
@@ -110,18 +105,13 @@ ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-class Activation:
-    """An activation function as a layer: it remembers the cache between forward and backward.
+class Activation(Layer):
+    """An activation function, one of `ACTIVATIONS`, as a layer."""
 
-    Raises:
-        ValueError: a name that is not in `ACTIVATIONS`.
-    """
-
-    def __init__(self, name: str) -> None:
-        check_choice("activation", name, tuple(ACTIVATIONS))
-        self._forward, self._backward = ACTIVATIONS[name]
-        self.parameters: dict[str, np.ndarray] = {}
-        self.gradients: dict[str, np.ndarray] = {}
+    @expects(activation=ACTIVATIONS)
+    def __init__(self, activation: str) -> None:
+        super().__init__()
+        self._forward, self._backward = ACTIVATIONS[activation]
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Apply the function and remember what `backward` needs."""
@@ -130,5 +120,5 @@ class Activation:
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Return dx."""
-        check_ran(self)
+        self.check_ran()
         return self._backward(dy, self.cache)

@@ -3,24 +3,20 @@
 Two variances are in use. The batch is normalised with the biased one, 1/m·Σ(x−μ)², the best description of
 these very numbers; the running variance keeps the unbiased one, 1/(m−1)·Σ(x−μ)², the best guess about the
 data that they came from. (Keras, d2l.ai and CS231n keep the biased one there too.)
+
+γ and β may be None, for 1 and 0. All raise TypeError for arrays that are not floating or not of one dtype,
+and ValueError for shapes that do not fit and for numbers out of range.
 """
 
 from typing import Any
 
 import numpy as np
 
-from scratch.checks import (
-    check_dtype,
-    check_floating,
-    check_ran,
-    check_range,
-    check_shape,
-    given,
-    plain_numbers,
-)
+from scratch.checks import check_floating, check_shape, expects
+from scratch.layer import Layer
 
 
-@plain_numbers
+@expects(x="batch>=2 features", gamma="features", beta="features", eps="> 0")
 def batch_norm_forward(
     x: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None, eps: float = 1e-5
 ) -> tuple[np.ndarray, tuple, tuple[np.ndarray, np.ndarray]]:
@@ -28,26 +24,12 @@ def batch_norm_forward(
 
         μ = 1/m·Σ_batch x        σ² = 1/m·Σ_batch (x − μ)²
 
-    Args:
-        x: (batch, features), a batch of at least two
-        gamma: (features,), or None for 1
-        beta: (features,), or None for 0
-        eps: ε > 0, inside the root
-
-    Returns:
-        y (batch, features), the cache for `batch_norm_backward`, and (μ, σ²), each (features,), for
-        `update_running_statistics`.
-
-    Raises:
-        TypeError: not floating, or not all of one dtype.
-        ValueError: shapes that do not fit, a batch of fewer than two, or eps ≤ 0.
+    A batch has at least two examples. Returns y (batch, features), the cache for `batch_norm_backward`, and
+    (μ, σ²), each (features,), for `update_running_statistics`.
 
     Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167
     https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
     """
-    _check(x, gamma, beta, eps)
-    if len(x) < 2:
-        raise ValueError(f"x: expected a batch of at least 2 in training, got {len(x)}")
     m = len(x)
     mean = x.sum(axis=0) / m  # (features,)
     centred = x - mean  # (batch, features)
@@ -57,6 +39,7 @@ def batch_norm_forward(
     return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, gamma), (mean, variance)
 
 
+@expects(cache={"x": "batch features"}, dy="batch features")
 def batch_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The gradients of the training pass, in which every x reaches every y of its feature by way of μ and σ²
 
@@ -75,19 +58,9 @@ def batch_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.nd
 
         dx  = γ/s·(dy − dβ/m − x̂·dγ/m)
 
-    Args:
-        dy: (batch, features), the gradient of the cost with respect to y
-        cache: from `batch_norm_forward`
-
-    Returns:
-        dx (batch, features), dγ (features,), dβ (features,)
-
-    Raises:
-        TypeError: `dy` has another dtype than the forward pass.
-        ValueError: `dy` has the wrong shape.
+    Returns dx (batch, features), dγ (features,) and dβ (features,).
     """
     x_hat, std, gamma = cache
-    _check_upstream(dy, x_hat)
     m = len(dy)
     dgamma = (dy * x_hat).sum(axis=0)  # (features,)
     dbeta = dy.sum(axis=0)  # (features,)
@@ -95,43 +68,28 @@ def batch_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.nd
     return dx, dgamma, dbeta
 
 
-@plain_numbers
+@expects(
+    running_mean="features", running_var="features", mean="features", variance="features",
+    batch_size=">= 2", momentum="0 to 1",
+)  # fmt: skip
 def update_running_statistics(
-    running_mean: np.ndarray,
-    running_var: np.ndarray,
-    num_batches_tracked: np.ndarray,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    batch_size: int,
-    momentum: float | None = 0.1,
-) -> None:
+    running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray,
+    mean: np.ndarray, variance: np.ndarray, batch_size: int, momentum: float | None = 0.1,
+) -> None:  # fmt: skip
     """After a training pass, in place: running ← (1 − momentum)·running + momentum·batch
 
     The momentum is the weight of the **new** value, as in PyTorch; in the paper, Keras and d2l.ai it is
     that of the old one: their 0.9 is 0.1 here. The batch's variance enters unbiased, σ²·m/(m − 1).
 
     Args:
-        running_mean: (features,), starts at 0; updated
-        running_var: (features,), starts at 1; updated
+        running_mean: starts at 0; updated
+        running_var: starts at 1; updated
         num_batches_tracked: int64, shape (), starts at 0; counted up
-        mean: (features,), μ of the batch, from `batch_norm_forward`
-        variance: (features,), its biased σ²
-        batch_size: m ≥ 2
-        momentum: 0 … 1, or None for the plain average over all batches, 1/num_batches_tracked
-
-    Raises:
-        ValueError: momentum outside 0 … 1, a batch of fewer than two, or shapes that do not fit; nothing is
-            updated then.
-        TypeError: not floating, or the running statistics, or the new ones, not of one dtype.
+        mean: μ of the batch, from `batch_norm_forward`
+        variance: its biased σ²
+        batch_size: m
+        momentum: None for the plain average over all batches, 1/num_batches_tracked
     """
-    check_floating(running_mean=running_mean, running_var=running_var)
-    check_floating(mean=mean, variance=variance)
-    check_momentum(momentum)
-    if batch_size < 2:
-        raise ValueError(f"batch_size: expected an integer >= 2, got {batch_size}")
-    check_shape("running_var", running_var, running_mean.shape)
-    check_shape("mean", mean, running_mean.shape)
-    check_shape("variance", variance, running_var.shape)
     num_batches_tracked += 1
     if momentum is None:
         momentum = running_mean.dtype.type(1) / int(num_batches_tracked)
@@ -140,87 +98,60 @@ def update_running_statistics(
     running_var[...] = (1 - momentum) * running_var + momentum * unbiased
 
 
-@plain_numbers
+@expects(
+    x="batch features", gamma="features", beta="features",
+    running_mean="features", running_var="features", eps="> 0",
+)  # fmt: skip
 def batch_norm_inference_forward(
-    x: np.ndarray,
-    gamma: np.ndarray | None,
-    beta: np.ndarray | None,
-    running_mean: np.ndarray,
-    running_var: np.ndarray,
-    eps: float = 1e-5,
-) -> tuple[np.ndarray, tuple]:
+    x: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None,
+    running_mean: np.ndarray, running_var: np.ndarray, eps: float = 1e-5,
+) -> tuple[np.ndarray, tuple]:  # fmt: skip
     """In evaluation: y = γ·x̂ + β with x̂ = (x − running_mean)/√(running_var + ε)
 
     An example's result no longer depends on which others share its batch.
 
-    Args:
-        x: (batch, features), any batch size
-        gamma: (features,), or None for 1
-        beta: (features,), or None for 0
-        running_mean: (features,), from `update_running_statistics`
-        running_var: (features,), from there too
-        eps: ε > 0, inside the root
-
-    Returns:
-        y (batch, features), and the cache for `batch_norm_inference_backward`.
-
-    Raises:
-        TypeError: not floating, or not all of one dtype.
-        ValueError: shapes that do not fit, or eps ≤ 0.
+    Returns y (batch, features), and the cache for `batch_norm_inference_backward`.
     """
-    _check(x, gamma, beta, eps, running_mean=running_mean, running_var=running_var)
     std = (running_var + eps) ** 0.5  # (features,)
     x_hat = (x - running_mean) / std  # (batch, features)
     return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, gamma)
 
 
+@expects(cache={"x": "batch features"}, dy="batch features")
 def batch_norm_inference_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The gradients of the evaluation pass, whose statistics are constants: dx = γ/√(running_var + ε)·dy
 
-    dγ = Σ dy·x̂ and dβ = Σ dy as in training; arguments, results and errors as `batch_norm_backward`.
+    dγ = Σ dy·x̂ and dβ = Σ dy as in training.
     """
     x_hat, std, gamma = cache
-    _check_upstream(dy, x_hat)
-    return dy * _slope(std, gamma), (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+    dgamma = (dy * x_hat).sum(axis=0)  # (features,)
+    dbeta = dy.sum(axis=0)  # (features,)
+    dx = dy * _slope(std, gamma)  # (batch, features)
+    return dx, dgamma, dbeta
 
 
-class BatchNorm1d:
+class BatchNorm1d(Layer):
     """A batch normalisation layer, which keeps γ ("weight"), β ("bias") and the running statistics.
 
-    `training` says which of the two passes `forward` makes; it starts True.
+    `training` says which of the two passes `forward` makes.
 
     Args:
-        num_features: integer ≥ 1
-        eps: ε > 0, inside the root
-        momentum: weight of the newest batch in the running statistics, 0 … 1; None for a plain average
+        num_features: of x
+        eps: ε, inside the root
+        momentum: weight of the newest batch in the running statistics; None for a plain average
         affine: False for a layer without γ and β
         dtype: of parameters and buffers
-
-    Raises:
-        ValueError: an argument out of its range.
     """
 
-    @plain_numbers
+    @expects(num_features=">= 1", eps="> 0", momentum="0 to 1", dtype="floating")
     def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        *,
-        dtype: Any = np.float32,
-    ) -> None:
-        check_num_features(num_features)
-        check_eps(eps)
-        check_momentum(momentum)
-        check_dtype(dtype)
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        *, dtype: Any = np.float32,
+    ) -> None:  # fmt: skip
+        gamma, beta = np.ones(num_features, dtype), np.zeros(num_features, dtype)
+        super().__init__(**({"weight": gamma, "bias": beta} if affine else {}))
         self.eps = eps
         self.momentum = momentum
-        self.training = True
-        self.parameters: dict[str, np.ndarray] = {}
-        if affine:
-            self.parameters = {"weight": np.ones(num_features, dtype), "bias": np.zeros(num_features, dtype)}
-        self.gradients = {name: np.zeros_like(value) for name, value in self.parameters.items()}
         self.buffers = {
             "running_mean": np.zeros(num_features, dtype),
             "running_var": np.ones(num_features, dtype),
@@ -231,7 +162,7 @@ class BatchNorm1d:
         """Normalise with the batch's statistics and remember them; in evaluation, with those remembered."""
         gamma, beta = self.parameters.get("weight"), self.parameters.get("bias")
         running_mean, running_var, num_batches_tracked = self.buffers.values()
-        check_floating(x=x, **given(gamma=gamma), running_mean=running_mean)
+        check_floating(running_mean=running_mean, x=x)
         check_shape("x", x, (None, len(running_mean)))
         if self.training:
             y, self.cache, statistics = batch_norm_forward(x, gamma, beta, self.eps)
@@ -246,29 +177,12 @@ class BatchNorm1d:
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Fill `gradients` and return dx, for the pass that `forward` made."""
-        check_ran(self)
+        self.check_ran()
         dx, dgamma, dbeta = self._backward(dy, self.cache)
         if self.parameters:
             self.gradients["weight"][...] = dgamma
             self.gradients["bias"][...] = dbeta
         return dx
-
-
-def check_num_features(num_features: int) -> None:
-    """Raise ValueError unless there is at least one feature."""
-    if num_features < 1:
-        raise ValueError(f"num_features: expected an integer >= 1, got {num_features}")
-
-
-def check_eps(eps: float) -> None:
-    """Raise ValueError unless eps is a positive number: with 0, a constant feature would be 0/0."""
-    check_range("eps", eps, "> 0")
-
-
-def check_momentum(momentum: float | None) -> None:
-    """Raise ValueError unless momentum is None or from 0 to 1."""
-    if momentum is not None and not 0 <= momentum <= 1:
-        raise ValueError(f"momentum: expected None or a number from 0 to 1, got {momentum}")
 
 
 def _scale_and_shift(x_hat: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None) -> np.ndarray:
@@ -278,23 +192,3 @@ def _scale_and_shift(x_hat: np.ndarray, gamma: np.ndarray | None, beta: np.ndarr
 
 def _slope(std: np.ndarray, gamma: np.ndarray | None) -> np.ndarray:
     return 1 / std if gamma is None else gamma / std
-
-
-def _check(
-    x: np.ndarray,
-    gamma: np.ndarray | None,
-    beta: np.ndarray | None,
-    eps: float,
-    **statistics: np.ndarray,
-) -> None:
-    arrays = {**given(gamma=gamma, beta=beta), **statistics}
-    check_floating(x=x, **arrays)
-    check_shape("x", x, (None, None))
-    for name, array in arrays.items():
-        check_shape(name, array, (x.shape[1],))
-    check_eps(eps)
-
-
-def _check_upstream(dy: np.ndarray, x_hat: np.ndarray) -> None:
-    check_floating(x=x_hat, dy=dy)
-    check_shape("dy", dy, x_hat.shape)

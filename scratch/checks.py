@@ -8,7 +8,7 @@ shape does not fit or a value is out of range.
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Hashable, Mapping, Sequence, ValuesView
 from numbers import Integral, Real
 from types import NoneType
 from typing import Any, ParamSpec, TypeVar, get_args
@@ -22,6 +22,7 @@ ARRAYS = (np.ndarray, np.floating)  # NumPy makes a scalar of an array without d
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of numbers, with the words of the error
     ">= 0": ("a finite number >= 0", lambda value: 0 <= value < math.inf),
     "> 0": ("a finite number > 0", lambda value: 0 < value < math.inf),
+    ">= 0 or infinite": ("a number >= 0", lambda value: value >= 0),
     ">= 0, < 1": ("a number >= 0 and < 1", lambda value: 0 <= value < 1),
     "0 to 1": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
     "probability": ("a probability from 0 to 1", lambda value: 0 <= value <= 1),
@@ -37,6 +38,8 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     What can be said of an argument:
 
         "batch features"   an array with these axes; axes of one name have one length
+        "batch>=2"         one with an axis of at least that length
+        ""                 an array without axes, or Python's number
         "*shape"           an array of any shape; again, one of the same shape
         "*shape: 0 to 1"   and its elements are from 0 to 1
         "batch: classes"   an array of integers from 0 to below the length `classes`
@@ -53,30 +56,32 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         annotations = {n: p.annotation for n, p in inspect.signature(function).parameters.items()}
-        arrays = {n: expected[n] for n in expected if n == "cache" or np.ndarray in _kinds(annotations[n])}
-        numbers, values, first = [], [], 0
-        for i, (name, annotation) in enumerate(annotations.items()):
-            if annotation in _NUMBERS:
-                numbers.append((i, name, _NUMBERS[annotation]))
-            if name in arrays:
-                first = i + 1
-            elif name in expected:
-                values.append((i, name, _check_value(name, expected[name], annotation)))
-        names = list(annotations)[:first]  # of the arguments up to the last array
-        check_arrays = _check_arrays(arrays, annotations)
+        arrays = {
+            n: what for n, what in expected.items() if n == "cache" or np.ndarray in _kinds(annotations[n])
+        }
+        places = {name: i for i, name in enumerate(annotations)}
+        numbers = [(places[n], n, *_NUMBERS[kind]) for n, kind in annotations.items() if kind in _NUMBERS]
+        values = [
+            (places[n], n, _check_value(n, what, annotations[n]))
+            for n, what in expected.items()
+            if n not in arrays
+        ]
+        names = list(annotations)[: 1 + max((places[n] for n in arrays), default=-1)]  # up to the last array
+        first = len(names)
+        check_arrays = _check_arrays(names, arrays, annotations)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> R:
-            for i, name, plain in numbers:
+            for i, name, usual, plain in numbers:
                 if name in kwargs:
-                    if type(kwargs[name]) is not float:  # which there is nothing to do about
+                    if type(kwargs[name]) is not usual:
                         kwargs[name] = plain(name, kwargs[name], (args, kwargs))
-                elif i < len(args) and type(args[i]) is not float:
+                elif i < len(args) and type(args[i]) is not usual:
                     args = (*args[:i], plain(name, args[i], (args, kwargs)), *args[i + 1 :])
             while len(args) < first and names[len(args)] in kwargs:
                 args = (*args, kwargs.pop(names[len(args)]))
-            if len(args) >= first > 0:  # with fewer, Python says what is missing
-                check_arrays(args)
+            if 0 < first <= len(args):  # with fewer, Python says what is missing
+                check_arrays(args[:first])
             for i, name, check in values:
                 if name in kwargs:
                     check(kwargs[name])
@@ -89,45 +94,41 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-plain_numbers = expects()
-
-
 def _kinds(annotation: Any) -> set[Any]:
     kinds = set(get_args(annotation)) or {annotation}
     return kinds | {int} if float in kinds else kinds
 
 
-def _check_arrays(expected: dict[str, Any], annotations: dict[str, Any]) -> Callable[[tuple], None]:
-    """One for all, since they have to fit each other; those in a cache come first."""
-    places = {name: i for i, name in enumerate(annotations) if name in expected}
-    cached, cache_at = expected.pop("cache", {}), places.pop("cache", None)
-    instead = {name: {NoneType} for name in cached}  # what may come in place of an array
-    instead |= {name: _kinds(annotations[name]) - {np.ndarray} for name in places}
-    axes = {name: wanted.partition(": ")[0] for name, wanted in (cached | expected).items()}
-    inside = {name: wanted.partition(": ")[2] for name, wanted in expected.items() if ": " in wanted}
+def _check_arrays(names: list[str], expected: dict[str, Any], annotations: dict[str, Any]) -> Callable:
+    """Of the first arguments: one check for all arrays, since they have to fit each other."""
+    cached = expected.get("cache", {})  # what is in the cache counts as the first arguments
+    cache_at = names.index("cache") if cached else 0
+    declared = cached | {name: what for name, what in expected.items() if name != "cache"}
+    axes = {name: what.partition(": ")[0] for name, what in declared.items()}
+    inside = {name: what.partition(": ")[2] for name, what in declared.items() if ": " in what}
+    instead = {name: _kinds(annotations[name]) for name in expected} | {name: {NoneType} for name in cached}
 
     @functools.lru_cache
-    def lengths_of(*described: tuple[Any, tuple[int, ...]]) -> dict[str, Any]:
+    def lengths_of(*described: Hashable) -> dict[str, Any]:
         """Of each axis, if all arrays fit; those that have fitted once need no second look."""
-        arrays = dict(zip(instead, described, strict=False))
-        present = {name: array for name, array in arrays.items() if array[0] not in instead[name]}
-        _check_dtypes({name: dtype for name, (dtype, _) in present.items()}, inside)
+        every = dict(zip([*cached, *names], described, strict=False))
+        arrays = {n: it for n, it in every.items() if n in declared and it not in instead[n]}
+        _check_dtypes({n: it[0] if type(it) is tuple else it for n, it in arrays.items()}, inside)
         lengths: dict[str, Any] = {}
         for name in axes:
-            if name in present:
-                _check_axes(name, present[name][1], axes[name], lengths)
+            if name in arrays:
+                _check_axes(name, arrays[name][1], axes[name], lengths)
         return lengths
 
     def check(args: tuple) -> None:
-        arrays = [args[i] for i in places.values()]
-        if cache_at is not None:
-            cache = args[cache_at] if type(args[cache_at]) is tuple else (args[cache_at],)
-            arrays = [*cache[: len(cached)], *arrays]
-        lengths = lengths_of(
-            *[(a.dtype, a.shape) if isinstance(a, ARRAYS) else (type(a), ()) for a in arrays]
-        )
-        for name, wanted in inside.items():
-            _check_elements(name, args[places[name]], wanted, lengths)
+        arrays = args
+        if cached:
+            cache = args[cache_at]
+            arrays = (*cache[: len(cached)], *args) if type(cache) is tuple else (cache, *args)
+        described: list[Any] = [(a.dtype, a.shape) if isinstance(a, ARRAYS) else type(a) for a in arrays]
+        lengths = lengths_of(*described)
+        for name, what in inside.items():
+            _check_elements(name, args[names.index(name)], what, lengths)
 
     return check
 
@@ -153,16 +154,18 @@ def _check_axes(name: str, shape: tuple[int, ...], axes: str, lengths: dict[str,
     """Raise ValueError unless axes that have a length already have it again; note those of the others."""
     if axes.startswith("*"):
         _check_lengths(name, shape, lengths.setdefault(axes, shape))
-    else:
-        _check_lengths(name, shape, [lengths.get(axis) for axis in axes.split()])
-        lengths.update(zip(axes.split(), shape, strict=True))
+        return
+    every = [axis.partition(">=") for axis in axes.split()]
+    _check_lengths(name, shape, [lengths.get(axis) for axis, _, _ in every])
+    for (axis, _, least), length in zip(every, shape, strict=True):
+        lengths[axis] = length
+        if least and length < int(least):
+            raise ValueError(f"{name}: expected {axis} >= {least}, got {length}")
 
 
 def _check_lengths(name: str, shape: tuple[int, ...], expected: Sequence[int | None]) -> None:
     fits = len(shape) == len(expected)
-    for length, wanted in zip(shape, expected):  # noqa: B905  (in every step of a network: kept fast)
-        fits = fits and (wanted is None or length == wanted)
-    if not fits:
+    if not fits or any(wanted not in (None, n) for n, wanted in zip(shape, expected, strict=True)):
         wished = str(tuple("any" if length is None else length for length in expected)).replace("'", "")
         raise ValueError(f"{name}: expected shape {wished}, got {tuple(shape)}")
 
@@ -240,11 +243,11 @@ def _integer(name: str, value: Any, arguments: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-_NUMBERS: dict[Any, Callable] = {
-    float: _number,
-    float | None: _number_or_none,
-    tuple[float, float]: _numbers,
-    int: _integer,
+_NUMBERS: dict[Any, tuple[type, Callable]] = {  # what needs no change, and how the others are made it
+    float: (float, _number),
+    float | None: (float, _number_or_none),
+    tuple[float, float]: (float, _numbers),
+    int: (int, _integer),
 }
 
 
@@ -258,21 +261,9 @@ def _dtypes(arguments: Any) -> set[np.dtype]:
     return {arguments.dtype} if isinstance(arguments, np.ndarray) and arguments.ndim else set()
 
 
-def check_ran(layer: Any) -> None:
-    """Raise RuntimeError unless a layer has been through a forward pass, which `backward` goes back."""
-    if not hasattr(layer, "cache"):
-        name = type(layer).__name__
-        raise RuntimeError(f"backward: expected a forward pass of this {name} before it, got none")
-
-
 def check_floating(**arrays: np.ndarray) -> None:
     """Raise TypeError unless all the arrays share one floating dtype."""
-    shared = None
-    for array in arrays.values():  # in every step of a network: kept fast
-        right = isinstance(array, ARRAYS) and array.dtype.kind == "f"
-        if not right or (shared is not None and array.dtype != shared):
-            _check_dtypes({n: a.dtype if isinstance(a, ARRAYS) else type(a) for n, a in arrays.items()}, {})
-        shared = array.dtype
+    _check_dtypes({n: a.dtype if isinstance(a, ARRAYS) else type(a) for n, a in arrays.items()}, {})
 
 
 def check_dtype(dtype: Any) -> None:
@@ -285,47 +276,12 @@ def check_dtype(dtype: Any) -> None:
         raise TypeError(f"dtype: expected a floating-point dtype, got {dtype}")
 
 
-def given(**arrays: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Those that are not None: which ones that may be, only the caller knows."""
-    return {name: array for name, array in arrays.items() if array is not None}
-
-
 def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) -> None:
     """Raise ValueError unless `array` has the expected shape; None stands for any length."""
     _check_lengths(name, array.shape, expected)
 
 
-def check_probability(name: str, value: float) -> None:
-    """Raise ValueError unless 0 <= value <= 1."""
-    check_range(name, value, "probability")
-
-
-def check_not_negative(**values: float) -> None:
-    """Raise ValueError unless every value is a finite number >= 0."""
-    for name, value in values.items():
-        check_range(name, value, ">= 0")
-
-
-def check_range(name: str, value: float, wanted: str) -> None:
-    """Raise ValueError unless a number is in one of the `RANGES`."""
-    words, fits = RANGES[wanted]
-    if not fits(value):
-        raise ValueError(f"{name}: expected {words}, got {value}")
-
-
-def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(str, choices))}, got {value}")
-
-
-def check_targets(targets: np.ndarray, batch: int, classes: int) -> None:
-    """Raise unless `targets` are `batch` integers from 0 to classes - 1."""
-    if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iu":
-        given = getattr(targets, "dtype", type(targets).__name__)
-        raise TypeError(f"targets: expected integer classes, got {given}")
-    check_shape("targets", targets, (batch,))
-    if targets.size and not (targets.min() >= 0 and targets.max() < classes):
-        raise ValueError(
-            f"targets: expected classes from 0 to {classes - 1}, got {targets.min()} to {targets.max()}"
-        )
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value}")

@@ -5,37 +5,30 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_range, check_shape, plain_numbers
+from scratch.checks import check_floating, check_shape, expects
 
 PASSES = 1e-7  # the largest relative error that a right gradient of a smooth function has in float64
 
 
-@plain_numbers
+@expects(x="*shape", eps="> 0")
 def numerical_gradient(f: Callable[[np.ndarray], Any], x: np.ndarray, eps: float = 1e-6) -> np.ndarray:
     """∂f/∂xᵢ ≈ (f(x + ε·eᵢ) − f(x − ε·eᵢ))/(2ε), one element after the other
 
     Two sides: the error of the quotient is ε²/6·f‴; with f(x + ε) − f(x) it would be ε/2·f″. Beside it,
     f's own rounding error is divided by 2ε, which is why neither a smaller ε nor float32 will do.
 
-    `x` itself is changed for each evaluation, and is as before in the end. So it may be the buffer that
-    holds all parameters of a network: f(x) is then the cost of that network.
+    `x` itself is changed for each evaluation, and restored. So it may be the buffer that holds all parameters
+    of a network: f(x) is then the cost of that network.
 
     Args:
         f: from an array of the shape of x to a number; for a layer Σ dy·y with a random dy
-        x: float64 or longer, of any shape, where f is smooth within ±ε
-        eps: ε > 0
-
-    Returns:
-        The gradient, in the shape of x.
-
-    Raises:
-        TypeError: x is float32, in which the difference of two f is mostly rounding error.
-        ValueError: ε is not a positive number.
+        x: float64 or longer, of any shape, where f is smooth within ±ε. (TypeError for float32, in which the
+            difference of two f is mostly rounding error.)
+        eps: ε
 
     https://cs231n.github.io/neural-networks-3/#gradcheck
     """
     check_precision(x)
-    check_eps(eps)
     gradient = np.empty_like(x)
     for i in np.ndindex(x.shape):
         value = x[i]
@@ -50,24 +43,14 @@ def numerical_gradient(f: Callable[[np.ndarray], Any], x: np.ndarray, eps: float
     return gradient
 
 
+@expects(a="*shape", b="*shape")
 def relative_error(a: np.ndarray, b: np.ndarray) -> np.floating | float:
-    """‖a − b‖/(‖a‖ + ‖b‖): 0 where they are equal, even if zero, and 1 at most
-
-    Args:
-        a: of any shape
-        b: of the same shape
-
-    Raises:
-        TypeError: not floating, or not of one dtype.
-        ValueError: two shapes.
-    """
-    check_floating(a=a, b=b)
-    check_shape("b", b, a.shape)
+    """‖a − b‖/(‖a‖ + ‖b‖) of two arrays of one shape: 0 where they are equal, even if zero, and 1 at most."""
     size = _norm(a) + _norm(b)
     return _norm(a - b) / size if size > 0 else size
 
 
-@plain_numbers
+@expects(eps="> 0")
 def gradient_check(
     f: Callable[[np.ndarray], Any], x: np.ndarray, gradient: np.ndarray, eps: float = 1e-6
 ) -> np.floating | float:
@@ -94,11 +77,6 @@ def check_precision(x: np.ndarray) -> None:
     check_floating(x=x)
     if x.dtype.itemsize < 8:
         raise TypeError(f"x: expected float64 or longer, got {x.dtype}")
-
-
-def check_eps(eps: float) -> None:
-    """Raise ValueError unless ε is a positive number."""
-    check_range("eps", eps, "> 0")
 
 
 def _norm(a: np.ndarray) -> Any:

@@ -5,7 +5,8 @@ unit passes the variance on; ReLU throws half of it away, so He takes 2/fan_in (
 Bengio average over both directions, 2/(fan_in + fan_out).
 
 Every initialiser takes `shape` = (fan_out, fan_in) = (out_features, in_features) and returns an array of
-`dtype`. All raise ValueError for a shape that is not two lengths ≥ 1, TypeError for one that is not integers.
+`dtype`. All raise ValueError for a shape that is not two lengths ≥ 1 and for an unknown mode or nonlinearity,
+and TypeError for a shape that is not integers.
 """
 
 import math
@@ -15,68 +16,40 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_choice, check_dtype, plain_numbers
+from scratch.checks import expects
 from scratch.random import Generator
 
 MODES = ("fan_in", "fan_out")
 NONLINEARITIES = ("linear", "sigmoid", "tanh", "relu", "leaky_relu")
 
 
+@expects(dtype="floating")
 def zeros(
     shape: tuple[int, ...], generator: Generator | None = None, *, dtype: Any = np.float32
 ) -> np.ndarray:
     """All zeros, which never learn anything: the units of a layer stay copies of each other
 
-    Args:
-        shape: (fan_out, fan_in)
-        generator: not used; all initialisers can be called alike
-        dtype: of the result
-
-    Raises:
-        ValueError: a shape that is not two lengths ≥ 1.
+    The generator is not used; all initialisers can be called alike.
     """
     fan_in_and_fan_out(shape)
-    check_dtype(dtype)
     return np.zeros(shape, dtype)
 
 
 def large_random(shape: tuple[int, ...], generator: Generator, *, dtype: Any = np.float32) -> np.ndarray:
-    """Normal with a standard deviation of 10, which saturates and explodes: how not to do it
-
-    Args:
-        shape: (fan_out, fan_in)
-        generator: draws
-        dtype: of the result
-
-    Raises:
-        ValueError: a shape that is not two lengths ≥ 1.
-    """
+    """Normal with a standard deviation of 10, which saturates and explodes: how not to do it"""
     fan_in_and_fan_out(shape)
     return generator.normal(shape, 0.0, 10.0, dtype)
 
 
-@plain_numbers
+@expects(mode=MODES, nonlinearity=NONLINEARITIES)
 def kaiming_normal(
-    shape: tuple[int, ...],
-    generator: Generator,
-    *,
-    mode: str = "fan_in",
-    nonlinearity: str = "relu",
-    a: float = 0.0,
-    dtype: Any = np.float32,
-) -> np.ndarray:
+    shape: tuple[int, ...], generator: Generator,
+    *, mode: str = "fan_in", nonlinearity: str = "relu", a: float = 0.0, dtype: Any = np.float32,
+) -> np.ndarray:  # fmt: skip
     """He: normal with mean 0 and std = gain/√fan
 
-    Args:
-        shape: (fan_out, fan_in)
-        generator: draws
-        mode: fan_in keeps the variance of the activations, fan_out that of the gradients
-        nonlinearity: linear, sigmoid, tanh, relu or leaky_relu, what follows the layer; gives the gain
-        a: negative slope of the leaky ReLU
-        dtype: of the result
-
-    Raises:
-        ValueError: a shape that is not two lengths ≥ 1, an unknown mode or nonlinearity.
+    The mode fan_in keeps the variance of the activations, fan_out that of the gradients. The gain is that of
+    the nonlinearity that follows the layer; a is the slope of the leaky ReLU, see `calculate_gain`.
 
     He et al. 2015, https://arxiv.org/abs/1502.01852
     https://docs.pytorch.org/docs/stable/nn.init.html
@@ -84,39 +57,26 @@ def kaiming_normal(
     return generator.normal(shape, 0.0, _kaiming_std(shape, mode, nonlinearity, a), dtype)
 
 
-@plain_numbers
+@expects(mode=MODES, nonlinearity=NONLINEARITIES)
 def kaiming_uniform(
-    shape: tuple[int, ...],
-    generator: Generator,
-    *,
-    mode: str = "fan_in",
-    nonlinearity: str = "relu",
-    a: float = 0.0,
-    dtype: Any = np.float32,
-) -> np.ndarray:
+    shape: tuple[int, ...], generator: Generator,
+    *, mode: str = "fan_in", nonlinearity: str = "relu", a: float = 0.0, dtype: Any = np.float32,
+) -> np.ndarray:  # fmt: skip
     """He: uniform on [−b, b) with b = √3·std and std = gain/√fan
 
-    A uniform number on ±b has the variance b²/3: the √3 gives it that of `kaiming_normal`. Arguments and
-    errors are the same.
+    A uniform number on ±b has the variance b²/3: the √3 gives it that of `kaiming_normal`.
     """
     bound = math.sqrt(3) * _kaiming_std(shape, mode, nonlinearity, a)
     return generator.uniform(shape, -bound, bound, dtype)
 
 
-@plain_numbers
+@expects()
 def xavier_normal(
     shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
 ) -> np.ndarray:
     """Glorot: normal with mean 0 and std = gain·√(2/(fan_in + fan_out))
 
-    Args:
-        shape: (fan_out, fan_in)
-        generator: draws
-        gain: of what follows the layer, see `calculate_gain`
-        dtype: of the result
-
-    Raises:
-        ValueError: a shape that is not two lengths ≥ 1.
+    The gain is that of what follows the layer, see `calculate_gain`.
 
     Glorot and Bengio 2010, https://proceedings.mlr.press/v9/glorot10a.html
     https://docs.pytorch.org/docs/stable/nn.init.html
@@ -124,14 +84,11 @@ def xavier_normal(
     return generator.normal(shape, 0.0, _xavier_std(shape, gain), dtype)
 
 
-@plain_numbers
+@expects()
 def xavier_uniform(
     shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Glorot: uniform on [−b, b) with b = √3·std and std = gain·√(2/(fan_in + fan_out))
-
-    Arguments and errors as `xavier_normal`.
-    """
+    """Glorot: uniform on [−b, b) with b = √3·std and std = gain·√(2/(fan_in + fan_out))"""
     bound = math.sqrt(3) * _xavier_std(shape, gain)
     return generator.uniform(shape, -bound, bound, dtype)
 
@@ -146,18 +103,12 @@ INITIALIZERS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-@plain_numbers
+@expects(nonlinearity=NONLINEARITIES)
 def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
     """What a nonlinearity's loss of variance is made up for with: 1, 5/3, √2 or √(2/(1 + a²))
 
-    Args:
-        nonlinearity: linear, sigmoid, tanh, relu or leaky_relu
-        a: negative slope of the leaky ReLU; the others do not use it
-
-    Raises:
-        ValueError: an unknown nonlinearity.
+    a is the negative slope of the leaky ReLU; the others do not use it.
     """
-    check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
     if nonlinearity == "tanh":
         return 5 / 3
     if nonlinearity == "relu":
@@ -168,12 +119,7 @@ def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
 
 
 def fan_in_and_fan_out(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many inputs a unit has, and to how many units an input goes
-
-    Raises:
-        TypeError: a shape that is not integers.
-        ValueError: a shape that is not two lengths ≥ 1.
-    """
+    """How many inputs a unit has, and to how many units an input goes"""
     if not isinstance(shape, list | tuple) or not all(isinstance(length, Integral) for length in shape):
         raise TypeError(f"shape: expected (fan_out, fan_in), two integers, got {shape}")
     if len(shape) != 2 or min(shape) < 1:
@@ -184,7 +130,6 @@ def fan_in_and_fan_out(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _kaiming_std(shape: tuple[int, ...], mode: str, nonlinearity: str, a: float) -> float:
     fan_in, fan_out = fan_in_and_fan_out(shape)
-    check_choice("mode", mode, MODES)
     fan = fan_in if mode == "fan_in" else fan_out
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 

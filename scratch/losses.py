@@ -4,18 +4,23 @@ All take `reduction`: "mean" or "sum". The mean is PyTorch's: over all n element
 the squared error (over batch and outputs alike), over the batch for the softmax cross-entropy. A textbook
 that divides by the batch size m only is the same as long as there is one output.
 
-All backward passes take `dloss`, the gradient of the cost with respect to the loss: the Python number 1.0 in
-training. All raise TypeError for arrays that are not floating or not of one dtype, and ValueError for shapes
-that do not fit or an unknown reduction.
+A forward pass returns the loss, a single number of the dtype of its first argument, and the cache for the
+backward pass. That one takes `dloss`, the gradient of the cost with respect to the loss: the Python number
+1.0 in training.
+
+All raise TypeError for arrays that are not floating or not of one dtype, and for classes that are not
+integers; ValueError for shapes that do not fit, an unknown reduction, and for targets or probabilities that
+are out of range or NaN.
 """
 
 import numpy as np
 
-from scratch.checks import check_choice, check_floating, check_shape, check_targets
+from scratch.checks import expects
 
 EPSILON = float(np.float32(1e-12))  # PyTorch's kernel keeps it in float32 for every dtype: 9.99999996e-13
 
 
+@expects(logits="*shape", targets="*shape: 0 to 1", reduction=("mean", "sum"))
 def binary_cross_entropy_with_logits_forward(
     logits: np.ndarray, targets: np.ndarray, reduction: str = "mean"
 ) -> tuple[np.floating, tuple]:
@@ -24,21 +29,8 @@ def binary_cross_entropy_with_logits_forward(
     The second form follows from 1 − σ(x) = e⁻ˣ σ(x). With log σ(x) = min(x, 0) − log(1 + e^−|x|) the
     exponent is never positive and the logarithm never that of 0: nothing overflows at x = ±1000.
 
-    Args:
-        logits: any shape
-        targets: the same shape, numbers from 0 to 1
-        reduction: "mean" or "sum"
-
-    Returns:
-        the loss, a single number of the dtype of `logits`, and the cache for the backward pass.
-
-    Raises:
-        ValueError: targets outside [0, 1].
-
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy_with_logits.html
     """
-    _check_elementwise(logits=logits, targets=targets, reduction=reduction)
-    _check_unit_interval("targets", targets)
     e = np.exp(-np.abs(logits))  # in (0, 1]
     log_sigmoid = np.minimum(logits, 0) - np.log1p(e)
     losses = (1 - targets) * logits - log_sigmoid
@@ -46,17 +38,18 @@ def binary_cross_entropy_with_logits_forward(
     return losses.sum() / n, (logits, targets, e, n)
 
 
+@expects(cache={"logits": "*shape"}, dloss="")
 def binary_cross_entropy_with_logits_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = (σ(xᵢ) − yᵢ)·dloss/n, with n = 1 for a sum
 
     From L = (1 − y)·x − log σ(x) and d log σ(x)/dx = 1 − σ(x): dL/dx = (1 − y) − (1 − σ(x)).
     """
     logits, targets, e, n = cache
-    _check_upstream(dloss, logits=logits)
     sigmoid = np.where(logits < 0, e, logits.dtype.type(1)) / (1 + e)
     return (sigmoid - targets) * dloss / n
 
 
+@expects(probabilities="*shape: 0 to 1", targets="*shape: 0 to 1", reduction=("mean", "sum"))
 def binary_cross_entropy_forward(
     probabilities: np.ndarray, targets: np.ndarray, reduction: str = "mean"
 ) -> tuple[np.floating, tuple]:
@@ -64,22 +57,8 @@ def binary_cross_entropy_forward(
 
     The bound is PyTorch's: a probability of exactly 0 or 1 on the wrong side costs 100 and not infinity.
 
-    Args:
-        probabilities: any shape, numbers from 0 to 1
-        targets: the same shape, numbers from 0 to 1
-        reduction: "mean" or "sum"
-
-    Returns:
-        the loss, a single number of the dtype of `probabilities`, and the cache for the backward pass.
-
-    Raises:
-        ValueError: probabilities or targets outside [0, 1], or NaN.
-
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html
     """
-    _check_elementwise(probabilities=probabilities, targets=targets, reduction=reduction)
-    _check_unit_interval("probabilities", probabilities)
-    _check_unit_interval("targets", targets)
     with np.errstate(divide="ignore"):  # log 0 = −∞ is meant: the bound takes care of it
         log_p = np.maximum(np.log(probabilities), -100)
         log_not_p = np.maximum(np.log1p(-probabilities), -100)
@@ -88,6 +67,7 @@ def binary_cross_entropy_forward(
     return losses.sum() / n, (probabilities, targets, n)
 
 
+@expects(cache={"probabilities": "*shape"}, dloss="")
 def binary_cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dpᵢ = (pᵢ − yᵢ)/max(pᵢ(1 − pᵢ), ε)·dloss/n, with ε = 10⁻¹², and n = 1 for a sum
 
@@ -95,11 +75,11 @@ def binary_cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np
     the only one: the gradient is not zero where the forward pass bounds the logarithm.
     """
     probabilities, targets, n = cache
-    _check_upstream(dloss, probabilities=probabilities)
     denominator = np.maximum(probabilities * (1 - probabilities), EPSILON)
     return (probabilities - targets) / denominator * dloss / n
 
 
+@expects(logits="batch classes", targets="batch: classes", reduction=("mean", "sum"))
 def cross_entropy_forward(
     logits: np.ndarray, targets: np.ndarray, reduction: str = "mean"
 ) -> tuple[np.floating, tuple]:
@@ -108,24 +88,8 @@ def cross_entropy_forward(
     Subtracting the largest logit changes nothing in exact arithmetic, and keeps every exponent ≤ 0 and the
     sum ≥ 1: neither the exponential nor the logarithm can overflow.
 
-    Args:
-        logits: (batch, classes)
-        targets: (batch,), integers from 0 to classes − 1
-        reduction: "mean" (over the batch) or "sum"
-
-    Returns:
-        the loss, a single number of the dtype of `logits`, and the cache for the backward pass.
-
-    Raises:
-        TypeError: targets that are not integers.
-        ValueError: targets that are not classes.
-
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
     """
-    check_floating(logits=logits)
-    check_shape("logits", logits, (None, None))
-    check_targets(targets, *logits.shape)
-    check_choice("reduction", reduction, ("mean", "sum"))
     batch = np.arange(len(logits))
     shifted = logits - logits.max(axis=1, keepdims=True)  # (batch, classes)
     e = np.exp(shifted, order="C")  # row by row, so that NumPy sums in blocks and not one after the other
@@ -135,13 +99,13 @@ def cross_entropy_forward(
     return losses.sum() / m, (e / total, batch, targets, m)
 
 
+@expects(cache={"logits": "batch classes"}, dloss="")
 def cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢⱼ = (pᵢⱼ − [j = yᵢ])·dloss/m, with p = softmax(x), and m = 1 for a sum
 
     From L = log Σⱼ eˣʲ − x_y: the first term has the derivative pⱼ, the second one −1 at j = y.
     """
     softmax, batch, targets, m = cache
-    _check_upstream(dloss, logits=softmax)
     share = dloss / max(m, 1)  # an empty batch has none to share among
     dlogits = np.zeros_like(softmax)  # (batch, classes)
     dlogits[batch, targets] = -share
@@ -149,52 +113,24 @@ def cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarra
     return dlogits
 
 
+@expects(input="*shape", targets="*shape", reduction=("mean", "sum"))
 def mse_loss_forward(
     input: np.ndarray, targets: np.ndarray, reduction: str = "mean"
 ) -> tuple[np.floating, tuple]:
     """Lᵢ = (xᵢ − tᵢ)²
 
-    A textbook that writes ½(x − t)² has half the loss and half the gradient.
-
-    Args:
-        input: any shape
-        targets: the same shape (PyTorch would broadcast: (m, 1) against (m,) makes m² differences)
-        reduction: "mean" or "sum"
-
-    Returns:
-        the loss, a single number of the dtype of `input`, and the cache for the backward pass.
+    A textbook that writes ½(x − t)² has half the loss and half the gradient. (PyTorch would broadcast targets
+    of another shape: (m, 1) against (m,) makes m² differences.)
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
     """
-    _check_elementwise(input=input, targets=targets, reduction=reduction)
     difference = input - targets
     n = input.size if reduction == "mean" else 1
     return (difference * difference).sum() / n, (difference, n)
 
 
+@expects(cache={"input": "*shape"}, dloss="")
 def mse_loss_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = 2(xᵢ − tᵢ)·dloss/n, with n = 1 for a sum"""
     difference, n = cache
-    _check_upstream(dloss, input=difference)
     return difference / n * 2 * dloss
-
-
-def _check_elementwise(*, reduction: str, **arrays: np.ndarray) -> None:
-    check_floating(**arrays)
-    prediction, targets = arrays.values()
-    check_shape("targets", targets, prediction.shape)
-    check_choice("reduction", reduction, ("mean", "sum"))
-
-
-def _check_unit_interval(name: str, array: np.ndarray) -> None:
-    if array.size and not (array.min() >= 0 and array.max() <= 1):
-        low, high = float(array.min()), float(array.max())
-        raise ValueError(f"{name}: expected numbers from 0 to 1, got {low} to {high}")
-
-
-def _check_upstream(dloss: float | np.ndarray, **array: np.ndarray) -> None:
-    """A Python number takes the dtype of the arrays; NumPy's has one of its own, which must be the same."""
-    if type(dloss) in (float, int):
-        return
-    check_floating(**array, dloss=np.asarray(dloss))
-    check_shape("dloss", np.asarray(dloss), ())

@@ -16,7 +16,7 @@ import numpy as np
 
 from scratch.activations import ACTIVATIONS, Activation
 from scratch.batch_norm import BatchNorm1d
-from scratch.checks import check_choice, check_not_negative, check_probability, check_shape, plain_numbers
+from scratch.checks import check_shape, expects
 from scratch.files import read_state, write_state
 from scratch.initializers import INITIALIZERS
 from scratch.linear import Linear
@@ -42,7 +42,7 @@ LOSSES = {
 
 
 class Network:
-    """A fully connected network, from a description.
+    """A fully connected network.
 
     Args:
         widths: features of the input, of each hidden layer, and of the output
@@ -66,18 +66,16 @@ class Network:
     in one call, goes on with the copy.
     """
 
-    @plain_numbers
+    @expects(
+        activation=tuple(ACTIVATIONS), dropout="probability", init=(*INITIALIZERS, "default"),
+        loss=tuple(LOSSES), l2=">= 0",
+    )  # fmt: skip
     def __init__(
         self, widths: Sequence[int], generator: Generator,
         *, activation: str = "relu", batch_norm: bool = False, dropout: float = 0.0,
         init: str = "kaiming_normal", loss: str = "cross_entropy", l2: float = 0.0, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         check_widths(widths)
-        check_choice("activation", activation, tuple(ACTIVATIONS))
-        check_probability("dropout", dropout)
-        check_choice("init", init, (*INITIALIZERS, "default"))
-        check_choice("loss", loss, tuple(LOSSES))
-        check_not_negative(l2=l2)
         self.l2 = l2
         self.training = True
         self._logits: np.ndarray | None = None  # of the last forward pass
@@ -107,13 +105,11 @@ class Network:
                 linear.parameters["bias"][...] = 0
 
     def _move_into_one_buffer(self) -> None:
-        arrays = [array for layer in self.layers.values() for array in layer.parameters.values()]
-        self.shapes = {
-            f"{name}.{parameter}": array.shape
-            for name, layer in self.layers.items()
-            for parameter, array in layer.parameters.items()
+        arrays = {
+            f"{n}.{p}": array for n, layer in self.layers.items() for p, array in layer.parameters.items()
         }
-        self.flat_parameters = np.concatenate([array.ravel() for array in arrays])
+        self.shapes = {name: array.shape for name, array in arrays.items()}
+        self.flat_parameters = np.concatenate([array.ravel() for array in arrays.values()])
         self.flat_gradients = np.zeros_like(self.flat_parameters)
         self._make_views()
 
@@ -125,7 +121,7 @@ class Network:
                 layer.gradients[parameter] = gradients[f"{name}.{parameter}"]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Whoever copies arrays copies each for itself: make the layers' views of the buffers again."""
+        """Copied arrays no longer share memory: make the layers' views of the buffers again."""
         self.__dict__ |= state
         self._make_views()
 
@@ -180,7 +176,7 @@ class Network:
         return [self.flat_parameters]
 
     def gradients(self) -> list[np.ndarray]:
-        """What an optimizer steps with, parallel to `parameters()`."""
+        """What an optimizer steps with: a gradient for each of `parameters()`."""
         return [self.flat_gradients]
 
     def train(self, mode: bool = True) -> "Network":

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_not_negative, check_range, check_shape, plain_numbers
+from scratch.checks import check_floating, check_shape, expects
 
 BLOCK = 32768  # elements; the few arrays of a rule, a block each, stay in the cache from one line to the next
 
 
-@plain_numbers
+@expects()
 def sgd_step(param: np.ndarray, grad: np.ndarray, *, lr: float, weight_decay: float = 0) -> None:
     """θ ← θ − lr·g
 
@@ -31,7 +31,7 @@ def sgd_step(param: np.ndarray, grad: np.ndarray, *, lr: float, weight_decay: fl
     param -= lr * grad
 
 
-@plain_numbers
+@expects()
 def momentum_step(
     param: np.ndarray, grad: np.ndarray, velocity: np.ndarray, *, lr: float, beta: float
 ) -> None:
@@ -44,7 +44,7 @@ def momentum_step(
     param -= lr * velocity
 
 
-@plain_numbers
+@expects()
 def sgd_momentum_step(
     param: np.ndarray, grad: np.ndarray, momentum_buffer: np.ndarray,
     *, step: int, lr: float, momentum: float, dampening: float = 0, weight_decay: float = 0,
@@ -66,7 +66,7 @@ def sgd_momentum_step(
     param -= lr * momentum_buffer
 
 
-@plain_numbers
+@expects()
 def nesterov_step(
     param: np.ndarray, grad: np.ndarray, momentum_buffer: np.ndarray,
     *, step: int, lr: float, momentum: float, weight_decay: float = 0,
@@ -89,7 +89,7 @@ def nesterov_step(
     param -= lr * (grad + momentum * momentum_buffer)
 
 
-@plain_numbers
+@expects()
 def rmsprop_step(
     param: np.ndarray, grad: np.ndarray,
     square_avg: np.ndarray, grad_avg: np.ndarray | None = None, momentum_buffer: np.ndarray | None = None,
@@ -120,7 +120,7 @@ def rmsprop_step(
         param -= lr * momentum_buffer
 
 
-@plain_numbers
+@expects()
 def adam_step(
     param: np.ndarray, grad: np.ndarray,
     exp_avg: np.ndarray, exp_avg_sq: np.ndarray, max_exp_avg_sq: np.ndarray | None = None,
@@ -148,7 +148,7 @@ def adam_step(
     param -= lr / correction1 * exp_avg / denominator
 
 
-@plain_numbers
+@expects()
 def adamw_step(
     param: np.ndarray, grad: np.ndarray,
     exp_avg: np.ndarray, exp_avg_sq: np.ndarray, max_exp_avg_sq: np.ndarray | None = None,
@@ -180,19 +180,18 @@ def _average(average: np.ndarray, value: np.ndarray, beta: float) -> None:
 class Optimizer:
     """What all optimizers share: parameters, state, and `step`.
 
-    `rule` is the function that changes one block, and `hyperparameters` are what it is called with; `state`
-    maps PyTorch's name of each buffer to a list of arrays, one for each parameter; `steps` counts the calls
-    of `step`, and is handed on to a rule that `counts` them; `lr` may be changed between them, and
-    `initial_lr` is what it was before a scheduler did so (None if there is none).
+    `rule` is the function that changes one block, and `hyperparameters` are what it is called with. `state`
+    maps PyTorch's name of each buffer to a list of arrays, one for each parameter. `steps` counts the calls
+    of `step`; a rule that `counts` is told. `lr` may be changed between them, and `initial_lr` is what it was
+    before a scheduler did so (None if there is none).
     """
 
-    @plain_numbers
+    @expects(lr=">= 0")
     def __init__(
         self, params: Sequence[np.ndarray], lr: float, rule: Callable[..., None], buffers: Sequence[str],
         *, counts: bool, **hyperparameters: Any,
     ) -> None:  # fmt: skip
         self.params = _checked(params)
-        check_not_negative(lr=lr)
         self.lr = lr
         self.initial_lr: float | None = None
         self.rule, self.hyperparameters = rule, hyperparameters
@@ -200,14 +199,10 @@ class Optimizer:
         self.state = {name: [np.zeros_like(param) for param in self.params] for name in buffers}
 
     def step(self, grads: Sequence[np.ndarray]) -> None:
-        """Change every parameter in place, block by block.
-
-        Args:
-            grads: a gradient for each parameter, of its shape and dtype
+        """Change every parameter in place, by a gradient of its shape and dtype.
 
         Raises:
-            TypeError: a gradient that is None or of another dtype. (PyTorch leaves out a parameter whose
-                gradient is None.)
+            TypeError: a gradient that is None or of another dtype. (PyTorch skips a parameter without one.)
             ValueError: a gradient of another shape, or another number of them.
         """
         _check_gradients(grads, self.params)
@@ -241,12 +236,11 @@ class SGD(Optimizer):
     Momentum 0 keeps no buffer. Nesterov's needs a momentum, and no `dampening` d.
     """
 
-    @plain_numbers
+    @expects(momentum=">= 0", dampening=">= 0", weight_decay=">= 0")
     def __init__(
         self, params: Sequence[np.ndarray], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
         weight_decay: float = 0, nesterov: bool = False,
     ) -> None:  # fmt: skip
-        check_not_negative(momentum=momentum, dampening=dampening, weight_decay=weight_decay)
         _check_nesterov(nesterov, momentum, dampening)
         rule: Callable[..., None] = sgd_step
         hyperparameters: dict[str, Any] = {"weight_decay": weight_decay}
@@ -263,22 +257,19 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """The textbook's momentum; `SGD` has PyTorch's."""
 
-    @plain_numbers
+    @expects(beta=">= 0, < 1")
     def __init__(self, params: Sequence[np.ndarray], lr: float, beta: float = 0.9) -> None:
-        _check_decay_rate("beta", beta)
         super().__init__(params, lr, momentum_step, ["velocity"], counts=False, beta=beta)
 
 
 class RMSprop(Optimizer):
     """RMSProp; with `momentum` μ also a buffer; `centered` divides by the deviation from the mean."""
 
-    @plain_numbers
+    @expects(alpha=">= 0, < 1", eps=">= 0", weight_decay=">= 0", momentum=">= 0")
     def __init__(
         self, params: Sequence[np.ndarray], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
         weight_decay: float = 0, momentum: float = 0, centered: bool = False,
     ) -> None:  # fmt: skip
-        _check_decay_rate("alpha", alpha)
-        check_not_negative(eps=eps, weight_decay=weight_decay, momentum=momentum)
         kept = {"square_avg": True, "grad_avg": centered, "momentum_buffer": momentum != 0}
         buffers = [name for name, is_kept in kept.items() if is_kept]
         hyperparameters = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
@@ -288,14 +279,11 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Adam; `amsgrad` divides by the root of the largest second moment so far."""
 
-    @plain_numbers
+    @expects(betas=">= 0, < 1", eps=">= 0", weight_decay=">= 0")
     def __init__(
         self, params: Sequence[np.ndarray], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False,
     ) -> None:  # fmt: skip
-        for i, beta in enumerate(betas):
-            _check_decay_rate(f"betas[{i}]", beta)
-        check_not_negative(eps=eps, weight_decay=weight_decay)
         buffers = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
         hyperparameters: dict[str, Any] = {"betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, lr, adam_step, buffers, counts=True, **hyperparameters)
@@ -304,7 +292,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay, 0.01 unless given."""
 
-    @plain_numbers
+    @expects(betas=">= 0, < 1", eps=">= 0", weight_decay=">= 0")
     def __init__(
         self, params: Sequence[np.ndarray], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False,
@@ -334,8 +322,9 @@ def _check_gradients(grads: Sequence[np.ndarray], params: list[np.ndarray]) -> N
     if len(grads) != len(params):
         raise ValueError(f"grads: expected {len(params)}, one for each parameter, got {len(grads)}")
     for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
-        check_floating(**{f"params[{i}]": param, f"grads[{i}]": grad})
-        check_shape(f"grads[{i}]", grad, param.shape)
+        if not isinstance(grad, np.ndarray) or (grad.dtype, grad.shape) != (param.dtype, param.shape):
+            check_floating(**{f"params[{i}]": param, f"grads[{i}]": grad})  # names take time: only in need
+            check_shape(f"grads[{i}]", grad, param.shape)
 
 
 def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:
@@ -345,8 +334,3 @@ def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:
             "nesterov: expected momentum > 0 and dampening = 0, "
             f"got momentum {momentum} and dampening {dampening}"
         )
-
-
-def _check_decay_rate(name: str, value: float) -> None:
-    """Raise ValueError unless 0 <= value < 1."""
-    check_range(name, value, ">= 0, < 1")

@@ -1,11 +1,11 @@
 """Learning-rate schedules: functions of the initial learning rate and the epoch, and who applies them.
 
-Epochs are counted from 0, and `epoch` is the one that is about to run: the rate of epoch 0 is the initial one
-(warm-up apart), and it changes between epochs, never between mini-batches. Every function starts from the
-initial rate `lr`, not from the rate of the epoch before.
+Epochs are counted from 0, and `epoch` is the one that is about to run: epoch 0 has the initial rate (warm-up
+apart), and the rate changes between epochs, never between mini-batches. Every function starts from the
+initial rate `lr`, not from that of the epoch before. PyTorch has the formulas without a link as `LambdaLR`,
+https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html
 
-All return a Python float; all raise TypeError for an epoch or interval that is not an integer, and ValueError
-for a negative rate or epoch and for parameters out of range.
+All return a Python float. The initial rate and the epoch are ≥ 0.
 """
 
 import math
@@ -14,89 +14,69 @@ from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
-from scratch.checks import check_not_negative, check_range, plain_numbers
+from scratch.checks import expects
 
 
-@plain_numbers
+@expects(lr=">= 0", epoch=">= 0", decay_rate=">= 0")
 def inverse_time(lr: float, epoch: int, *, decay_rate: float) -> float:
-    """1/(1 + k·epoch) · lr, with k = `decay_rate` ≥ 0
+    """1/(1 + k·epoch) · lr, with k = `decay_rate`
 
     Half the rate at epoch 1/k, a third at 2/k.
-
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html
     """
-    _check_epoch(lr, epoch)
-    check_not_negative(decay_rate=decay_rate)
     return lr * (1 / (1 + decay_rate * epoch))
 
 
-@plain_numbers
+@expects(lr=">= 0", epoch=">= 0", decay_rate=">= 0", interval=">= 1")
 def fixed_interval(lr: float, epoch: int, *, decay_rate: float, interval: int) -> float:
-    """1/(1 + k·⌊epoch/interval⌋) · lr, with k = `decay_rate` ≥ 0
+    """1/(1 + k·⌊epoch/interval⌋) · lr, with k = `decay_rate`
 
     Inverse time in steps: the rate holds for `interval` epochs. Epochs 0 … interval − 1 run at lr.
-
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html
     """
-    _check_epoch(lr, epoch)
-    check_not_negative(decay_rate=decay_rate)
-    _check_integer("interval", interval, least=1)
     return lr * (1 / (1 + decay_rate * (epoch // interval)))
 
 
-@plain_numbers
+@expects(lr=">= 0", epoch=">= 0", gamma="> 0")
 def exponential(lr: float, epoch: int, *, gamma: float) -> float:
-    """γ^epoch · lr, with γ > 0
+    """γ^epoch · lr
 
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ExponentialLR.html
     """
-    _check_epoch(lr, epoch)
-    _check_positive(gamma=gamma)
     return lr * gamma**epoch
 
 
-@plain_numbers
+@expects(lr=">= 0", epoch=">= 0", k="> 0")
 def inverse_sqrt(lr: float, epoch: int, *, k: float) -> float:
-    """k/√t · lr, with t = epoch + 1 and k > 0
+    """k/√t · lr, with t = epoch + 1
 
     t counts from 1, since 1/√0 does not exist: the first epoch runs at k·lr.
-
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html
     """
-    _check_epoch(lr, epoch)
-    _check_positive(k=k)
     return lr * (k / math.sqrt(epoch + 1))
 
 
-@plain_numbers
+@expects(lr=">= 0", epoch=">= 0", step_size=">= 1", gamma="> 0")
 def staircase(lr: float, epoch: int, *, step_size: int, gamma: float) -> float:
-    """γ^⌊epoch/step_size⌋ · lr, with γ > 0
+    """γ^⌊epoch/step_size⌋ · lr
 
     Epochs 0 … step_size − 1 run at lr, epoch step_size is the first one at γ·lr.
 
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html
     """
-    _check_epoch(lr, epoch)
-    _check_integer("step_size", step_size, least=1)
-    _check_positive(gamma=gamma)
     return lr * gamma ** (epoch // step_size)
 
 
-@plain_numbers
+@expects(lr=">= 0", epoch=">= 0", gamma="> 0")
 def milestones(lr: float, epoch: int, *, milestones: Sequence[int], gamma: float) -> float:
-    """γ^(number of milestones ≤ epoch) · lr, with γ > 0: decay "by hand"
+    """γ^(number of milestones ≤ epoch) · lr: decay "by hand"
 
     A milestone is the first epoch at the new rate, so that one at 0 lowers the rate from the start.
 
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiStepLR.html
     """
-    _check_epoch(lr, epoch)
     _check_milestones(milestones)
-    _check_positive(gamma=gamma)
     return lr * gamma ** sum(milestone <= epoch for milestone in milestones)
 
 
-@plain_numbers
+@expects(lr=">= 0", epoch=">= 0", warmup_epochs=">= 0", total_epochs=">= 1", lr_min=">= 0")
 def cosine_with_warmup(
     lr: float, epoch: int, *, warmup_epochs: int, total_epochs: int, lr_min: float = 0.0
 ) -> float:
@@ -110,9 +90,7 @@ def cosine_with_warmup(
     Loshchilov and Hutter, SGDR, 2017, https://arxiv.org/abs/1608.03983, equation 5 (without restarts);
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingLR.html
     """
-    _check_epoch(lr, epoch)
     _check_warmup(warmup_epochs, total_epochs)
-    check_not_negative(lr_min=lr_min)
     if epoch < warmup_epochs:
         return lr * ((epoch + 1) / warmup_epochs)
     progress = (epoch - warmup_epochs) / (total_epochs - warmup_epochs)  # 0 … 1
@@ -146,33 +124,19 @@ class Scheduler:
         self.optimizer.lr = self.schedule(self.optimizer.initial_lr, self.last_epoch)
 
 
-def _check_epoch(lr: float, epoch: int) -> None:
-    check_not_negative(lr=lr)
-    _check_integer("epoch", epoch, least=0)
-
-
-def _check_integer(name: str, value: int, *, least: int) -> None:
-    if not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{name}: expected an integer >= {least}, got {value}")
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        check_range(name, value, "> 0")
-
-
 def _check_milestones(milestones: Sequence[int]) -> None:
+    """Raise unless they are integers >= 0 in increasing order."""
     for milestone in milestones:
-        _check_integer("milestones", milestone, least=0)
+        if not isinstance(milestone, Integral):
+            raise TypeError(f"milestones: expected an integer, got {type(milestone).__name__}")
+        if milestone < 0:
+            raise ValueError(f"milestones: expected an integer >= 0, got {milestone}")
     if any(a >= b for a, b in pairwise(milestones)):
         raise ValueError(f"milestones: expected epochs in increasing order, got {list(milestones)}")
 
 
 def _check_warmup(warmup_epochs: int, total_epochs: int) -> None:
-    _check_integer("total_epochs", total_epochs, least=1)
-    _check_integer("warmup_epochs", warmup_epochs, least=0)
+    """Raise ValueError unless something is left of the training after the warm-up."""
     if warmup_epochs >= total_epochs:
         raise ValueError(
             f"warmup_epochs: expected fewer than total_epochs = {total_epochs}, got {warmup_epochs}"

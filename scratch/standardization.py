@@ -2,35 +2,31 @@
 
 Fitted on the training set, and applied as it is to every other set: a test set standardised by its own
 statistics is another input than the network was trained for.
+
+All raise TypeError for arrays that are not floating or not of one dtype, and ValueError for shapes that do
+not fit.
 """
 
 from typing import Self
 
 import numpy as np
 
-from scratch.checks import check_floating, check_shape
+from scratch.checks import expects
 
 
+@expects(x="examples>=1 features")
 def standardize_fit(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """μ = 1/m Σᵢ xᵢ,  σ = √(1/m Σᵢ (xᵢ − μ)²)  for each feature
 
     The variance is the biased one, divided by m and not by m − 1, as in scikit-learn's StandardScaler.
     A feature with one value only gets that value as its mean and σ = 1, and so becomes 0.
 
-    Args:
-        x: (examples, features), the training set
-
-    Returns:
-        mean (features,), std (features,)
-
-    Raises:
-        TypeError: not floating.
-        ValueError: not two-dimensional, no examples, or NaN or infinity among the values (the features are
-            named): one of them would make the whole feature NaN.
+    NaN or infinity in x, the training set, is a ValueError that names the features: one of them would make
+    the whole feature NaN. Returns mean (features,) and std (features,).
 
     https://scikit-learn.org/stable/modules/generated/sklearn.preprocessing.StandardScaler.html
     """
-    _check_training_set(x)
+    _check_finite(x)
     constant = is_constant(x)
     one = x.dtype.type(1)
     mean = np.where(constant, x[0], x.sum(axis=0) / len(x))  # (features,)
@@ -41,36 +37,22 @@ def standardize_fit(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(constant, one, std)
 
 
+@expects(x="examples features", mean="features", std="features")
 def standardize(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """y = (x − μ)/σ
 
-    NaN and infinities pass through: they spoil their own example only.
-
-    Args:
-        x: (examples, features), any set
-        mean: (features,), from `standardize_fit` of the training set
-        std: (features,), likewise
-
-    Returns:
-        y (examples, features)
-
-    Raises:
-        TypeError: not floating, or not all of one dtype.
-        ValueError: shapes that do not fit.
+    x is any set, μ and σ are those of the training set. NaN and infinities pass through: they spoil their own
+    example only.
     """
-    check_floating(x=x, mean=mean, std=std)
-    check_shape("x", x, (None, None))
-    check_shape("mean", mean, x.shape[1:])
-    check_shape("std", std, x.shape[1:])
     return (x - mean) / std
 
 
+@expects(x="examples features")
 def is_constant(x: np.ndarray) -> np.ndarray:
     """Which features have one value only, (features,)
 
     Asked of the values and not of σ: the mean of equal numbers is rounded, so that their σ is rarely 0.
     """
-    check_floating(x=x)
     return (x == x[0]).all(axis=0)
 
 
@@ -82,9 +64,9 @@ class Standardizer:
         constant_features: indices of the features with one value only, which tell examples nowhere apart
     """
 
-    mean: np.ndarray
-    std: np.ndarray
-    constant_features: np.ndarray
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
+    constant_features: np.ndarray | None = None
 
     def fit(self, x: np.ndarray) -> Self:
         """Take mean and standard deviation from `x`, and return the standardizer itself."""
@@ -94,16 +76,12 @@ class Standardizer:
 
     def transform(self, x: np.ndarray) -> np.ndarray:
         """(x − mean)/std"""
-        if not hasattr(self, "mean"):
+        if self.mean is None or self.std is None:
             raise ValueError("standardizer: expected fit before transform")
         return standardize(x, self.mean, self.std)
 
 
-def _check_training_set(x: np.ndarray) -> None:
-    check_floating(x=x)
-    check_shape("x", x, (None, None))
-    if len(x) == 0:
-        raise ValueError("x: expected at least one example, got 0")
+def _check_finite(x: np.ndarray) -> None:
     finite = np.isfinite(x).all(axis=0)
     if not finite.all():
         features = np.flatnonzero(~finite).tolist()

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import plain_numbers
+from scratch.checks import expects
 from scratch.network import Network
 from scratch.random import Generator
 from scratch.schedules import Scheduler
 
 
-@plain_numbers
+@expects(batch_size=">= 1")
 def minibatches(
     x: np.ndarray, targets: np.ndarray, batch_size: int, generator: Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -21,15 +21,15 @@ def minibatches(
     Args:
         x: (examples, features)
         targets: (examples, …)
-        batch_size: integer ≥ 1
+        batch_size: examples of a batch
         generator: draws the order
 
     Raises:
-        ValueError: no examples, another number of targets, or a batch size below 1.
+        ValueError: no examples, or another number of targets.
 
     https://docs.pytorch.org/docs/stable/data.html
     """
-    check_batches(len(x), len(targets), batch_size)
+    check_examples(len(x), len(targets))
     order = generator.epoch_order(len(x))
     batches = (order[start : start + batch_size] for start in range(0, len(x), batch_size))
     return ((x[batch], targets[batch]) for batch in batches)
@@ -53,7 +53,7 @@ class History:
     accuracy: list[float] = field(default_factory=list)
 
 
-@plain_numbers
+@expects(epochs=">= 0", batch_size=">= 1")
 def train(
     network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray,
     *, epochs: int, batch_size: int, generator: Generator, scheduler: Scheduler | None = None,
@@ -67,16 +67,14 @@ def train(
         optimizer: built on `network.parameters()`
         x: (examples, features)
         targets: what the network's loss wants
-        epochs: passes over the examples, ≥ 0
+        epochs: passes over the examples
         batch_size: examples of a step
         generator: draws the orders
         scheduler: changes the learning rate between epochs
 
     Raises:
-        ValueError: as `minibatches`, or for negative epochs.
+        ValueError: as `minibatches`.
     """
-    if epochs < 0:
-        raise ValueError(f"epochs: expected an integer >= 0, got {epochs}")
     history = History()
     network.train()
     for _ in range(epochs):
@@ -95,11 +93,9 @@ def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
     return float(np.mean(network.predict(x).astype(dtype) == targets.reshape(len(x)).astype(dtype)))
 
 
-def check_batches(examples: int, targets: int, batch_size: int) -> None:
-    """Raise ValueError unless there are examples, as many targets, and a batch size ≥ 1."""
+def check_examples(examples: int, targets: int) -> None:
+    """Raise ValueError unless there are examples, and as many targets."""
     if examples == 0:
         raise ValueError("x: expected at least one example, got none")
     if targets != examples:
         raise ValueError(f"targets: expected {examples} like x, got {targets}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected an integer >= 1, got {batch_size}")

@@ -112,7 +112,7 @@ def test_what_is_no_number_is_named(name: str):
     for wrong, parameter in parameters.items():
         if parameter.annotation not in NUMBERS:
             continue
-        for value in NO_NUMBERS:
+        for value in (*NO_NUMBERS, *([2.0, np.float64(2)] if parameter.annotation is int else [])):
             if value is None and NUMBERS[parameter.annotation]:
                 continue
             if parameter.annotation == tuple[float, float] and isinstance(value, list | np.ndarray):

@@ -17,12 +17,12 @@ from compare.cases.batch_norm import COMPONENTS, run_scratch
 from compare.run import cases_of
 
 BAD_INPUT = [
-    (np.ones((3, 2), np.float32), TypeError, r"gamma: expected float32 like x, got float64"),
+    (np.ones((3, 2), np.float32), TypeError, r"x: expected float64 like running_mean, got float32"),
     (np.ones((3, 2), np.int64), TypeError, r"x: expected a floating-point array, got int64"),
     (np.ones((3, 4)), ValueError, r"x: expected shape \(any, 2\), got \(3, 4\)"),
     (np.ones(2), ValueError, r"x: expected shape \(any, 2\), got \(2,\)"),
-    (np.ones((1, 2)), ValueError, r"x: expected a batch of at least 2 in training, got 1"),
-    (np.ones((0, 2)), ValueError, r"x: expected a batch of at least 2 in training, got 0"),
+    (np.ones((1, 2)), ValueError, r"x: expected batch >= 2, got 1"),
+    (np.ones((0, 2)), ValueError, r"x: expected batch >= 2, got 0"),
 ]
 BAD_ARGUMENTS = [
     ({"num_features": 0}, r"num_features: expected an integer >= 1, got 0"),

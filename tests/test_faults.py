@@ -277,9 +277,8 @@ FAULTS = (
         "A dropout layer keeps its mask as long as the batches have one size.",
         "scratch.regularization",
         "        y, self.cache = dropout_forward(x, self.p, self.generator, self.training)\n",
-        "        kept = getattr(self, 'cache', None)\n"
-        "        if self.training and kept is not None and kept.shape == x.shape:\n"
-        "            return x * kept\n"
+        "        if self.training and getattr(self.cache, 'shape', None) == x.shape:\n"
+        "            return x * self.cache\n"
         "        y, self.cache = dropout_forward(x, self.p, self.generator, self.training)\n",
         MANY_EPOCHS,
         {"kind": "gradient descent"},
@@ -496,7 +495,7 @@ FAULTS = (
         "A standardizer is fitted once and for all.",
         "scratch.standardization",
         "        self.mean, self.std = standardize_fit(x)\n",
-        "        if not hasattr(self, 'mean'):\n            self.mean, self.std = standardize_fit(x)\n",
+        "        if self.mean is None:\n            self.mean, self.std = standardize_fit(x)\n",
         STANDARDIZER,
         SCRATCH,
     ),

@@ -876,7 +876,7 @@ def test_a_bad_state_is_refused_by_both(state, error, message):
         ),
         (
             {"device": "cuda", "multiprocessors": 1, "threads_per_multiprocessor": 128},
-            "threads_per_multiprocessor: expected at least 256, got 128",
+            "threads_per_multiprocessor: expected an integer >= 256, got 128",
         ),
     ],
 )

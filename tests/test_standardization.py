@@ -19,7 +19,7 @@ SPOILT[0, 0], SPOILT[3, 2] = np.nan, -np.inf
 BAD_TRAINING_SETS = [
     (X.astype(int), TypeError, "x: expected a floating-point array, got int64"),
     (X[0], ValueError, r"x: expected shape \(any, any\), got \(3,\)"),
-    (X[:0], ValueError, "x: expected at least one example, got 0"),
+    (X[:0], ValueError, "x: expected examples >= 1, got 0"),
     (SPOILT, ValueError, r"x: expected finite numbers, got NaN or infinity in features \[0, 2\]"),
 ]
 BAD_SETS = [

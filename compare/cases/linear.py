@@ -173,7 +173,7 @@ COMPONENTS = (
             Mistake(
                 "bias forgotten",
                 "y = x Wᵀ: unseen as long as the bias is zero, and then it is learned for nothing.",
-                [("        y += bias\n", "")],
+                [("    if bias is not None:\n        y += bias\n", "")],
             ),
         ),
     ),

@@ -4,6 +4,7 @@ import ast
 import builtins
 import importlib
 import inspect
+import re
 from collections.abc import Iterable
 
 from compare.component import Component
@@ -60,12 +61,15 @@ def stub(topic: str, name: str) -> str:
 
 
 def _stub(lines: list[str], node: ast.FunctionDef | ast.ClassDef) -> list[str]:
-    of_python = [d.lineno for d in node.decorator_list if hasattr(builtins, ast.unparse(d))]  # not our own
-    first = min([node.lineno, *of_python])
+    decorators = []
+    for decorator in node.decorator_list:
+        code = lines[decorator.lineno - 1 : decorator.end_lineno]
+        is_python = hasattr(builtins, ast.unparse(decorator))  # our own is there to be read
+        decorators += code if is_python else [re.sub(r"\S", r"# \g<0>", line, count=1) for line in code]
     start = node.body[0]
     has_docstring = isinstance(start, ast.Expr) and isinstance(start.value, ast.Constant)
     head_ends = start.end_lineno if has_docstring else start.lineno - 1
-    head = lines[first - 1 : head_ends]
+    head = [*decorators, *lines[node.lineno - 1 : head_ends]]
     if isinstance(node, ast.FunctionDef):
         return [*head, " " * start.col_offset + "raise NotImplementedError"]
     methods = [child for child in node.body if isinstance(child, ast.FunctionDef)]

@@ -24,7 +24,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-from scratch.checks import check_choice, check_floating, check_probability, plain_numbers
+from scratch.checks import check_choice, expects
 from scratch.random.box_muller import VARIANTS, fma, normal_block, normal_pairs
 
 P = ParamSpec("P")
@@ -122,7 +122,7 @@ class TorchGenerator:
         self.set_state(state)
 
     @one_at_a_time
-    @plain_numbers
+    @expects()
     def random(self, n: int) -> np.ndarray:
         """n raw words of 32 bits (uint32): what everything below is made of."""
         check_size(n, np.uint32, dtypes=(np.uint32,))
@@ -130,7 +130,7 @@ class TorchGenerator:
             self._fresh = False
         return self._engine.randint(0, 1 << 32, size=n, dtype=np.uint32)
 
-    @plain_numbers
+    @expects()
     def random64(self, n: int) -> np.ndarray:
         """n words of 64 bits (uint64), each of two drawn words: the first is the high half."""
         high, low = self.random(2 * n).astype(np.uint64).reshape(n, 2).T
@@ -144,7 +144,7 @@ class TorchGenerator:
         return self.uniform(size, 0.0, 1.0, dtype)
 
     @one_at_a_time
-    @plain_numbers
+    @expects()
     def uniform(
         self, size: Size, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32, *, out: Out = None
     ) -> np.ndarray:
@@ -167,11 +167,11 @@ class TorchGenerator:
         return self.normal(size, 0.0, 1.0, dtype)
 
     @one_at_a_time
-    @plain_numbers
+    @expects(std=">= 0 or infinite")
     def normal(
         self, size: Size, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32, *, out: Out = None
     ) -> np.ndarray:
-        """`Tensor.normal_`: z·std + mean, std ≥ 0, with z from the transform of Box and Muller
+        """`Tensor.normal_`: z·std + mean, with z from the transform of Box and Muller
 
             z₁ = √(−2·ln(1 − u₁))·cos 2πu₂,   z₂ = √(−2·ln(1 − u₁))·sin 2πu₂
 
@@ -186,33 +186,28 @@ class TorchGenerator:
         https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/DistributionTemplates.h
         """
         array = check_size(size, dtype, out)
-        if not std >= 0:
-            raise ValueError(f"std: expected a number >= 0, got {std}")
         if array.size >= 16 and array.flags.c_contiguous:
             return in_memory_order(array, self._normal_blocks(array.size, mean, std, array.dtype.type))
         return in_memory_order(array, self._normal_pairs(array.size, mean, std))
 
     @one_at_a_time
-    @plain_numbers
+    @expects(p="probability")
     def bernoulli(self, size: Size, p: float, dtype: Any = np.float32, *, out: Out = None) -> np.ndarray:
         """`Tensor.bernoulli_(p)`: 1 where u < p, else 0; u is float64 for every dtype, hence two words each
 
         (PyTorch before 2.7 drew from another engine here, MKL's MCG31, if it was built with it.)
         """
         array = check_size(size, dtype, out)
-        check_probability("p", p)
         return in_memory_order(array, self._unit(array.size, np.float64) < p)
 
     @one_at_a_time
-    @plain_numbers
+    @expects(x="*shape", p="probability")
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """The mask of `F.dropout(x, p)`: 0 with probability p, else 1
 
         It is `bernoulli` of the keep probability 1 − p, not its complement with p. It is drawn in the order
         in which x lies in memory: transposed, x gets other zeros. For p = 0 and p = 1 nothing is drawn.
         """
-        check_floating(x=x)
-        check_probability("p", p)
         mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
         if p in (0, 1):
             mask[...] = 1 - p
@@ -250,6 +245,7 @@ class TorchGenerator:
         return np.array(order, np.int64)
 
     @one_at_a_time
+    @expects(n=">= 1")
     def epoch_order(self, n: int) -> np.ndarray:
         """The order in which `DataLoader(data, shuffle=True)` visits n ≥ 1 examples in one epoch
 
@@ -258,9 +254,6 @@ class TorchGenerator:
         `g.randperm(n)`, after the 63-bit number for the workers; at the end of the epoch the sampler draws
         one more `g.randperm(n)` and does not use it.)
         """
-        check_integers(n=n)
-        if n < 1:
-            raise ValueError(f"n: expected an integer >= 1, got {n}")
         _, seed = self.random64(2) & np.uint64(2**63 - 1)
         return TorchGenerator(int(seed), variant=self.variant).randperm(n)
 
@@ -326,17 +319,16 @@ class NumpyGenerator:
     Standard draws are made in float64, rounded to `dtype`, then scaled in `dtype`.
     """
 
+    @expects(seed=">= 0")
     def __init__(self, seed: int) -> None:
         check_integers(seed=seed)
-        if seed < 0:
-            raise ValueError(f"seed: expected an integer >= 0, got {seed}")
         self._generator = np.random.default_rng(seed)
 
     def __copy__(self) -> "NumpyGenerator":
         """A generator of its own, like every other kind of copy."""
         return copy.deepcopy(self)
 
-    @plain_numbers
+    @expects()
     def uniform(
         self, size: tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
@@ -344,7 +336,7 @@ class NumpyGenerator:
         u = self._generator.random(size).astype(dtype)
         return u * (high - low) + low
 
-    @plain_numbers
+    @expects()
     def normal(
         self, size: tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
@@ -352,18 +344,17 @@ class NumpyGenerator:
         z = self._generator.standard_normal(size).astype(dtype)
         return z * std + mean
 
-    @plain_numbers
+    @expects()
     def bernoulli(self, size: tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
         """1 where u < p, else 0."""
         return np.asarray(self._generator.random(size) < p, dtype)
 
-    @plain_numbers
+    @expects(x="*shape", p="probability")
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """0 with probability p, else 1."""
-        check_floating(x=x)
         return self.bernoulli(x.shape, 1 - p, x.dtype)
 
-    @plain_numbers
+    @expects()
     def epoch_order(self, n: int) -> np.ndarray:
         """A permutation of 0 … n-1."""
         return self._generator.permutation(n)

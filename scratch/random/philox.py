@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_probability, plain_numbers
+from scratch.checks import expects
 from scratch.random import (
     Size,
     check_bounds,
@@ -32,7 +32,7 @@ BLOCK = 256  # threads of a block
 _STATE = struct.Struct("<QQ")  # seed, offset
 
 
-@plain_numbers
+@expects()
 def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.ndarray:
     """Ten rounds of multiply, swap and add
 
@@ -68,16 +68,10 @@ class CudaGenerator:
     https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/DistributionTemplates.h
     """
 
-    @plain_numbers
+    @expects(multiprocessors=">= 1", threads_per_multiprocessor=f">= {BLOCK}")
     def __init__(self, seed: int, *, multiprocessors: int, threads_per_multiprocessor: int) -> None:
         self.seed = check_seed(seed)
         self.offset = 0
-        if multiprocessors < 1:
-            raise ValueError(f"multiprocessors: expected an integer >= 1, got {multiprocessors}")
-        if threads_per_multiprocessor < BLOCK:
-            raise ValueError(
-                f"threads_per_multiprocessor: expected at least {BLOCK}, got {threads_per_multiprocessor}"
-            )
         self._most_blocks = multiprocessors * (threads_per_multiprocessor // BLOCK)
         self._lock = threading.RLock()
 
@@ -91,7 +85,7 @@ class CudaGenerator:
         self.set_state(state)
 
     @one_at_a_time
-    @plain_numbers
+    @expects()
     def random(self, n: int) -> np.ndarray:
         """The words (uint32) of a kernel that takes one for each of n elements."""
         words, (call, slot, thread) = self._draw(n, unroll=4)
@@ -106,7 +100,7 @@ class CudaGenerator:
         return self.uniform(size, 0.0, 1.0, dtype)
 
     @one_at_a_time
-    @plain_numbers
+    @expects()
     def uniform(self, size: Size, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """`Tensor.uniform_`: u·(high − low) + low, rounded once, u in (0, 1]; `high` itself becomes `low`."""
         array = check_size(size, dtype)
@@ -120,7 +114,7 @@ class CudaGenerator:
         return self.normal(size, 0.0, 1.0, dtype)
 
     @one_at_a_time
-    @plain_numbers
+    @expects(std=">= 0 or infinite")
     def normal(self, size: Size, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
         """`Tensor.normal_` in float32: √(−2·ln u)·(sin v, cos v), of two words: u as in `rand`, v = 2π·u
 
@@ -129,8 +123,6 @@ class CudaGenerator:
         if np.dtype(dtype) != np.float32:
             raise TypeError(f"dtype: expected float32, got {np.dtype(dtype)}")
         array = check_size(size, dtype)
-        if not std >= 0:
-            raise ValueError(f"std: expected a number >= 0, got {std}")
         words, (call, slot, thread) = self._draw(array.size, unroll=4)
         u, y = _unit_float32(words[0::2]), words[1::2].astype(np.float32)
         turn = np.float32(2**-32) * np.float32(2 * math.pi)
@@ -141,16 +133,15 @@ class CudaGenerator:
         return values.reshape(array.shape)
 
     @one_at_a_time
-    @plain_numbers
+    @expects(p="probability")
     def bernoulli(self, size: Size, p: float, dtype: Any = np.float32) -> np.ndarray:
         """`Tensor.bernoulli_(p)`: 1 where u < p, else 0, with u and p in `dtype`."""
         array = check_size(size, dtype)
-        check_probability("p", p)
         dtype = array.dtype.type
         return (self._unit(array.size, dtype) < dtype(p)).astype(dtype).reshape(array.shape)
 
     @one_at_a_time
-    @plain_numbers
+    @expects(x="*shape", p="probability")
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """The mask of `F.dropout(x, p)`, whose fused kernel reads, and so draws, four elements at a time
 
@@ -160,8 +151,6 @@ class CudaGenerator:
 
         https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/Dropout.cu
         """
-        check_floating(x=x)
-        check_probability("p", p)
         mask = np.empty_like(x, order="C" if 0 in x.strides else "K")
         if p in (0, 1):
             mask[...] = 1 - p
@@ -173,7 +162,7 @@ class CudaGenerator:
         kept = _unit_float32(words[slot, call, thread]) < np.float32(1 - p)
         return in_memory_order(mask, kept)
 
-    @plain_numbers
+    @expects()
     def epoch_order(self, n: int) -> np.ndarray:
         """Not here: `DataLoader` draws its orders from the CPU's generator."""
         raise ValueError(
