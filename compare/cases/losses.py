@@ -8,7 +8,7 @@ import torch
 
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
-from scratch import losses as scratch
+from scratch.losses import EPSILON
 from torch_ref import losses as reference
 
 
@@ -258,7 +258,7 @@ def probability_magnitude(case: Case) -> dict[str, Any]:
     p, y, scale = _in_float64(case, "probabilities")
     product = np.abs(p - y) * scale
     product = np.where(p == y, 0, np.maximum(product, np.finfo(case.dtype).tiny))
-    gradient = product / np.maximum(p * (1 - p), scratch.EPSILON) / _count(case, p.size)
+    gradient = product / np.maximum(p * (1 - p), EPSILON) / _count(case, p.size)
     return {"grad.probabilities": gradient}
 
 
@@ -318,425 +318,332 @@ SUMMED = Budget(
 )
 
 
-def _upstream_ignored(name: str) -> Mistake:
-    backward = getattr(scratch, f"{name}_backward")
-    return Mistake(
-        "upstream gradient ignored",
-        "The backward pass takes dloss for 1: right until the loss is scaled or has a second term.",
-        {f"{name}_backward": lambda dloss, cache: backward(1.0, cache)},
-    )
-
-
-def _mean_gradient_forgotten(name: str) -> Mistake:
-    backward = getattr(scratch, f"{name}_backward")
+def _mean_gradient_forgotten(before: str, after: str) -> Mistake:
     return Mistake(
         "gradient not averaged",
         "The loss is a mean, the gradient that of a sum: the 1/n is missing in the backward pass.",
-        {f"{name}_backward": lambda dloss, cache: backward(dloss, (*cache[:-1], 1))},
+        [(before, after)],
     )
 
 
-def _wrong_sign(name: str) -> Mistake:
-    backward = getattr(scratch, f"{name}_backward")
+def _batch_only(before: str, after: str) -> Mistake:
+    return Mistake(
+        "averaged over the batch only",
+        "Divided by m where PyTorch divides by all m·outputs elements: seen with several outputs only.",
+        [(before, after)],
+        convention="the course and most textbooks, whose cost has 1/m",
+    )
+
+
+def _summed(before: str, after: str) -> Mistake:
+    return Mistake(
+        "summed, not averaged",
+        "The sum where the mean was asked for: the steps grow with the batch.",
+        [(before, after)],
+    )
+
+
+def _upstream_ignored(before: str, after: str) -> Mistake:
+    return Mistake(
+        "upstream gradient ignored",
+        "The backward pass takes dloss for 1: right until the loss is scaled or has a second term.",
+        [(before, after)],
+    )
+
+
+def _wrong_sign(*edits: tuple[str, str]) -> Mistake:
     return Mistake(
         "target minus prediction",
         "The difference is taken the wrong way round: gradient descent climbs.",
-        {f"{name}_backward": lambda dloss, cache: -backward(dloss, cache)},
+        edits,
     )
 
 
-def _minus_forgotten(name: str) -> Mistake:
-    forward = getattr(scratch, f"{name}_forward")
-
-    def wrong(*args: Any) -> tuple:
-        loss, cache = forward(*args)
-        return -loss, cache
-
+def _minus_forgotten(before: str, after: str) -> Mistake:
     return Mistake(
         "minus forgotten",
         "The logarithm of a probability is negative, and so is this loss: the better, the larger.",
-        {f"{name}_forward": wrong},
+        [(before, after)],
     )
 
 
-def _averaged_over(
-    name: str, title: str, explanation: str, count: Callable[[np.ndarray], int], convention: str = ""
-) -> Mistake:
-    """A mean over something else, in the loss and in the gradient alike."""
-    forward = getattr(scratch, f"{name}_forward")
-
-    def wrong(prediction: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
-        total, cache = forward(prediction, targets, "sum")
-        n = count(prediction) if reduction == "mean" else 1
-        return total / n, (*cache[:-1], n)
-
-    return Mistake(title, explanation, {f"{name}_forward": wrong}, convention)
-
-
-def _summed(name: str) -> Mistake:
-    return _averaged_over(
-        name,
-        "summed, not averaged",
-        "The sum where the mean was asked for: the steps grow with the batch.",
-        lambda prediction: 1,
-    )
-
-
-def _batch_only(name: str) -> Mistake:
-    return _averaged_over(
-        name,
-        "averaged over the batch only",
-        "Divided by m where PyTorch divides by all m·outputs elements: seen with several outputs only.",
-        len,
-        "the course and most textbooks, whose cost has 1/m",
-    )
-
-
-def _other_loss(
-    name: str, title: str, explanation: str, elementwise: Callable[..., np.ndarray], convention: str = ""
-) -> Mistake:
-    """Other losses of the elements; the backward pass stays right."""
-    forward = getattr(scratch, f"{name}_forward")
-
-    def wrong(prediction: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
-        cache = forward(prediction, targets, reduction)[1]
-        return elementwise(prediction, targets).sum() / cache[-1], cache
-
-    return Mistake(title, explanation, {f"{name}_forward": wrong}, convention)
-
-
-def _applied_before(
-    name: str, function: Callable, derivative: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> dict[str, Callable]:
-    """The loss of function(logits) in place of that of the logits, and the gradient of just this."""
-    forward, backward = (getattr(scratch, f"{name}_{way}") for way in ("forward", "backward"))
-
-    def wrong_forward(logits: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
-        p = function(logits)
-        loss, cache = forward(p, targets, reduction)
-        return loss, (cache, p)
-
-    def wrong_backward(dloss: Any, cache: tuple) -> np.ndarray:
-        inner, p = cache
-        return derivative(backward(dloss, inner), p)
-
-    return {f"{name}_forward": wrong_forward, f"{name}_backward": wrong_backward}
-
-
-def _entropy(p: np.ndarray, y: np.ndarray, eps: float = 0.0) -> np.ndarray:
-    """−y log(p + ε) − (1 − y) log(1 − p + ε), as one writes it down"""
-    return -y * np.log(p + eps) - (1 - y) * np.log(1 - p + eps)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
-
-
-def _softmax(x: np.ndarray) -> np.ndarray:
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def _sigmoid_gradient(dp: np.ndarray, p: np.ndarray) -> np.ndarray:
-    return dp * p * (1 - p)
-
-
-def _softmax_gradient(dp: np.ndarray, p: np.ndarray) -> np.ndarray:
-    return p * (dp - (dp * p).sum(axis=1, keepdims=True))
-
-
-def _derivative_twice(dloss: Any, cache: tuple) -> np.ndarray:
-    sigmoid = _sigmoid(cache[0])
-    return scratch.binary_cross_entropy_with_logits_backward(dloss, cache) * sigmoid * (1 - sigmoid)
-
-
-def _clipped(p: np.ndarray, y: np.ndarray, reduction: str = "mean") -> tuple:
-    inside = np.clip(p, 1e-7, 1 - 1e-7)
-    return scratch.binary_cross_entropy_forward(inside, y, reduction)
-
-
-def _probability_gradient(change: Callable[..., np.ndarray]) -> dict[str, Callable]:
-    def backward(dloss: Any, cache: tuple) -> np.ndarray:
-        p, y, n = cache
-        return change(p, y) * dloss / n
-
-    return {"binary_cross_entropy_backward": backward}
-
-
-def _max_not_subtracted(x: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
-    cache = scratch.cross_entropy_forward(x, targets, reduction)[1]
-    losses = np.log(np.exp(x).sum(axis=1)) - x[np.arange(len(x)), targets]
-    return losses.sum() / cache[-1], cache
-
-
-def _max_of_the_batch(x: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
-    cache = scratch.cross_entropy_forward(x, targets, reduction)[1]
-    shifted = x - x.max(initial=-np.inf)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(x)), targets]
-    return losses.sum() / cache[-1], cache
-
-
-def _over_the_batch(x: np.ndarray, targets: np.ndarray, reduction: str = "mean") -> tuple:
-    _, rows, _, m = scratch.cross_entropy_forward(x, targets, reduction)[1]
-    shifted = x - x.max(axis=0, initial=-np.inf)
-    e = np.exp(shifted)
-    total = e.sum(axis=0)
-    losses = np.log(total)[targets] - shifted[rows, targets]
-    return losses.sum() / m, (e / total, rows, targets, m)
-
-
-def _root_of_the_mean(x: np.ndarray, t: np.ndarray, reduction: str = "mean") -> tuple:
-    loss, cache = scratch.mse_loss_forward(x, t, reduction)
-    return loss**0.5, cache
-
-
-def _of_the_target(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    """−change(softmax) at the target"""
-    return lambda x, targets: -change(_softmax(x))[np.arange(len(x)), targets]
-
-
-def _one_off(dloss: Any, cache: tuple) -> np.ndarray:
-    softmax, batch, targets, m = cache
-    return scratch.cross_entropy_backward(dloss, (softmax, batch, targets - 1, m))
-
-
-def _not_one_hot(dloss: Any, cache: tuple) -> np.ndarray:
-    softmax, _, targets, m = cache
-    return (softmax - targets[:, None].astype(softmax.dtype)) * dloss / m
-
-
-def _softmax_alone(dloss: Any, cache: tuple) -> np.ndarray:
-    softmax, _, _, m = cache
-    return softmax * dloss / m
-
-
-LOGITS, PROBABILITIES = "binary_cross_entropy_with_logits", "binary_cross_entropy"
-CLASSES, SQUARES = "cross_entropy", "mse_loss"
+BINARY_MEAN = 'n = logits.size if reduction == "mean" else 1'
+PROBABILITY_MEAN = 'n = probabilities.size if reduction == "mean" else 1'
+CLASSES_MEAN = 'm = len(logits) if reduction == "mean" else 1'
+SQUARES_MEAN = 'n = input.size if reduction == "mean" else 1'
+BINARY_LOSSES = "losses = (1 - targets) * logits - log_sigmoid"
+CLASSES_LOSSES = "losses = np.log(total[:, 0]) - shifted[batch, targets]"
+SHIFTED = "shifted = logits - logits.max(axis=1, keepdims=True)"
+SIGMOID = "np.exp(np.minimum(logits, 0)) / (1 + e)"
 
 COMPONENTS = (
     _component(
-        LOGITS,
+        "binary_cross_entropy_with_logits",
         binary_logits_cases,
         SUMMED,
         binary_logits_magnitude,
         (
-            _mean_gradient_forgotten(LOGITS),
-            _batch_only(LOGITS),
-            _summed(LOGITS),
-            _upstream_ignored(LOGITS),
-            _wrong_sign(LOGITS),
-            _minus_forgotten(LOGITS),
+            _mean_gradient_forgotten("(sigmoid - targets) * dloss / n", "(sigmoid - targets) * dloss"),
+            _batch_only(BINARY_MEAN, BINARY_MEAN.replace("logits.size", "len(logits)")),
+            _summed(BINARY_MEAN, "n = 1"),
+            _upstream_ignored("(sigmoid - targets) * dloss / n", "(sigmoid - targets) / n"),
+            _wrong_sign(("(sigmoid - targets)", "(targets - sigmoid)")),
+            _minus_forgotten(BINARY_LOSSES, "losses = log_sigmoid - (1 - targets) * logits"),
             Mistake(
                 "sigmoid twice",
                 "The loss applies its own sigmoid: σ(σ(x)) is 0.5 to 0.73, and no example is ever learned.",
-                _applied_before(LOGITS, _sigmoid, _sigmoid_gradient),
+                [
+                    (
+                        "    log_sigmoid = np.minimum(logits, 0)",
+                        f"    logits = {SIGMOID}\n    e = np.exp(-logits)\n"
+                        "    log_sigmoid = np.minimum(logits, 0)",
+                    ),
+                    ("(sigmoid - targets)", "(sigmoid - targets) * logits * (1 - logits)"),
+                ],
             ),
-            _other_loss(
-                LOGITS,
+            Mistake(
                 "sigmoid twice in the loss",
                 "The gradient is right, but the loss is that of σ(σ(x)), and never falls below 0.31.",
-                lambda x, y: (1 - y) * _sigmoid(x) - np.log(_sigmoid(_sigmoid(x))),
+                [(BINARY_LOSSES, f"p = {SIGMOID}\n    losses = (1 - targets) * p + np.log1p(np.exp(-p))")],
             ),
-            _other_loss(
-                LOGITS,
+            Mistake(
                 "logarithm of the sigmoid",
                 "log(σ(x)) in two steps: σ(−1000) is 0, and its logarithm −∞.",
-                lambda x, y: _entropy(_sigmoid(x), y),
+                [
+                    (
+                        BINARY_LOSSES,
+                        f"p = {SIGMOID}\n    losses = -targets * np.log(p) - (1 - targets) * np.log(1 - p)",
+                    )
+                ],
             ),
-            _other_loss(
-                LOGITS,
+            Mistake(
                 "ε inside the logarithm",
                 "log(σ(x) + 10⁻⁸) hides the infinity and bounds the loss of a wrong certainty at 18.",
-                lambda x, y: _entropy(_sigmoid(x), y, 1e-8),
+                [
+                    (
+                        BINARY_LOSSES,
+                        f"p = {SIGMOID}\n"
+                        "    losses = -targets * np.log(p + 1e-8) - (1 - targets) * np.log(1 - p + 1e-8)",
+                    )
+                ],
             ),
-            _other_loss(
-                LOGITS,
+            Mistake(
                 "negative class forgotten",
                 "−y log σ(x) alone: examples of class 0 cost nothing.",
-                lambda x, y: -y * (np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))),
+                [(BINARY_LOSSES, "losses = -targets * log_sigmoid")],
             ),
-            _other_loss(
-                LOGITS,
+            Mistake(
                 "logarithm to base 2",
                 "The loss in bits: larger by 1/ln 2 = 1.44 than the one that the gradient belongs to.",
-                lambda x, y: (
-                    ((1 - y) * x - np.minimum(x, 0) + np.log1p(np.exp(-np.abs(x)))) / float(np.log(2))
-                ),
+                [(BINARY_LOSSES, "losses = ((1 - targets) * logits - log_sigmoid) / float(np.log(2))")],
             ),
             Mistake(
                 "sigmoid differentiated twice",
                 "Multiplied by σ(1 − σ), which is in σ − y already: a wrong certainty stops learning.",
-                {f"{LOGITS}_backward": _derivative_twice},
+                [("(sigmoid - targets)", "(sigmoid - targets) * sigmoid * (1 - sigmoid)")],
             ),
         ),
     ),
     _component(
-        PROBABILITIES,
+        "binary_cross_entropy",
         probability_cases,
         SUMMED,
         probability_magnitude,
         (
-            _mean_gradient_forgotten(PROBABILITIES),
-            _batch_only(PROBABILITIES),
-            _summed(PROBABILITIES),
-            _upstream_ignored(PROBABILITIES),
-            _wrong_sign(PROBABILITIES),
-            _minus_forgotten(PROBABILITIES),
-            _other_loss(
-                PROBABILITIES,
+            _mean_gradient_forgotten("/ denominator * dloss / n", "/ denominator * dloss"),
+            _batch_only(
+                PROBABILITY_MEAN, PROBABILITY_MEAN.replace("probabilities.size", "len(probabilities)")
+            ),
+            _summed(PROBABILITY_MEAN, "n = 1"),
+            _upstream_ignored("/ denominator * dloss / n", "/ denominator / n"),
+            _wrong_sign(("(probabilities - targets)", "(targets - probabilities)")),
+            _minus_forgotten(
+                "(targets - 1) * log_not_p - targets * log_p", "(1 - targets) * log_not_p + targets * log_p"
+            ),
+            Mistake(
                 "logarithm not bounded",
                 "−∞ at probabilities 0 and 1 (and NaN, from 0·∞, if they are right).",
-                _entropy,
+                [
+                    ("np.maximum(np.log(probabilities), -100)", "np.log(probabilities)"),
+                    ("np.maximum(np.log1p(-probabilities), -100)", "np.log1p(-probabilities)"),
+                ],
             ),
-            _other_loss(
-                PROBABILITIES,
+            Mistake(
                 "ε inside the logarithm",
                 "log(p + 10⁻⁸): a certain wrong answer costs 18 and not 100, the others a bit too little.",
-                lambda p, y: _entropy(p, y, 1e-8),
+                [
+                    ("np.maximum(np.log(probabilities), -100)", "np.log(probabilities + 1e-8)"),
+                    ("np.maximum(np.log1p(-probabilities), -100)", "np.log(1 - probabilities + 1e-8)"),
+                ],
             ),
-            _other_loss(
-                PROBABILITIES,
+            Mistake(
                 "log(1 − p) for log1p(−p)",
                 "1 − p is rounded before the logarithm: for p below 10⁻¹⁶ its loss is 0.",
-                lambda p, y: (
-                    -y * np.maximum(np.log(np.maximum(p, 1e-45)), -100)
-                    - (1 - y) * np.maximum(np.log(np.maximum(1 - p, 1e-45)), -100)
-                ),
+                [("np.log1p(-probabilities)", "np.log(1 - probabilities)")],
             ),
             Mistake(
                 "probabilities clipped",
                 "p is moved into [10⁻⁷, 1 − 10⁻⁷]: at most 16 where PyTorch goes up to 100.",
-                {f"{PROBABILITIES}_forward": _clipped},
+                [
+                    (
+                        "        log_p =",
+                        "        probabilities = np.clip(probabilities, 1e-7, 1 - 1e-7)\n        log_p =",
+                    )
+                ],
                 convention="Keras",
             ),
             Mistake(
                 "gradient of the logits",
                 "p − y belongs to the logit before the sigmoid; the probability's is (p − y)/(p(1 − p)).",
-                _probability_gradient(lambda p, y: p - y),
+                [("(probabilities - targets) / denominator", "(probabilities - targets)")],
             ),
             Mistake(
                 "denominator not bounded",
                 "Divided by p(1 − p) as it is: infinite, or 0/0, at probabilities 0 and 1.",
-                _probability_gradient(lambda p, y: (p - y) / (p * (1 - p))),
+                [
+                    (
+                        "np.maximum(probabilities * (1 - probabilities), EPSILON)",
+                        "probabilities * (1 - probabilities)",
+                    )
+                ],
             ),
             Mistake(
                 "denominator 1 − p only",
                 "The derivative of −y log p is −y/p: one of the two factors is missing.",
-                _probability_gradient(lambda p, y: (p - y) / np.maximum(1 - p, 1e-12)),
+                [("np.maximum(probabilities * (1 - probabilities),", "np.maximum(1 - probabilities,")],
             ),
         ),
     ),
     _component(
-        CLASSES,
+        "cross_entropy",
         classes_cases,
         SUMMED,
         classes_magnitude,
         (
-            _mean_gradient_forgotten(CLASSES),
-            _averaged_over(
-                CLASSES,
+            _mean_gradient_forgotten("share = dloss / max(m, 1)", "share = dloss"),
+            Mistake(
                 "averaged over batch and classes",
                 "Divided by m·classes: the softmax cross-entropy has one term an example, not one a class.",
-                lambda x: x.size,
+                [(CLASSES_MEAN, CLASSES_MEAN.replace("len(logits)", "logits.size"))],
             ),
-            _averaged_over(
-                CLASSES,
+            Mistake(
                 "averaged over the classes",
                 "Divided by the number of classes where the batch size belongs.",
-                lambda x: x.shape[1],
+                [(CLASSES_MEAN, CLASSES_MEAN.replace("len(logits)", "logits.shape[1]"))],
             ),
-            _summed(CLASSES),
-            _upstream_ignored(CLASSES),
-            _wrong_sign(CLASSES),
-            _minus_forgotten(CLASSES),
+            _summed(CLASSES_MEAN, "m = 1"),
+            _upstream_ignored("share = dloss / max(m, 1)", "share = 1 / max(m, 1)"),
+            _wrong_sign(
+                ("targets] = -share", "targets] = share"), ("dlogits -= softmax", "dlogits += softmax")
+            ),
+            _minus_forgotten(CLASSES_LOSSES, "losses = shifted[batch, targets] - np.log(total[:, 0])"),
             Mistake(
                 "softmax over the wrong axis",
                 "Normalised over the batch: the probabilities of an example do not add up to 1.",
-                {f"{CLASSES}_forward": _over_the_batch},
+                [
+                    ("logits.max(axis=1,", "logits.max(axis=0, initial=-np.inf,"),
+                    (
+                        "e.sum(axis=1, keepdims=True)  # (batch, 1)",
+                        "e.sum(axis=0, keepdims=True)  # (1, classes)",
+                    ),
+                    ("np.log(total[:, 0])", "np.log(total[0, targets])"),
+                ],
             ),
             Mistake(
                 "softmax twice",
                 "The loss applies its own softmax, which makes probabilities nearly equal: learning crawls.",
-                _applied_before(CLASSES, _softmax, _softmax_gradient),
+                [
+                    (
+                        f"    {SHIFTED}",
+                        "    e = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
+                        f"    logits = e / e.sum(axis=1, keepdims=True)\n    {SHIFTED}",
+                    ),
+                    ("(e / total, batch, targets, m)", "(e / total, batch, targets, m, logits)"),
+                    ("softmax, batch, targets, m = cache", "softmax, batch, targets, m, p = cache"),
+                    ("return dlogits", "return p * (dlogits - (dlogits * p).sum(axis=1, keepdims=True))"),
+                ],
             ),
-            _other_loss(
-                CLASSES,
+            Mistake(
                 "softmax twice in the loss",
                 "The gradient is right, but the loss is that of the softmax of the softmax.",
-                _of_the_target(lambda p: np.log(_softmax(p))),
+                [
+                    (
+                        CLASSES_LOSSES,
+                        "p = e / total\n    losses = np.log(np.exp(p).sum(axis=1)) - p[batch, targets]",
+                    )
+                ],
             ),
             Mistake(
                 "largest logit not subtracted",
                 "log Σ eˣ as it stands: e¹⁰⁰⁰ overflows, and the loss is infinite or NaN.",
-                {f"{CLASSES}_forward": _max_not_subtracted},
+                [(SHIFTED, "shifted = logits")],
             ),
             Mistake(
                 "largest logit of the batch",
                 "One maximum for all rows: a row far below it becomes log 0.",
-                {f"{CLASSES}_forward": _max_of_the_batch},
+                [(SHIFTED, "shifted = logits - logits.max(initial=-np.inf)")],
             ),
-            _other_loss(
-                CLASSES,
+            Mistake(
                 "logarithm of the softmax",
                 "log(softmax(x)) in two steps: a probability that underflows to 0 gives −∞.",
-                _of_the_target(np.log),
+                [(CLASSES_LOSSES, "losses = -np.log(e / total)[batch, targets]")],
             ),
-            _other_loss(
-                CLASSES,
+            Mistake(
                 "ε inside the logarithm",
                 "log(p + 10⁻⁸) hides the infinity and bounds the loss at 18.",
-                _of_the_target(lambda p: np.log(p + 1e-8)),
+                [(CLASSES_LOSSES, "losses = -np.log(e / total + 1e-8)[batch, targets]")],
             ),
             Mistake(
                 "targets counted from 1",
                 "The 1 is subtracted one class to the left of the target.",
-                {f"{CLASSES}_backward": _one_off},
+                [("dlogits[batch, targets] =", "dlogits[batch, targets - 1] =")],
             ),
             Mistake(
                 "targets not one-hot",
                 "p − y with y the number of the class, broadcast over all classes.",
-                {f"{CLASSES}_backward": _not_one_hot},
+                [
+                    ("    dlogits[batch, targets] = -share\n", ""),
+                    ("dlogits -= softmax *", "dlogits -= (softmax - targets[:, None]) *"),
+                ],
             ),
             Mistake(
                 "target not subtracted",
                 "p alone: every logit is pushed down, the right one too.",
-                {f"{CLASSES}_backward": _softmax_alone},
+                [("    dlogits[batch, targets] = -share\n", "")],
             ),
         ),
     ),
     _component(
-        SQUARES,
+        "mse_loss",
         squares_cases,
         SUMMED,
         squares_magnitude,
         (
-            _mean_gradient_forgotten(SQUARES),
-            _batch_only(SQUARES),
-            _summed(SQUARES),
-            _upstream_ignored(SQUARES),
-            _wrong_sign(SQUARES),
+            _mean_gradient_forgotten("difference / n * 2", "difference * 2"),
+            _batch_only(SQUARES_MEAN, SQUARES_MEAN.replace("input.size", "len(input)")),
+            _summed(SQUARES_MEAN, "n = 1"),
+            _upstream_ignored("difference / n * 2 * dloss", "difference / n * 2"),
+            _wrong_sign(("difference / n * 2", "-difference / n * 2")),
             Mistake(
                 "2 forgotten",
                 "The gradient of ½(x − t)² beside the loss (x − t)²: steps of half the length.",
-                {f"{SQUARES}_backward": lambda dloss, cache: scratch.mse_loss_backward(dloss / 2, cache)},
+                [("difference / n * 2", "difference / n")],
             ),
-            _other_loss(
-                SQUARES,
+            Mistake(
                 "half of the square",
                 "½(x − t)², whose gradient is x − t: PyTorch has no ½.",
-                lambda x, t: (x - t) ** 2 / 2,
-                "many textbooks, d2l.ai and optax.l2_loss",
+                [("(difference * difference).sum()", "(difference * difference / 2).sum()")],
+                convention="many textbooks, d2l.ai and optax.l2_loss",
             ),
             Mistake(
                 "root of the mean",
                 "√(1/n Σ(x − t)²) is another function, whose gradient is divided by the loss.",
-                {f"{SQUARES}_forward": _root_of_the_mean},
+                [("(difference * difference).sum() / n", "((difference * difference).sum() / n) ** 0.5")],
             ),
-            _other_loss(
-                SQUARES,
+            Mistake(
                 "absolute value",
                 "|x − t| is another loss (L1): the square is forgotten.",
-                lambda x, t: np.abs(x - t),
+                [("(difference * difference).sum()", "np.abs(difference).sum()")],
             ),
         ),
     ),
