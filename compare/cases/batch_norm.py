@@ -9,12 +9,6 @@ import torch
 from compare.cases.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
 from compare.measure import sum_units
-from scratch.batch_norm import (
-    batch_norm_backward,
-    batch_norm_forward,
-    batch_norm_inference_forward,
-    update_running_statistics,
-)
 from torch_ref import batch_norm as reference
 
 
@@ -220,224 +214,175 @@ def _partial_sums(array: np.ndarray) -> np.ndarray:
     return np.sqrt((array**2).sum(axis=0) + array.sum(axis=0) ** 2)
 
 
-def _forward(mean: Any, std: Any) -> dict[str, Any]:
-    """A training pass with another mean, or another spread (both of x, ε and the axis-0 statistics)."""
-
-    def batch_norm_forward(x: np.ndarray, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple:
-        mu = mean(x)
-        s = std(x, eps)
-        x_hat = (x - mu) / s
-        y = x_hat if gamma is None else gamma * x_hat + beta
-        return y, (x_hat, s, gamma), (x.mean(axis=0), x.var(axis=0))
-
-    return {"batch_norm_forward": batch_norm_forward}
-
-
-def _backward(change: Any) -> dict[str, Any]:
-    """A backward pass whose dx is what `change` makes of dy, x̂, s and γ."""
-
-    def batch_norm_backward(dy: np.ndarray, cache: tuple) -> tuple:
-        x_hat, s, gamma = cache
-        g = 1 if gamma is None else gamma
-        dx = change(dy, x_hat, s, g)
-        return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
-
-    return {"batch_norm_backward": batch_norm_backward}
-
-
-def _update(change: Any) -> dict[str, Any]:
-    """Running statistics from other variances or momenta: `change` gives (old weight, variance)."""
-
-    def update_running_statistics(
-        running_mean: np.ndarray,
-        running_var: np.ndarray,
-        num_batches_tracked: np.ndarray,
-        mean: np.ndarray,
-        variance: np.ndarray,
-        batch_size: int,
-        momentum: float | None = 0.1,
-    ) -> None:
-        num_batches_tracked += 1
-        new = running_mean.dtype.type(1) / int(num_batches_tracked) if momentum is None else momentum
-        old, variance = change(1 - new, variance, batch_size)
-        running_mean[...] = old * running_mean + (1 - old) * mean
-        running_var[...] = old * running_var + (1 - old) * variance
-
-    return {"update_running_statistics": update_running_statistics}
-
-
-def _never_updated(
-    running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray, *_: Any, **__: Any
-) -> None:
-    num_batches_tracked += 1
-
-
-def _parameters_left_out(
-    x: np.ndarray, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5
-) -> tuple:
-    return batch_norm_inference_forward(x, None, None, mean, var, eps)
-
-
-def _parameter_gradients(reduce: Any) -> dict[str, Any]:
-    """A backward pass in which `reduce` makes dβ of dy, and dγ of dy·x̂."""
-
-    def wrong(dy: np.ndarray, cache: tuple) -> tuple:
-        return batch_norm_backward(dy, cache)[0], reduce(dy * cache[0]), reduce(dy)
-
-    return {"batch_norm_backward": wrong}
-
-
-def _unbiased(variance: np.ndarray, m: int) -> np.ndarray:
-    return variance * m / (m - 1)
-
-
-def _evaluation_with_the_batch(
-    x: np.ndarray, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5
-) -> tuple:
-    y, cache, _ = batch_norm_forward(x, gamma, beta, eps)
-    return y, cache
-
-
-def _evaluation_that_updates(
-    x: np.ndarray, gamma: Any, beta: Any, mean: Any, var: Any, eps: float = 1e-5
-) -> tuple:
-    y, cache = batch_norm_inference_forward(x, gamma, beta, mean, var, eps)
-    update_running_statistics(mean, var, np.array(0), x.mean(axis=0), x.var(axis=0), len(x))
-    return y, cache
-
-
-def _gamma_gradient_with_x(dy: np.ndarray, cache: tuple) -> tuple:
-    dx, _, dbeta = batch_norm_backward(dy, cache)
-    x_hat, s, _ = cache
-    return dx, (dy * (x_hat * s)).sum(axis=0), dbeta
-
+STD = "std = (variance + eps) ** 0.5"
+EVALUATION_STD = "std = (running_var + eps) ** 0.5"
+EVALUATION_X_HAT = "x_hat = (x - running_mean) / std"
+DX = "dx = (dy - dbeta / m - x_hat * (dgamma / m)) * _slope(std, gamma)"
+THEN = f"{DX}  # (batch, features)\n    return dx,"
 
 MISTAKES = (
     Mistake(
         "biased running variance",
         "The running variance takes σ², divided by m; PyTorch's divides by m − 1.",
-        _update(lambda old, variance, m: (old, variance)),
+        [("momentum * unbiased", "momentum * variance")],
         convention="Keras, flax, d2l.ai, CS231n and numpy-ml",
     ),
     Mistake(
         "momentum the other way round",
         "running ← momentum·running + (1 − momentum)·batch: PyTorch's momentum is the weight of the new "
         "value.",
-        _update(lambda old, variance, m: (1 - old, _unbiased(variance, m))),
+        [
+            (
+                "(1 - momentum) * running_mean + momentum * mean",
+                "momentum * running_mean + (1 - momentum) * mean",
+            ),
+            (
+                "(1 - momentum) * running_var + momentum * unbiased",
+                "momentum * running_var + (1 - momentum) * unbiased",
+            ),
+        ],
         convention="Keras, flax, CS231n, and d2l.ai until 2022: their 0.9 is PyTorch's 0.1",
     ),
     Mistake(
         "running statistics replaced",
         "Only the newest batch is remembered: running ← batch.",
-        _update(lambda old, variance, m: (0, _unbiased(variance, m))),
+        [
+            ("(1 - momentum) * running_mean + momentum * mean", "mean"),
+            ("(1 - momentum) * running_var + momentum * unbiased", "unbiased"),
+        ],
     ),
     Mistake(
         "running statistics never updated",
         "running_mean = … binds the name to a new array: the buffer, which evaluation uses, stays as it was.",
-        {"update_running_statistics": _never_updated},
+        [("running_mean[...] =", "running_mean ="), ("running_var[...] =", "running_var =")],
     ),
     Mistake(
         "running standard deviation",
         "The running variance is fed with σ, of which evaluation takes the root once more.",
-        _update(lambda old, variance, m: (old, _unbiased(variance, m) ** 0.5)),
+        [("momentum * unbiased", "momentum * unbiased**0.5")],
     ),
     Mistake(
         "unbiased variance in the normalisation",
         "The batch is normalised with the variance divided by m − 1, not by m.",
-        _forward(lambda x: x.mean(axis=0), lambda x, eps: (_unbiased(x.var(axis=0), len(x)) + eps) ** 0.5),
+        [(STD, "std = (variance * m / (m - 1) + eps) ** 0.5")],
         convention="Karpathy's makemore lectures",
     ),
     Mistake(
         "ε outside the root",
         "√σ² + ε instead of √(σ² + ε): tells only where the spread is small.",
-        _forward(lambda x: x.mean(axis=0), lambda x, eps: x.std(axis=0) + eps),
+        [(STD, "std = variance**0.5 + eps")],
     ),
     Mistake(
         "variance as a difference",
         "mean(x²) − μ² is σ² on paper; where the mean is far larger than the spread, no digit of it is left.",
-        _forward(
-            lambda x: x.mean(axis=0),
-            lambda x, eps: (np.maximum((x * x).mean(axis=0) - x.mean(axis=0) ** 2, 0) + eps) ** 0.5,
-        ),
+        [
+            (
+                "variance = (centred * centred).sum(axis=0) / m",
+                "variance = np.maximum((x * x).sum(axis=0) / m - mean * mean, 0)",
+            )
+        ],
         convention="flax, unless use_fast_variance=False",
     ),
     Mistake(
         "ε forgotten",
         "x̂ = (x − μ)/σ: a constant feature is 0/0.",
-        _forward(lambda x: x.mean(axis=0), lambda x, eps: x.std(axis=0)),
+        [(STD, "std = variance**0.5")],
     ),
     Mistake(
         "divided by the variance",
         "(x − μ)/(σ² + ε): the root is forgotten, and small spreads become large ones.",
-        _forward(lambda x: x.mean(axis=0), lambda x, eps: x.var(axis=0) + eps),
+        [(STD, "std = variance + eps")],
     ),
     Mistake(
         "statistics of each row",
         "Mean and variance over the features of an example: that is layer normalisation.",
-        _forward(
-            lambda x: x.mean(axis=1, keepdims=True),
-            lambda x, eps: (x.var(axis=1, keepdims=True) + eps) ** 0.5,
-        ),
+        [
+            (STD, "std = (x.var(axis=1, keepdims=True) + eps) ** 0.5"),
+            ("x_hat = centred / std", "x_hat = (x - x.mean(axis=1, keepdims=True)) / std"),
+        ],
     ),
     Mistake(
         "running statistics in training",
         "The batch is normalised with the running statistics: before the first update, with 0 and 1.",
-        _forward(lambda x: x.dtype.type(0), lambda x, eps: np.full(x.shape[1], (1 + eps) ** 0.5, x.dtype)),
+        [
+            (STD, "std = (np.ones_like(variance) + eps) ** 0.5"),
+            ("x_hat = centred / std", "x_hat = x / std"),
+        ],
     ),
     Mistake(
         "batch statistics in evaluation",
         "The result for an example depends on which others are predicted along with it.",
-        {"batch_norm_inference_forward": _evaluation_with_the_batch},
+        [
+            (EVALUATION_STD, "std = (x.var(axis=0) + eps) ** 0.5"),
+            (EVALUATION_X_HAT, "x_hat = (x - x.mean(axis=0)) / std"),
+        ],
     ),
     Mistake(
         "running statistics updated in evaluation",
         "Predicting changes the model: the test set leaks into the running statistics.",
-        {"batch_norm_inference_forward": _evaluation_that_updates},
+        [
+            (
+                f"{EVALUATION_X_HAT}  # (batch, features)\n",
+                f"{EVALUATION_X_HAT}  # (batch, features)\n"
+                "    batch = x.mean(axis=0), x.var(axis=0), len(x)\n"
+                "    update_running_statistics(running_mean, running_var, np.array(0), *batch)\n",
+            )
+        ],
     ),
     Mistake(
         "γ and β forgotten in evaluation",
         "The prediction is x̂, not what was trained on it.",
-        {"batch_norm_inference_forward": _parameters_left_out},
+        [
+            (
+                "return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, gamma)\n",
+                "return x_hat, (x_hat, std, None)\n",
+            )
+        ],
     ),
     Mistake(
         "training gradient in evaluation",
         "In evaluation mean and variance are constants; the terms that pass through them do not exist.",
-        {"batch_norm_inference_backward": batch_norm_backward},
+        [
+            (
+                "return dy * _slope(std, gamma), (dy * x_hat).sum(axis=0), dy.sum(axis=0)",
+                "return batch_norm_backward(dy, cache)",
+            )
+        ],
     ),
     Mistake(
         "statistics taken as constants",
         "dx = dy·γ/s, as if μ and σ² did not depend on x: it pushes where normalisation lets nothing move.",
-        _backward(lambda dy, x_hat, s, gamma: dy * (gamma / s)),
+        [(DX, "dx = dy * _slope(std, gamma)")],
     ),
     Mistake(
         "gradient through the mean forgotten",
         "The term −mean(dy) of dx is missing: a shift of all x, which changes nothing, gets a gradient.",
-        _backward(lambda dy, x_hat, s, gamma: (dy - x_hat * (dy * x_hat).mean(axis=0)) * (gamma / s)),
+        [("(dy - dbeta / m - x_hat", "(dy - x_hat")],
     ),
     Mistake(
         "gradient through the variance forgotten",
         "The term −x̂·mean(dy·x̂) of dx is missing: a stretch of x, which changes nothing, gets a gradient.",
-        _backward(lambda dy, x_hat, s, gamma: (dy - dy.mean(axis=0)) * (gamma / s)),
+        [("dbeta / m - x_hat * (dgamma / m))", "dbeta / m)")],
     ),
     Mistake(
         "γ forgotten in dx",
         "dx is that of x̂: unseen as long as γ is 1.",
-        _backward(lambda dy, x_hat, s, gamma: (dy - dy.mean(axis=0) - x_hat * (dy * x_hat).mean(axis=0)) / s),
+        [("(dgamma / m)) * _slope(std, gamma)", "(dgamma / m)) / std")],
     ),
     Mistake(
         "γ's gradient with x",
         "dγ = Σ dy·(x − μ) instead of Σ dy·x̂: unseen as long as the spread is 1.",
-        {"batch_norm_backward": _gamma_gradient_with_x},
+        [(f"{THEN} dgamma, dbeta", f"{THEN} (dy * x_hat * std).sum(axis=0), dbeta")],
     ),
     Mistake(
         "γ's and β's gradients over the wrong axis",
         "Summed over the features instead of over the batch: as many numbers as there are examples.",
-        _parameter_gradients(lambda terms: terms.sum(axis=1)),
+        [(f"{THEN} dgamma, dbeta", f"{THEN} (dy * x_hat).sum(axis=1), dy.sum(axis=1)")],
     ),
     Mistake(
         "γ's and β's gradients averaged",
         "The mean over the batch where the sum belongs: the 1/m of the cost is already in dy.",
-        _parameter_gradients(lambda terms: terms.mean(axis=0)),
+        [(f"{THEN} dgamma, dbeta", f"{THEN} dgamma / m, dbeta / m")],
     ),
 )
 
