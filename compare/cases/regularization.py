@@ -1,6 +1,6 @@
 """The L2 penalty, its equivalence with weight decay, and dropout on shared masks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +9,6 @@ import torch
 
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
-from scratch.regularization import dropout_forward, l2_gradient, l2_penalty
 from torch_ref import regularization as reference
 
 NETWORKS = {  # name of a case → the widths of a network, input to output
@@ -171,50 +170,11 @@ def run_torch_dropout(case: Case) -> Results:
     return results
 
 
-def _step(decay: Callable[[str, Any, float, int], Any]) -> dict[str, Any]:
-    """A step that adds `decay(name, parameter, l2, m)` to each gradient."""
-
-    def sgd_step_with_l2(parameters: Any, gradients: Any, *, lr: float, l2: float, m: int) -> dict[str, Any]:
-        return {
-            name: parameter - (gradients[name] + decay(name, parameter, l2, m)) * lr
-            for name, parameter in parameters.items()
-        }
-
-    return {"sgd_step_with_l2": sgd_step_with_l2}
-
-
-def _dropout(training: Any, evaluation: Any = lambda x, q: x) -> dict[str, Any]:
-    """A forward pass with other masks: `training(mask, q)` multiplies x; q = 1 − p."""
-
-    def forward(x: np.ndarray, p: float, generator: Any, is_training: bool = True) -> tuple:
-        if is_training and 0 < p < 1:
-            noise = training(generator.dropout_mask(x, p), 1 - p)
-            return x * noise, noise
-        if is_training:
-            return dropout_forward(x, p, generator)
-        return evaluation(x, 1 - p), None
-
-    return {"dropout_forward": forward}
-
-
-def _fresh_mask(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
-    return dropout_forward(x, p, generator, training)[0], (p, generator, training)
-
-
-def _one_mask(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
-    _, noise = dropout_forward(x[:1], p, generator, training)
-    return (x, None) if noise is None else (x * noise, np.broadcast_to(noise, x.shape))
-
-
-def _selected(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
-    y, noise = dropout_forward(x, p, generator, training)
-    return (y, None) if noise is None else (np.where(noise > 0, y, x.dtype.type(0)), noise)
-
-
-def _zero_by_zero(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
-    noise = generator.dropout_mask(x, p) / (1 - p) if training else np.ones_like(x)
-    return x * noise, noise
-
+PENALTY = "(weight * weight).sum()"
+SCALED_WEIGHT = "return weight * (l2 / m)"
+DECAYED = "gradient + l2_gradient(parameter, l2, m)"
+IF_MATRIX = "        if parameter.ndim == 2:\n            gradient ="
+UNSCALED = "        noise /= 1 - p\n"
 
 COMPONENTS = (
     Component(
@@ -232,51 +192,51 @@ COMPONENTS = (
             Mistake(
                 "½ forgotten",
                 "(λ/m)·Σ‖W‖²: twice the penalty; its gradient no longer is (λ/m)·W.",
-                {"l2_penalty": lambda weights, l2, m: 2 * l2_penalty(weights, l2, m)},
+                [("l2 / (2 * m)", "l2 / m")],
                 convention="Keras: regularizers.L2 has neither the ½ nor the 1/m",
             ),
             Mistake(
                 "penalty not divided by m",
                 "(λ/2)·Σ‖W‖²: the penalty counts m times as much against the averaged cost.",
-                {"l2_penalty": lambda weights, l2, m: l2_penalty(weights, l2, 1)},
+                [("l2 / (2 * m)", "l2 / 2")],
                 convention="CS231n and d2l.ai: (λ/2)·Σ‖W‖² beside a mean over the batch",
             ),
             Mistake(
                 "sum of magnitudes",
                 "Σ|W| instead of ΣW²: the L1 penalty, to which the gradient (λ/m)·W does not belong.",
-                {"l2_penalty": lambda weights, l2, m: sum(np.abs(w).sum() for w in weights) * l2 / (2 * m)},
+                [(PENALTY, "np.abs(weight).sum()")],
             ),
             Mistake(
                 "norm not squared",
                 "‖W‖ instead of ‖W‖²: the root is taken by the library's norm and must be undone.",
-                {"l2_penalty": lambda ws, l2, m: sum((w * w).sum() ** 0.5 for w in ws) * l2 / (2 * m)},
+                [(PENALTY, "(weight * weight).sum() ** 0.5")],
             ),
             Mistake(
                 "last layer only",
                 "The penalty is overwritten in the loop over the layers instead of added up.",
-                {"l2_penalty": lambda weights, l2, m: l2_penalty(list(weights)[-1:], l2, m)},
+                [(f"{PENALTY} for weight in weights", f"{PENALTY} for weight in list(weights)[-1:]")],
             ),
             Mistake(
                 "gradient with the 2",
                 "(2λ/m)·W: the ½ of the penalty cancels the 2 of the square.",
-                {"l2_gradient": lambda weight, l2, m: 2 * l2_gradient(weight, l2, m)},
+                [(SCALED_WEIGHT, "return weight * (2 * l2 / m)")],
                 convention="Keras: regularizers.L2 has neither the ½ nor the 1/m",
             ),
             Mistake(
                 "gradient not divided by m",
                 "λ·W: right for the penalty (λ/2)·Σ‖W‖² only.",
-                {"l2_gradient": lambda weight, l2, m: l2_gradient(weight, l2, 1)},
+                [(SCALED_WEIGHT, "return weight * l2")],
                 convention="CS231n, d2l.ai, and weight_decay of torch.optim",
             ),
             Mistake(
                 "gradient with the sum of the weights",
                 "(λ/m)·ΣW, one number for all: every weight is pushed the same way instead of towards 0.",
-                {"l2_gradient": lambda weight, l2, m: weight.sum() * (l2 / m)},
+                [(SCALED_WEIGHT, "return weight.sum() * (l2 / m)")],
             ),
             Mistake(
                 "penalty without its gradient",
                 "The cost contains the penalty, the gradient does not: nothing is regularised.",
-                {"l2_gradient": lambda weight, l2, m: np.zeros_like(weight)},
+                [(SCALED_WEIGHT, "return np.zeros_like(weight)")],
             ),
         ),
     ),
@@ -296,34 +256,34 @@ COMPONENTS = (
             Mistake(
                 "L2 on biases",
                 "Every parameter decays: biases are too few to overfit with, and are pulled off their place.",
-                _step(lambda name, parameter, l2, m: l2_gradient(parameter, l2, m)),
+                [(IF_MATRIX, "        gradient =")],
                 convention="torch.optim, given all parameters and one weight_decay",
             ),
             Mistake(
                 "weight_decay = λ",
                 "λ·W instead of (λ/m)·W: m times too strong, and the weights shrink to nothing.",
-                _step(lambda name, w, l2, m: l2_gradient(w, l2, 1) if w.ndim == 2 else 0),
+                [(DECAYED, "gradient + parameter * l2")],
                 convention="CS231n and d2l.ai, whose penalty is (λ/2)·Σ‖W‖²",
             ),
             Mistake(
                 "weight_decay = 2λ/m",
                 "The 2 of the square has already cancelled the ½ of the penalty.",
-                _step(lambda name, w, l2, m: 2 * l2_gradient(w, l2, m) if w.ndim == 2 else 0),
+                [(DECAYED, "gradient + parameter * (2 * l2 / m)")],
             ),
             Mistake(
                 "wrong sign",
                 "The weights grow: the term is subtracted from the gradient.",
-                _step(lambda name, w, l2, m: -l2_gradient(w, l2, m) if w.ndim == 2 else 0),
+                [(DECAYED, "gradient - l2_gradient(parameter, l2, m)")],
             ),
             Mistake(
                 "sum of the weights",
                 "(λ/m)·ΣW, one number for all: every weight is pushed the same way instead of towards 0.",
-                _step(lambda name, w, l2, m: w.sum() * (l2 / m) if w.ndim == 2 else 0),
+                [(DECAYED, "gradient + parameter.sum() * (l2 / m)")],
             ),
             Mistake(
                 "no decay",
                 "The penalty is in the cost that is printed, but not in the gradient.",
-                _step(lambda name, w, l2, m: 0),
+                [(f"{IF_MATRIX} {DECAYED}\n", "")],
             ),
         ),
     ),
@@ -347,73 +307,86 @@ COMPONENTS = (
             Mistake(
                 "no rescaling",
                 "Without 1/(1 − p) the next layer gets less in training than in evaluation.",
-                _dropout(lambda mask, q: mask),
+                [(UNSCALED, "")],
             ),
             Mistake(
                 "rescaled in evaluation instead",
                 "y = x·(1 − p) in evaluation, and no division in training: not the inverted dropout.",
-                _dropout(lambda mask, q: mask, lambda x, q: x * q),
+                [(UNSCALED, ""), ("return x, None", "return x * (1 - p), None")],
                 convention="dropout as first published (Srivastava et al. 2014)",
             ),
             Mistake(
                 "rescaled twice",
                 "Divided by 1 − p with the mask and once more after it: the next layer gets too much.",
-                _dropout(lambda mask, q: mask / q / q),
+                [(UNSCALED, UNSCALED + UNSCALED)],
             ),
             Mistake(
                 "rescaled in evaluation too",
                 "Training has already divided by 1 − p; evaluation leaves x as it is.",
-                _dropout(lambda mask, q: mask / q, lambda x, q: x * q),
+                [("return x, None", "return x * (1 - p), None")],
             ),
             Mistake(
                 "divided by p",
                 "mask/p instead of mask/(1 − p): unseen at p = ½, and activations explode at a small p.",
-                _dropout(lambda mask, q: mask / (1 - q)),
+                [("noise /= 1 - p", "noise /= p")],
             ),
             Mistake(
                 "p taken as the keep probability",
                 "Keeps a share p and drops 1 − p: PyTorch's p is the share that is dropped.",
-                {"dropout_forward": lambda x, p, g, training=True: dropout_forward(x, 1 - p, g, training)},
+                [("    if not training or", "    p = 1 - p\n    if not training or")],
                 convention="TensorFlow 1, MindSpore before 2.0, and the course: their keep_prob",
             ),
             Mistake(
                 "active in evaluation",
                 "Predictions become random: the mode is not asked for.",
-                {"dropout_forward": lambda x, p, g, training=True: dropout_forward(x, p, g)},
+                [("if not training or p == 0", "if p == 0")],
             ),
             Mistake(
                 "fresh mask in the backward pass",
                 "The gradient flows through units that were off, and not through units that were on.",
-                {
-                    "dropout_forward": _fresh_mask,
-                    "dropout_backward": lambda dy, cache: dropout_forward(dy, *cache)[0],
-                },
+                [
+                    (
+                        UNSCALED,
+                        f"{UNSCALED}        return x * noise, generator.dropout_mask(x, p) / (1 - p)\n",
+                    )
+                ],
             ),
             Mistake(
                 "one mask for the whole batch",
                 "Every example loses the same units: the batch trains one thinned network and not many.",
-                {"dropout_forward": _one_mask},
+                [
+                    (
+                        "noise = generator.dropout_mask(x, p)",
+                        "noise = generator.dropout_mask(x[:1], p).repeat(len(x), axis=0)",
+                    )
+                ],
             ),
             Mistake(
                 "mask forgotten in the backward pass",
                 "The gradient flows as if nothing had been dropped: units learn what they had no part in.",
-                {"dropout_backward": lambda dy, cache: dy},
+                [("return dy * noise", "return dy")],
             ),
             Mistake(
                 "rescaling forgotten in the backward pass",
                 "dy·mask without 1/(1 − p): all layers below learn 1/(1 − p) times too slowly.",
-                {"dropout_backward": lambda dy, c: dy if c is None else dy * (c > 0)},
+                [("return dy * noise", "return dy * (noise > 0)")],
             ),
             Mistake(
                 "NaN swallowed",
                 "A choice instead of a product turns a dropped NaN into 0, and a broken run looks healthy.",
-                {"dropout_forward": _selected},
+                [("return x * noise,", "return np.where(noise > 0, x * noise, x.dtype.type(0)),")],
                 convention="flax",
             ),
             Mistake(
                 "0/0 at p = 1",
                 "mask/(1 − p) as it stands: where everything is dropped, everything becomes NaN.",
-                {"dropout_forward": _zero_by_zero},
+                [
+                    (
+                        "    if p == 1:\n        noise = np.zeros_like(x)\n    else:\n"
+                        "        noise = generator.dropout_mask(x, p)\n        noise /= 1 - p\n",
+                        "    noise = generator.dropout_mask(x, p)\n    noise /= 1 - p\n",
+                    )
+                ],
             ),
         ),
         arbiter=False,
