@@ -133,6 +133,7 @@ def run_scratch(case: Case, f: Any) -> Results:
     network.load_state_dict(_state(case))
     results["logits"] = network.forward(case["x"])
     results["cost"] = np.asarray(network.cost(results["logits"], case["targets"]), case.dtype)
+    network.backward()  # what a first pass leaves must not add to the second
     results["grad.x"] = network.backward(input_gradient=True)
     results |= {f"grad.{name}": array for name, array in network.named(network.flat_gradients).items()}
     SGD(network.parameters(), lr=LEARNING_RATE).step(network.gradients())
@@ -206,70 +207,18 @@ def magnitude(case: Case) -> dict[str, Any]:
     return scales(found) | {f"initial.{name}": 0.0 for name in network.state_dict()}
 
 
-class PenaltyOnEverything(scratch.network.Network):
-    """Weight decay that also pulls on biases, γ and β."""
-
-    def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
-        dx = super().backward(input_gradient=input_gradient)
-        for name, gradient in self.named(self.flat_gradients).items():
-            if gradient.ndim == 1:
-                gradient += self.l2 / self._batch * self.named(self.flat_parameters)[name]
-        return dx
-
-
-class PenaltyWithoutGradient(scratch.network.Network):
-    """The cost has the penalty, its gradient does not."""
-
-    def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
-        l2, self.l2 = self.l2, 0.0
-        dx = super().backward(input_gradient=input_gradient)
-        self.l2 = l2
-        return dx
-
-
-class NeverInEvaluation(scratch.network.Network):
-    """Predictions with batch statistics and dropout."""
-
-    def eval(self) -> scratch.network.Network:
-        return self
-
-
-class GradientsPileUp(scratch.network.Network):
-    """Each backward pass adds to what the last one left: here, the gradient of the pass counted twice."""
-
-    def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
-        dx = super().backward(input_gradient=input_gradient)
-        self.flat_gradients *= 2
-        return dx
-
-
-class ActivatedOutput(scratch.network.Network):
-    """The output layer has an activation too, so that the loss no longer sees logits."""
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        self._logits = np.tanh(super().forward(x))
-        return self._logits
-
-
-class NormalisedAfterwards(scratch.network.Network):
-    """Batch normalisation behind the activation instead of in front of it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        names = list(self.layers)
-        for i, name in enumerate(names):
-            if name.startswith("batch_norm"):
-                names[i : i + 2] = reversed(names[i : i + 2])
-        self.layers = {name: self.layers[name] for name in names}
-
-
-class LogitAgainstAHalf(scratch.network.Network):
-    """A threshold for probabilities, applied to a logit."""
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        logits = self.eval().forward(x)
-        return (logits[:, 0] > 0.5).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
-
+PENALTY_GRADIENT = """\
+            for linear in self._linear_layers():
+                weight = linear.parameters["weight"]
+                linear.gradients["weight"] += l2_gradient(weight, self.l2, self._batch)
+"""
+DECAY_OF_ALL = """\
+            self.flat_gradients += l2_gradient(self.flat_parameters, self.l2, self._batch)
+"""
+BATCH_NORM = """\
+            if hidden and batch_norm:
+                self.layers[f"batch_norm{i}"] = BatchNorm1d(fan_out, dtype=dtype)
+"""
 
 COMPONENTS = (
     Component(
@@ -292,38 +241,41 @@ COMPONENTS = (
             Mistake(
                 "penalty on everything",
                 "L2 is for the weights of the linear layers; here biases, γ and β decay as well.",
-                {"Network": PenaltyOnEverything},
+                [(PENALTY_GRADIENT, DECAY_OF_ALL)],
                 convention="torch.optim, given all parameters and one weight_decay",
             ),
             Mistake(
                 "penalty without its gradient",
                 "The cost contains (λ/2m)‖W‖², the gradients lack (λ/m)·W: nothing is regularised.",
-                {"Network": PenaltyWithoutGradient},
+                [("        if self.l2:\n" + PENALTY_GRADIENT, "")],
             ),
             Mistake(
                 "never in evaluation mode",
                 "Predictions with batch statistics and dropout: they change with the rest of the batch.",
-                {"Network": NeverInEvaluation},
+                [("return self.train(False)", "return self")],
             ),
             Mistake(
                 "gradients pile up",
                 "The gradients of an earlier backward pass are not cleared, as without zero_grad().",
-                {"Network": GradientsPileUp},
+                [
+                    ("dy = self._loss", "earlier = self.flat_gradients.copy()\n        dy = self._loss"),
+                    ("        return dx\n", "        self.flat_gradients += earlier\n        return dx\n"),
+                ],
             ),
             Mistake(
                 "activated output",
                 "An activation after the last layer: the loss wants logits and applies its own sigmoid.",
-                {"Network": ActivatedOutput},
+                [("            if hidden:\n                self.layers[", "            self.layers[")],
             ),
             Mistake(
                 "normalised after the activation",
                 "Linear → activation → batch norm trains too, but is another network than the paper's.",
-                {"Network": NormalisedAfterwards},
+                [(BATCH_NORM, ""), ("Activation(activation)\n", "Activation(activation)\n" + BATCH_NORM)],
             ),
             Mistake(
                 "logit compared with ½",
                 "σ(x) > ½ is x > 0: examples with a logit between 0 and ½ get the wrong class.",
-                {"Network": LogitAgainstAHalf},
+                [("logits[:, 0] > 0)", "logits[:, 0] > 0.5)")],
             ),
         ),
     ),
