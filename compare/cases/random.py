@@ -199,59 +199,6 @@ def _wrong(**methods: Any) -> dict[str, Any]:
     return {"TorchGenerator": type("TorchGenerator", (TorchGenerator,), methods)}
 
 
-def _engine(make: Callable[[int], Any]) -> Callable:
-    def __init__(self: Any, seed: int) -> None:  # noqa: N807
-        TorchGenerator.__init__(self, seed)
-        self._engine = make(self.seed & 0xFFFFFFFF)
-
-    return __init__
-
-
-class DefaultRng(TorchGenerator):
-    """Another engine under the same name."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self._pcg64 = np.random.default_rng(self.seed)
-
-    def random(self, n: int) -> np.ndarray:
-        return self._pcg64.integers(0, 1 << 32, n, np.uint32)
-
-
-SHARED = np.random.RandomState(0)
-
-
-def _reseed_shared(seed: int) -> Any:
-    SHARED.seed(seed)
-    return SHARED
-
-
-def low_half_first(self: Any, n: int) -> np.ndarray:
-    """The words of a 64-bit number in the order of a little-endian machine's memory."""
-    return self.random(2 * n).view("<u8")
-
-
-def upper_bits(self: Any, n: int, dtype: Any) -> np.ndarray:
-    """The other end of the word."""
-    if dtype == np.float32:
-        return (self.random(n) >> np.uint32(8)).astype(dtype) * dtype(2**-24)
-    return (self.random64(n) >> np.uint64(11)).astype(dtype) * 2**-53
-
-
-def one_word(self: Any, n: int, dtype: Any) -> np.ndarray:
-    """A word for a number of any dtype."""
-    return self.random(n).astype(dtype) * dtype(2**-32)
-
-
-def in_logical_order(method: str) -> dict[str, Any]:
-    """Draws row by row, whatever the strides."""
-
-    def fill(self: Any, size: Any, *arguments: Any, out: np.ndarray | None = None) -> np.ndarray:
-        return getattr(TorchGenerator, method)(self, size, *arguments)
-
-    return _wrong(**{method: fill})
-
-
 def _block(change: Callable[[np.ndarray], np.ndarray], before: bool = True) -> dict[str, Any]:
     """The transform of a block with another order of its (blocks, 2, 8) numbers."""
 
@@ -270,89 +217,27 @@ def _block(change: Callable[[np.ndarray], np.ndarray], before: bool = True) -> d
     return _wrong(_normal_blocks=_normal_blocks)
 
 
-def tail_not_redrawn(self: Any, n: int, mean: float, std: float, dtype: Any) -> np.ndarray:
-    """As many whole blocks as are needed, cut to size."""
-    return normal_block(self._unit(n + -n % 16, dtype), dtype(mean), dtype(std), self.variant)[:n]
-
-
-def without_left_over(self: Any, n: int, mean: float, std: float) -> np.ndarray:
-    """Every call with pairs of its own."""
-    self._cached_normal = None
-    return TorchGenerator._normal_pairs(self, n, mean, std)
-
-
-def _permutation(swaps: Callable[[int, np.ndarray], Iterable[tuple[int, int]]], words: int = 0) -> dict:
-    """A shuffle by other swaps, of n − 1 + `words` words."""
-
-    def randperm(self: Any, n: int) -> np.ndarray:
-        order = np.arange(n)
-        for i, j in swaps(n, self.random(max(n - 1 + words, 0)).astype(np.int64)):
-            order[[i, j]] = order[[j, i]]
-        return order
-
-    return _wrong(randperm=randperm)
-
-
-def _integers(draw: Callable[[Any, int, int], np.ndarray]) -> dict[str, Any]:
-    """Other integers: low + draw(generator, high − low, n)."""
-
-    def randint(self: Any, low: int, high: int, size: int | tuple[int, ...]) -> np.ndarray:
-        words = draw(self, high - low, int(np.prod(size))).astype(np.uint64)
-        return (words + np.uint64(low % 2**64)).view(np.int64).reshape(size)
-
-    return _wrong(randint=randint)
-
-
-def clear_left_over(self: Any, size: Any, dtype: Any = np.float32) -> np.ndarray:
-    """Uniform numbers that reset more than they should."""
-    self._cached_normal = None
-    return TorchGenerator.rand(self, size, dtype)
-
-
-def left_over_scaled(self: Any, n: int, mean: float, std: float) -> np.ndarray:
-    """Keeps the finished number instead of z₂."""
-    values = TorchGenerator._normal_pairs(self, n, mean, std)
-    if self._cached_normal is not None:
-        self._cached_normal = self._cached_normal * std + mean
-    return values
-
-
-def left_over_in_float32(self: Any, n: int, mean: float, std: float) -> np.ndarray:
-    """Keeps z₂ in the dtype of the call that it is left over from."""
-    values = TorchGenerator._normal_pairs(self, n, mean, std)
-    if self._cached_normal is not None:
-        self._cached_normal = float(np.float32(self._cached_normal))
-    return values
-
-
-def state_without_left_over(self: Any) -> np.ndarray:
-    """The engine alone."""
-    copy = TorchGenerator(self.seed)
-    copy.set_state(TorchGenerator.get_state(self))
-    copy._cached_normal = None
-    return TorchGenerator.get_state(copy)
-
-
-def restart(self: Any, state: np.ndarray) -> None:
-    """Takes the seed of the state and nothing else."""
-    self.__init__(int(state[:8].view("<u8")[0]))
-
-
 ENGINES = (
     Mistake(
         "default_rng taken for MT19937",
         "np.random.default_rng is PCG64: another engine, no number in common.",
-        {"TorchGenerator": DefaultRng},
+        [
+            (
+                "self._fresh = True",
+                "self._pcg64 = np.random.default_rng(self.seed)\n        self._fresh = True",
+            ),
+            ("self._engine.randint(0,", "self._pcg64.integers(0,"),
+        ],
     ),
     Mistake(
         "seeded through SeedSequence",
         "np.random.MT19937(seed) is the right engine, but hashes the seed before it seeds.",
-        _wrong(__init__=_engine(lambda seed: np.random.RandomState(np.random.MT19937(seed)))),
+        [("RandomState(self.seed & 0xFFFFFFFF)", "RandomState(np.random.MT19937(self.seed & 0xFFFFFFFF))")],
     ),
     Mistake(
         "seeded by an array",
         "RandomState([seed]) and Python's random.seed mix the seed in by another rule.",
-        _wrong(__init__=_engine(lambda seed: np.random.RandomState([seed]))),
+        [("RandomState(self.seed & 0xFFFFFFFF)", "RandomState([self.seed & 0xFFFFFFFF])")],
     ),
 )
 
@@ -405,7 +290,41 @@ def end_of_a_range() -> str:
     return taken if bool((numbers > 1).any()) else ""
 
 
-LOGICAL = "Row by row, whatever the strides: right for contiguous arrays only."
+LOGICAL = Mistake(
+    "logical instead of memory order",
+    "Row by row, whatever the strides: right for contiguous arrays only.",
+    [("sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))", "list(range(array.ndim))")],
+)
+
+# Lines of scratch/random that several mistakes change, or that are long.
+UNIT = """\
+if dtype == np.float32:
+            return (self.random(n) & np.uint32(2**24 - 1)).astype(dtype) * dtype(2**-24)
+        return (self.random64(n) & np.uint64(2**53 - 1)).astype(dtype) * 2**-53"""
+FUSED = 'fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low'
+BLOCKS = """\
+        if array.size >= 16 and array.flags.c_contiguous:
+            return in_memory_order(array, self._normal_blocks(array.size, mean, std, array.dtype.type))
+"""
+TAIL = """\
+        if n % 16:
+            values[-16:] = normal_block(self._unit(16, dtype), mean, std, self.variant)
+"""
+WORDS = "self.random64(array.size) if high - low >= 1 << 28 else self.random(array.size)"
+SWAP = "order[i], order[i + step] = order[i + step], order[i]"
+SHUFFLE = f"""\
+steps = np.arange(n, 1, -1, dtype=np.uint32)  # n − i
+        order = list(range(n))
+        for i, step in enumerate((self.random(len(steps)) % steps).tolist()):
+            {SWAP}
+        return np.array(order, np.int64)"""
+TWO_SEEDS = """\
+_, seed = self.random64(2) & np.uint64(2**63 - 1)
+        return TorchGenerator(int(seed), variant=self.variant).randperm(n)"""
+RESTORED = """\
+self.seed, self._fresh = seed, fresh
+        self._engine.set_state(("MT19937", np.array(words, np.uint32), 624 if fresh else drawn, 0, 0.0))
+        self._cached_normal = cached_normal if cached else None"""
 
 COMPONENTS = (
     Component(
@@ -434,23 +353,26 @@ COMPONENTS = (
             Mistake(
                 "low half first",
                 "The first word drawn is the high half of a 64-bit number: float64 only.",
-                _wrong(random64=low_half_first),
+                [("high, low = self.random(", "low, high = self.random(")],
             ),
             Mistake(
                 "53 bits from the wrong word",
                 "The upper 53 bits, all of the first word and part of the second: PyTorch takes the lower.",
-                _wrong(_unit=upper_bits),
+                [
+                    ("(self.random(n) & np.uint32(2**24 - 1))", "(self.random(n) >> np.uint32(8))"),
+                    ("(self.random64(n) & np.uint64(2**53 - 1))", "(self.random64(n) >> np.uint64(11))"),
+                ],
             ),
             Mistake(
                 "NumPy's own float64",
                 "27 bits of one word and 26 of the next.",
-                _wrong(_unit=lambda self, n, dtype: self._engine.random_sample(n).astype(dtype)),
+                [(UNIT, "return self._engine.random_sample(n).astype(dtype)")],
                 convention="NumPy's RandomState.random",
             ),
             Mistake(
                 "one word for a float64",
                 "32 random bits where 53 belong, and a stream that falls behind.",
-                _wrong(_unit=one_word),
+                [(UNIT, "return self.random(n).astype(dtype) * dtype(2**-32)")],
             ),
         ),
         arbiter=False,
@@ -492,22 +414,14 @@ COMPONENTS = (
             Mistake(
                 "rounded twice",
                 "u·(high − low), rounded, plus low, rounded again: half the numbers differ in the last bit.",
-                _wrong(
-                    uniform=lambda self, size, low, high, dtype, out=None: (
-                        TorchGenerator.uniform(self, size, 0, 1, dtype) * (high - low) + low
-                    )
-                ),
+                [(FUSED, "u * (high - low) + low")],
             ),
             Mistake(
                 "scaled by high",
                 "u·high + low: runs to low + high.",
-                _wrong(
-                    uniform=lambda self, size, low, high, dtype, out=None: (
-                        TorchGenerator.uniform(self, size, 0, 1, dtype) * high + low
-                    )
-                ),
+                [(FUSED, "u * high + low")],
             ),
-            Mistake("logical instead of memory order", LOGICAL, in_logical_order("uniform")),
+            LOGICAL,
         ),
         arbiter=False,
     ),
@@ -554,24 +468,32 @@ COMPONENTS = (
             Mistake(
                 "tail of n mod 16 not redrawn",
                 "Whole blocks, cut to size: the last 16 numbers come from words that were drawn anew.",
-                _wrong(_normal_blocks=tail_not_redrawn),
+                [
+                    ("self._unit(n, dtype)", "self._unit(n + -n % 16, dtype)"),
+                    ("values[: n - n % 16]", "values"),
+                    (TAIL + "        return values", "        return values[:n]"),
+                ],
             ),
             Mistake(
                 "pairs at every size",
                 "From 16 numbers on, PyTorch changes to blocks of 16.",
-                _wrong(_normal_blocks=lambda self, n, mean, std, dtype: self._normal_pairs(n, mean, std)),
+                [(BLOCKS, "")],
             ),
             Mistake(
                 "blocks at every size",
                 "Below 16 numbers, PyTorch draws pair by pair, in float64.",
-                _wrong(
-                    _normal_pairs=lambda self, n, mean, std: tail_not_redrawn(self, n, mean, std, np.float64)
-                ),
+                [
+                    (
+                        "self._normal_pairs(array.size, mean, std)",
+                        "self._normal_blocks(array.size + -array.size % 16, mean, std, np.float64)"
+                        "[: array.size]",
+                    )
+                ],
             ),
             Mistake(
                 "cached normal lost",
                 "The second number of a pair opens the next call.",
-                _wrong(_normal_pairs=without_left_over),
+                [("[] if self._cached_normal is None else [self._cached_normal]", "[]")],
             ),
         ),
         arbiter=False,
@@ -605,31 +527,25 @@ COMPONENTS = (
             Mistake(
                 "std taken for the variance",
                 "z·√std: normal_ asks for the standard deviation.",
-                _wrong(
-                    normal=lambda self, size, mean, std, dtype, out=None: TorchGenerator.normal(
-                        self, size, mean, math.sqrt(std), dtype, out=out
-                    )
-                ),
+                [(BLOCKS, "        std = math.sqrt(std)\n" + BLOCKS)],
             ),
             Mistake(
                 "mean added before scaling",
                 "(z + mean)·std.",
-                _wrong(
-                    normal=lambda self, size, mean, std, dtype, out=None: TorchGenerator.normal(
-                        self, size, mean * std, std, dtype, out=out
-                    )
-                ),
+                [(BLOCKS, "        mean = mean * std\n" + BLOCKS)],
             ),
             Mistake(
                 "rounded twice",
                 "z·std, rounded, plus mean, rounded again: PyTorch's builds fuse the two.",
-                _wrong(
-                    normal=lambda self, size, mean, std, dtype, out=None: (
-                        TorchGenerator.normal(self, size, 0.0, 1.0, dtype, out=out) * std + mean
-                    )
-                ),
+                [
+                    ("mean, std, array.dtype.type)", "0.0, 1.0, array.dtype.type) * std + mean"),
+                    (
+                        "_normal_pairs(array.size, mean, std)",
+                        "_normal_pairs(array.size, 0.0, 1.0) * std + mean",
+                    ),
+                ],
             ),
-            Mistake("logical instead of memory order", LOGICAL, in_logical_order("normal")),
+            LOGICAL,
         ),
         arbiter=False,
     ),
@@ -653,33 +569,26 @@ COMPONENTS = (
             Mistake(
                 "one word for an element",
                 "u has 53 bits, of two words, for every dtype.",
-                _wrong(
-                    bernoulli=lambda self, size, p, dtype, out=None: (self.rand(size, np.float32) < p).astype(
-                        dtype
-                    )
-                ),
+                [("_unit(array.size, np.float64) < p", "_unit(array.size, np.float32) < p")],
             ),
             Mistake(
                 "compared from the other end",
                 "1 where u ≥ 1 − p: as probable, elsewhere.",
-                _wrong(
-                    bernoulli=lambda self, size, p, dtype, out=None: (
-                        1 - TorchGenerator.bernoulli(self, size, 1 - p, dtype, out=out)
-                    )
-                ),
+                [("_unit(array.size, np.float64) < p", "_unit(array.size, np.float64) >= 1 - p")],
             ),
             Mistake(
                 "nothing drawn for 0 and 1",
                 "F.dropout draws nothing for them; bernoulli_ does, and the stream moves on.",
-                _wrong(
-                    bernoulli=lambda self, size, p, dtype, out=None: (
-                        np.full(size, p, dtype)
-                        if p in (0, 1)
-                        else TorchGenerator.bernoulli(self, size, p, dtype, out=out)
+                [
+                    (
+                        "return in_memory_order(array, self._unit(array.size, np.float64) < p)",
+                        "if p in (0, 1):\n"
+                        "            return np.full_like(array, p)\n"
+                        "        return in_memory_order(array, self._unit(array.size, np.float64) < p)",
                     )
-                ),
+                ],
             ),
-            Mistake("logical instead of memory order", LOGICAL, in_logical_order("bernoulli")),
+            LOGICAL,
         ),
         arbiter=False,
     ),
@@ -703,38 +612,29 @@ COMPONENTS = (
             Mistake(
                 "mask compared with p instead of 1 − p",
                 "1 where u < p: p is the share that is dropped, so this drops what should be kept.",
-                _wrong(dropout_mask=lambda self, x, p: TorchGenerator.dropout_mask(self, x, 1 - p)),
+                [("mask[...] = 1 - p", "mask[...] = p"), ("(x.shape, 1 - p,", "(x.shape, p,")],
             ),
             Mistake(
                 "complement of p",
                 "1 where u ≥ p: right in its share, wrong in its places.",
-                _wrong(dropout_mask=lambda self, x, p: 1 - TorchGenerator.dropout_mask(self, x, 1 - p)),
+                [("return self.bernoulli(x.shape, 1 - p,", "return 1 - self.bernoulli(x.shape, p,")],
             ),
             Mistake(
                 "one word for a mask element",
                 "u has 53 bits, of two words, for every dtype.",
-                _wrong(
-                    dropout_mask=lambda self, x, p: (self.rand(x.shape, np.float32) < 1 - p).astype(x.dtype)
-                ),
+                [("_unit(array.size, np.float64) < p", "_unit(array.size, np.float32) < p")],
             ),
             Mistake(
                 "drawn where nothing depends on chance",
                 "For p = 0 and p = 1, F.dropout leaves the stream where it is.",
-                _wrong(
-                    dropout_mask=lambda self, x, p: self.bernoulli(
-                        x.shape, 1 - p, x.dtype, out=np.empty_like(x)
+                [
+                    (
+                        "        if p in (0, 1):\n            mask[...] = 1 - p\n            return mask\n",
+                        "",
                     )
-                ),
+                ],
             ),
-            Mistake(
-                "logical instead of memory order",
-                LOGICAL,
-                _wrong(
-                    dropout_mask=lambda self, x, p: TorchGenerator.dropout_mask(
-                        self, np.ascontiguousarray(x), p
-                    )
-                ),
-            ),
+            LOGICAL,
         ),
         arbiter=False,
     ),
@@ -770,31 +670,32 @@ COMPONENTS = (
             Mistake(
                 "high included",
                 "PyTorch's and NumPy's integers end before high.",
-                _integers(lambda g, width, n: TorchGenerator.randint(g, 0, width + 1, n)),
+                [("np.uint64(high - low)", "np.uint64(high - low + 1)")],
                 convention="Python's random.randint",
             ),
             Mistake(
                 "scaled instead of the remainder",
                 "⌊w·(high − low)·2⁻³²⌋: as fair, other numbers.",
-                _integers(lambda g, width, n: g.random(n) * np.uint64(width % 2**32) >> np.uint64(32)),
+                [
+                    (WORDS, "self.random(array.size)"),
+                    ("% np.uint64(high - low)", "* np.uint64((high - low) % 2**32) >> np.uint64(32)"),
+                ],
                 convention="NumPy's Generator.integers",
             ),
             Mistake(
                 "always one word",
                 "From 2²⁸ numbers on, PyTorch takes two words.",
-                _integers(lambda g, width, n: g.random(n) % np.uint64(width)),
+                [(WORDS, "self.random(array.size)")],
             ),
             Mistake(
                 "always two words",
                 "Below 2²⁸ numbers, PyTorch takes one word.",
-                _integers(lambda g, width, n: g.random64(n) % np.uint64(width)),
+                [(WORDS, "self.random64(array.size)")],
             ),
             Mistake(
                 "two words from 2³² on",
                 "PyTorch changes over at 2²⁸.",
-                _integers(
-                    lambda g, width, n: (g.random64(n) if width >= 2**32 else g.random(n)) % np.uint64(width)
-                ),
+                [("1 << 28", "1 << 32")],
                 convention="PyTorch 2.6",
             ),
         ),
@@ -815,30 +716,31 @@ COMPONENTS = (
             Mistake(
                 "swap with w mod n",
                 "Every element may go anywhere at every step: a biased shuffle, n^(n−1) ways to n! orders.",
-                _permutation(lambda n, w: ((i, int(word) % n) for i, word in enumerate(w))),
+                [
+                    ("self.random(len(steps)) % steps", "self.random(len(steps)) % n"),
+                    (SWAP, "order[i], order[step] = order[step], order[i]"),
+                ],
             ),
             Mistake(
                 "from the end",
                 "i = n−1 … 1, swapped with w mod (i + 1): as fair, another order.",
-                _permutation(lambda n, w: ((n - 1 - i, int(word) % (n - i)) for i, word in enumerate(w))),
+                [(SWAP, "order[-1 - i], order[step] = order[step], order[-1 - i]")],
                 convention="Knuth, and NumPy's shuffle",
             ),
             Mistake(
                 "a word for the last element too",
                 "It has nowhere to go: n − 1 words are drawn, not n.",
-                _permutation(
-                    lambda n, w: ((i, i + int(word) % (n - i)) for i, word in enumerate(w)), words=1
-                ),
+                [("np.arange(n, 1, -1,", "np.arange(n, 0, -1,")],
             ),
             Mistake(
                 "sorted by random keys",
                 "argsort of n random words: fair, another order.",
-                _wrong(randperm=lambda self, n: np.argsort(self.random(n), kind="stable")),
+                [(SHUFFLE, 'return np.argsort(self.random(n), kind="stable")')],
             ),
             Mistake(
                 "RandomState.permutation",
                 "NumPy's engine is the same, its shuffle is not.",
-                _wrong(randperm=lambda self, n: self._engine.permutation(n)),
+                [(SHUFFLE, "return self._engine.permutation(n)")],
             ),
         ),
         arbiter=False,
@@ -858,25 +760,23 @@ COMPONENTS = (
                 "drawn straight from the stream",
                 "randperm of the generator itself: the loader draws two 63-bit numbers and permutes with"
                 " a generator that the second one seeds.",
-                _wrong(epoch_order=lambda self, n: self.randperm(n)),
+                [(TWO_SEEDS, "return self.randperm(n)")],
             ),
             Mistake(
                 "number for the workers not drawn",
                 "The loader draws a seed for worker processes even if it has none. Two seeds of one word "
                 "each come to the same, since the low half of a 64-bit number is its second word.",
-                _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random64(1)[0])).randperm(n)),
+                [("_, seed = self.random64(2)", "(seed,) = self.random64(1)")],
             ),
             Mistake(
                 "permuted with the workers' number",
                 "The first of the two numbers is not the sampler's.",
-                _wrong(epoch_order=lambda self, n: TorchGenerator(int(self.random64(2)[0])).randperm(n)),
+                [("_, seed = self", "seed, _ = self")],
             ),
             Mistake(
                 "high half of the seed",
                 "The low 32 bits of a seed count: the second word of the number, not the first.",
-                _wrong(
-                    epoch_order=lambda self, n: TorchGenerator(int(self.random64(2)[1] >> 32)).randperm(n)
-                ),
+                [("& np.uint64(2**63 - 1)", ">> np.uint64(32)")],
             ),
         ),
         arbiter=False,
@@ -950,32 +850,40 @@ COMPONENTS = (
             Mistake(
                 "global state used",
                 "np.random.seed seeds one engine for the whole program: whoever else draws disturbs it.",
-                _wrong(__init__=_engine(_reseed_shared)),
+                [
+                    ("    def __new__(", "    _engine = np.random.RandomState()\n\n    def __new__("),
+                    ("self._engine = np.random.RandomState(self.seed", "self._engine.seed(self.seed"),
+                ],
             ),
             Mistake(
                 "cached normal not in the state",
                 "Who continues from the state draws a pair where one number was left over.",
-                _wrong(get_state=state_without_left_over),
+                [("kept = self._cached_normal", "kept = None")],
             ),
             Mistake(
                 "cached normal cleared by rand",
                 "Only manual_seed clears it: it waits for the next normal number.",
-                _wrong(rand=clear_left_over),
+                [
+                    (
+                        "return self.uniform(size, 0.0, 1.0, dtype)",
+                        "self._cached_normal = None\n        return self.uniform(size, 0.0, 1.0, dtype)",
+                    )
+                ],
             ),
             Mistake(
                 "cached normal scaled",
                 "z₂ is kept, not z₂·std + mean: the next call may ask for another mean and std.",
-                _wrong(_normal_pairs=left_over_scaled),
+                [("float(z[n])", "float(z[n] * std + mean)")],
             ),
             Mistake(
                 "cached normal in float32",
                 "z₂ is kept in float64 whatever the dtype of the call.",
-                _wrong(_normal_pairs=left_over_in_float32),
+                [("float(z[n])", "float(np.float32(z[n]))")],
             ),
             Mistake(
                 "restored from the seed alone",
                 "A state is 624 words and a position: the seed begins at the beginning.",
-                _wrong(set_state=restart),
+                [(RESTORED, "self.__init__(seed, variant=self.variant)")],
             ),
         ),
         arbiter=False,
