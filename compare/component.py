@@ -112,30 +112,27 @@ class Mistake:
         name: two or three words
         explanation: what is wrong and what comes of it, in a sentence
         edits: (before, after), the one or two places that differ; each `before` stands exactly once in the
-            component's functions and what they call in their file. In place of edits, functions by name.
+            component's functions and what they call in their file
         convention: where it is no mistake, but what others mean by the same word: who, in a few words
         text: the component's text, which the component hands to its mistakes
     """
 
     name: str
     explanation: str
-    edits: Sequence[tuple[str, str]] | Mapping[str, Callable]
+    edits: Sequence[tuple[str, str]]
     convention: str = ""
     text: "Text | None" = None
 
     @property
     def functions(self) -> Mapping[str, Callable]:
         """The component's functions that it changes, by name."""
-        if isinstance(self.edits, Mapping):
-            return self.edits
         assert self.text is not None, f"{self.name}: no component has this mistake"
         return self.text.functions(tuple(self.edits))
 
     @functools.cached_property
     def diff(self) -> str:
-        """The right lines after −, the wrong ones after +; empty where there are no edits."""
-        if isinstance(self.edits, Mapping) or self.text is None:
-            return ""
+        """The right lines after −, the wrong ones after +."""
+        assert self.text is not None, f"{self.name}: no component has this mistake"
         return self.text.diff(tuple(self.edits))
 
 

@@ -1,6 +1,5 @@
-"""The code that is shown: as it stands in the files, with what it calls, and every wrong version."""
+"""The code that is shown: as it stands in the files, with what it calls."""
 
-import ast
 import importlib
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from compare.cases import all_components
 from compare.component import definitions
-from compare.report.sources import source_of, with_what_they_call, wrong_versions
+from compare.report.sources import source_of, with_what_they_call
 
 ROOT = Path(__file__).parent.parent
 COMPONENTS = all_components()
@@ -37,25 +36,6 @@ def test_what_a_function_calls_is_shown_with_it_but_checks_are_not():
 
 def test_a_name_from_elsewhere_is_said_to_be():
     assert source_of(importlib.import_module("scratch.linear"), ["nothing"]) == "nothing: see scratch.linear"
-
-
-@pytest.mark.parametrize("name", COMPONENTS)
-def test_every_wrong_version_is_code_of_its_own(name):
-    component = COMPONENTS[name]
-    wrong = wrong_versions(component)
-    assert list(wrong.own) == [mistake.name for mistake in component.mistakes if not mistake.diff]
-    for code in [*wrong.own.values(), *wrong.shared]:
-        ast.parse(code)
-    distinct = {(*m.functions, wrong.own.get(m.name, m.diff)) for m in component.mistakes}
-    assert len(distinct) == len(component.mistakes)
-    assert " object at 0x" not in "".join(wrong.own.values())
-    assert "<function" not in "".join(wrong.own.values())
-
-
-def test_of_wrong_versions_made_alike_only_what_differs_is_shown():
-    wrong = wrong_versions(COMPONENTS["randn"])
-    assert wrong.own["sine and cosine swapped"] == "before = False\nchange = lambda z: z[:, ::-1]"
-    assert sum(code.startswith("def _normal_blocks(") for code in wrong.shared) == 1
 
 
 def test_a_name_is_shown_with_the_string_that_describes_it():

@@ -344,7 +344,7 @@ MISTAKES = (
         "In evaluation mean and variance are constants; the terms that pass through them do not exist.",
         [
             (
-                "return dy * _slope(std, gamma), (dy * x_hat).sum(axis=0), dy.sum(axis=0)",
+                "dx = dy * _slope(std, gamma)  # (batch, features)\n    return dx, dgamma, dbeta",
                 "return batch_norm_backward(dy, cache)",
             )
         ],

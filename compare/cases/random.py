@@ -12,7 +12,6 @@ import torch
 from compare.component import Budget, Case, Component, Mistake, Results
 from compare.draws import older_streams, why_not_own
 from scratch.random import TorchGenerator
-from scratch.random.box_muller import normal_block
 from torch_ref import random as reference
 
 SEEDS = {
@@ -194,29 +193,6 @@ NORMAL = Budget(
 )
 
 
-def _wrong(**methods: Any) -> dict[str, Any]:
-    """TorchGenerator with other methods."""
-    return {"TorchGenerator": type("TorchGenerator", (TorchGenerator,), methods)}
-
-
-def _block(change: Callable[[np.ndarray], np.ndarray], before: bool = True) -> dict[str, Any]:
-    """The transform of a block with another order of its (blocks, 2, 8) numbers."""
-
-    def _normal_blocks(self: Any, n: int, mean: float, std: float, dtype: Any) -> np.ndarray:
-        def transform(u: np.ndarray) -> np.ndarray:
-            u = change(u.reshape(-1, 2, 8)).reshape(-1) if before else u
-            z = normal_block(u, dtype(mean), dtype(std), self.variant)
-            return z if before else change(z.reshape(-1, 2, 8)).reshape(-1)
-
-        values = self._unit(n, dtype)
-        values[: n - n % 16] = transform(values[: n - n % 16])
-        if n % 16:
-            values[-16:] = transform(self._unit(16, dtype))
-        return values
-
-    return _wrong(_normal_blocks=_normal_blocks)
-
-
 ENGINES = (
     Mistake(
         "default_rng taken for MT19937",
@@ -308,7 +284,7 @@ BLOCKS = """\
 """
 TAIL = """\
         if n % 16:
-            values[-16:] = normal_block(self._unit(16, dtype), mean, std, self.variant)
+            values[-16:] = self._normal_block(self._unit(16, dtype), mean, std)
 """
 WORDS = "self.random64(array.size) if high - low >= 1 << 28 else self.random(array.size)"
 SWAP = "order[i], order[i + step] = order[i + step], order[i]"
@@ -448,22 +424,22 @@ COMPONENTS = (
             Mistake(
                 "sine and cosine swapped",
                 "The first eight numbers of a block are the cosines.",
-                _block(lambda z: z[:, ::-1], before=False),
+                [("np.stack([z1, z2]", "np.stack([z2, z1]")],
             ),
             Mistake(
                 "1 − u forgotten",
                 "ln u instead of ln(1 − u): as normal, but other numbers, and infinite where u is 0.",
-                _block(lambda u: np.stack([1 - u[:, 0], u[:, 1]], axis=1)),
+                [("normal_block(1 - u1, u2", "normal_block(u1, u2")],
             ),
             Mistake(
                 "radius and angle swapped",
                 "The first eight uniform numbers of a block make the radius, the last eight the angle.",
-                _block(lambda u: u[:, ::-1]),
+                [("u1, u2 = u.reshape", "u2, u1 = u.reshape")],
             ),
             Mistake(
                 "neighbours paired",
                 "u₁ and u₂ stand eight apart, not beside each other.",
-                _block(lambda u: u.reshape(-1, 8, 2).swapaxes(1, 2)),
+                [("u.reshape(-1, 2, 8).swapaxes(0, 1)", "u.reshape(-1, 8, 2).transpose(2, 0, 1)")],
             ),
             Mistake(
                 "tail of n mod 16 not redrawn",

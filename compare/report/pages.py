@@ -22,7 +22,7 @@ from compare.report import conventions
 from compare.report.formulas import math, typeset
 from compare.report.plots import figures
 from compare.report.report import Report, as_json, last_loss, share, ulp_text, units_text, worst_of_cases
-from compare.report.sources import with_what_they_call, wrong_versions
+from compare.report.sources import with_what_they_call
 from compare.training.lockstep import TrainingResult
 
 
@@ -58,7 +58,6 @@ def as_html(report: Report) -> str:
         formulas=formulas,
         sides=sides,
         listing=listing,
-        wrong_versions=wrong_versions,
         bad_input=bad_input,
         as_diff=as_diff,
         worst_of_cases=worst_of_cases,

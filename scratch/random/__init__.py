@@ -295,10 +295,17 @@ class TorchGenerator:
         mean, std = dtype(mean), dtype(std)
         values = self._unit(n, dtype)
         whole = values[: n - n % 16]
-        whole[...] = normal_block(whole, mean, std, self.variant)
+        whole[...] = self._normal_block(whole, mean, std)
         if n % 16:
-            values[-16:] = normal_block(self._unit(16, dtype), mean, std, self.variant)
+            values[-16:] = self._normal_block(self._unit(16, dtype), mean, std)
         return values
+
+    def _normal_block(self, u: np.ndarray, mean: Any, std: Any) -> np.ndarray:
+        """Of 16 uniform numbers the first eight are u₁ and the last u₂; of the normal ones z₁ and z₂."""
+        u1, u2 = u.reshape(-1, 2, 8).swapaxes(0, 1)  # (blocks, 8)
+        z1, z2 = normal_block(1 - u1, u2, self.variant)
+        z = np.stack([z1, z2], axis=1).reshape(-1)
+        return fma(z, std, mean) if mean else z * std + mean  # + 0: it makes 0 of −0
 
     def _normal_pairs(self, n: int, mean: float, std: float) -> np.ndarray:
         left_over = [] if self._cached_normal is None else [self._cached_normal]

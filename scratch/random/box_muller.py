@@ -17,22 +17,16 @@ import numpy as np
 VARIANTS = ("avx", "scalar", "default")
 
 
-def normal_block(u: np.ndarray, mean: Any, std: Any, variant: str) -> np.ndarray:
-    """Normal numbers from uniform ones on [0, 1), in blocks of 16: eight u₁, then eight u₂
-
-    All have one dtype, and u and the result have the shape (16·blocks,). Each block becomes the eight z₁,
-    then the eight z₂. In float64 every variant uses the C library.
-    """
-    u1, u2 = 1 - u.reshape(-1, 2, 8)[:, 0], u.reshape(-1, 2, 8)[:, 1]  # (blocks, 8)
-    if u.dtype == np.float64:
-        radius, (sin, cos) = np.sqrt(-2 * _each(math.log, u1)), _sincos(2 * math.pi * u2)
+def normal_block(not_u1: np.ndarray, u2: np.ndarray, variant: str) -> tuple[np.ndarray, np.ndarray]:
+    """z₁ and z₂ from 1 − u₁, above 0 and up to 1, and u₂; in float64 every variant uses the C library."""
+    if u2.dtype == np.float64:
+        radius, (sin, cos) = np.sqrt(-2 * _each(math.log, not_u1)), _sincos(2 * math.pi * u2)
     elif variant == "avx":
-        radius, (sin, cos) = np.sqrt(-2 * log_avx(u1)), sincos_avx(np.float32(2 * math.pi) * u2)
+        radius, (sin, cos) = np.sqrt(-2 * log_avx(not_u1)), sincos_avx(np.float32(2 * math.pi) * u2)
     else:
         theta = (2 * math.pi * u2.astype(np.float64)).astype(np.float32)
-        radius, (sin, cos) = np.sqrt(-2 * log_glibc(u1)), sincos_glibc(theta)
-    z = np.stack([radius * cos, radius * sin], axis=1).reshape(-1)
-    return fma(z, std, mean) if mean else z * std + mean  # + 0: it makes 0 of −0
+        radius, (sin, cos) = np.sqrt(-2 * log_glibc(not_u1)), sincos_glibc(theta)
+    return radius * cos, radius * sin
 
 
 def normal_pairs(angle: np.ndarray, length: np.ndarray) -> np.ndarray:
