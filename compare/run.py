@@ -1,5 +1,7 @@
-"""Runs the cases of a component on both sides, compares them, and asks the arbiter who is closer."""
+"""Runs the two sides of a case. Whoever compares, probes, checks or holds a vector against them asks here."""
 
+import contextlib
+import importlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +12,94 @@ import numpy as np
 from compare.component import DTYPES, Case, Component, Results, higher_precision
 from compare.environment import undisturbed
 from compare.measure import Difference, compare_results, distance_to_truth, to_numpy
+
+Replaced = Mapping[str, Callable] | None  # functions by name, in the place of a side's own
+SIDES = ("scratch", "torch")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case gave: on each side named arrays, or the exception that came instead."""
+
+    scratch: Results | Exception
+    torch: Results | Exception
+
+    @property
+    def error(self) -> str:
+        """The first exception in words; empty if there was none."""
+        return next((in_words(of) for of in (self.scratch, self.torch) if isinstance(of, Exception)), "")
+
+    @property
+    def results(self) -> tuple[Results, Results]:
+        """Of both sides, where neither has raised."""
+        assert not isinstance(self.scratch, Exception), self.error
+        assert not isinstance(self.torch, Exception), self.error
+        return self.scratch, self.torch
+
+
+def run_both(component: Component, case: Case, replaced: Replaced = None) -> Outcome:
+    """Both sides of a case, with other functions in scratch's place if they are given."""
+    scratch = _attempt(lambda: run_scratch(component, case, replaced))
+    torch = _attempt(lambda: run_torch(component, case))
+    return Outcome(scratch, torch)
+
+
+def _attempt(run: Callable[[], Results]) -> Results | Exception:
+    try:
+        return run()
+    except Exception as error:  # any failure of either side is a finding about this component
+        return error
+
+
+def run_scratch(component: Component, case: Case, replaced: Replaced = None) -> Results:
+    """The scratch side, which can not write to its inputs."""
+    return runner(component, "scratch", replaced)(case.for_scratch())
+
+
+def run_torch(component: Component, case: Case, replaced: Replaced = None) -> Results:
+    """The PyTorch side, on the case's device."""
+    return runner(component, "torch", replaced)(case.for_torch(case.device))
+
+
+def runner(component: Component, side: str, replaced: Replaced = None) -> Callable[[Case], Results]:
+    """What runs one side, with other functions in the place of its own, on a case with that side's arrays
+
+    A warning of NumPy counts as an error wherever all is meant to be finite.
+    """
+    module = importlib.import_module(f"torch_ref.{component.topic}")
+    implementation = component.implementation(replaced)
+
+    def run(case: Case) -> Results:
+        if side == "torch":
+            with _in_place(module, replaced or {}):
+                return component.run_torch(case)
+        state: Any = "raise" if case.finite else "ignore"
+        with np.errstate(over=state, invalid=state, divide=state, under="ignore"):
+            return component.run_scratch(case, implementation)
+
+    return run
+
+
+@contextlib.contextmanager
+def _in_place(module: Any, replaced: Mapping[str, Callable]) -> Iterator[None]:
+    own = {name: getattr(module, name) for name in replaced}
+    try:
+        for name, function in replaced.items():
+            setattr(module, name, function)
+        yield
+    finally:
+        for name, function in own.items():
+            setattr(module, name, function)
+
+
+def in_words(error: Exception) -> str:
+    """An exception in a line: its type and what it says."""
+    return f"{type(error).__name__}: {error}"
+
+
+def in_our_words(error: Exception) -> bool:
+    """Whether an exception is a refusal of scratch, "argument: expected …, got …", and no breakdown."""
+    return isinstance(error, TypeError | ValueError) and ": expected " in str(error)
 
 
 @dataclass(frozen=True)
@@ -64,7 +154,7 @@ def run_case(
     case: Case,
     device: str = "cpu",
     *,
-    replaced: Mapping[str, Callable] | None = None,
+    replaced: Replaced = None,
     arbiter: bool = True,
     seed: int = 0,
     draws: str = "shared",
@@ -73,18 +163,16 @@ def run_case(
     case = replace(case, device=device, draws=draws)
     budget = component.budget.allowed(case, device)
     result = CaseResult(component.name, case.name, np.dtype(case.dtype).name, seed, budget)
-    implementation = component.implementation(replaced)
-    try:
-        scratch = run_scratch(component, case, implementation)
-        torch = component.run_torch(case.for_torch(device))
-    except Exception as error:  # any failure of either side is a finding about this component
-        return replace(result, error=f"{type(error).__name__}: {error}")
+    outcome = run_both(component, case, replaced)
+    if outcome.error:
+        return replace(result, error=outcome.error)
+    scratch, torch = outcome.results
     scales = component.magnitude(case)
     differences = compare_results(scratch, torch, scales)
     to_truth: dict[str, Any] = {}
     wider = higher_precision(case.dtype)
     if arbiter and component.arbiter and case.finite and wider is not None:
-        truth = run_scratch(component, case.in_higher_precision(wider), implementation)
+        truth = run_scratch(component, case.in_higher_precision(wider), replaced)
         for side, values in (("scratch_to_truth", scratch), ("torch_to_truth", torch)):
             to_truth[side] = max(
                 (
@@ -100,32 +188,14 @@ def run_case(
 @undisturbed()
 def run_refused(component: Component, case: Case, *, seed: int = 0, draws: str = "shared") -> CaseResult:
     """Run a bad input on scratch, which must refuse it in its own words."""
-    case = replace(case, draws=draws)
-    try:
-        run_scratch(component, case, component.implementation())
+    refusal = _attempt(lambda: run_scratch(component, replace(case, draws=draws)))
+    if not isinstance(refusal, Exception):
         problem = "scratch takes it"
-    except Exception as error:  # of any kind: a breakdown is a difference
-        problem = "" if in_our_words(error) else f"scratch: {type(error).__name__}: {error}"
+    else:  # of any kind: a breakdown is a difference
+        problem = "" if in_our_words(refusal) else f"scratch: {in_words(refusal)}"
     difference = Difference("refusal", np.inf if problem else 0.0, problem=problem)
     name = f"refused: {case.name}"
     return CaseResult(component.name, name, np.dtype(case.dtype).name, seed, 0, [difference])
-
-
-def in_our_words(error: Exception) -> bool:
-    """Whether an exception is a refusal of scratch, "argument: expected …, got …", and no breakdown."""
-    return isinstance(error, TypeError | ValueError) and ": expected " in str(error)
-
-
-def run_scratch(component: Component, case: Case, implementation: Any) -> Results:
-    """The scratch side alone; a warning of NumPy counts as an error wherever all is meant to be finite."""
-    with warnings_of(case):
-        return component.run_scratch(case.for_scratch(), implementation)
-
-
-def warnings_of(case: Case) -> np.errstate:
-    """A context in which NumPy's warnings are errors, unless overflow and NaN are the point of the case."""
-    state: Any = "raise" if case.finite else "ignore"
-    return np.errstate(over=state, invalid=state, divide=state, under="ignore")
 
 
 def run_component(

@@ -33,7 +33,7 @@ def run(side: str, name: str, case: Case, **changes: Any) -> dict[str, np.ndarra
     """What one side of a component returns for a case, with some of its arrays changed."""
     component, case = all_components()[name], changed(case, **changes)
     if side == "scratch":
-        results = run_scratch(component, case, component.implementation())
+        results = run_scratch(component, case)
     else:
         results = component.run_torch(case.for_torch("cpu"))
     return {key: to_numpy(value) for key, value in results.items()}

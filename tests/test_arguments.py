@@ -60,14 +60,14 @@ def test_a_scalar_of_numpy_gives_what_the_number_gives(component: Component, dty
         if sum(np.size(array) for array in case.arrays.values()) < SMALL
     ]
     for case in cases:
-        expected = run_scratch(component, case, component.implementation())
+        expected = run_scratch(component, case)
         for name, scalar in SCALARS.items():
             if name == "longdouble" and not any(np.size(array) for array in case.arrays.values()):
                 continue  # of numbers alone it is the widest that counts
             changed = with_scalars(case, scalar)
             if repr(changed.options) == repr(case.options):
                 break
-            found = run_scratch(component, changed, component.implementation())
+            found = run_scratch(component, changed)
             for key, value in expected.items():
                 array, right = to_numpy(found[key]), to_numpy(value)
                 assert array.dtype == right.dtype, (case.name, name, key)

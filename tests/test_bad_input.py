@@ -14,7 +14,7 @@ from compare.component import DTYPES, Case
 from compare.edges import table
 from compare.edges.table import REFUSED, STRICTER, examine
 from compare.environment import one_thread
-from compare.run import cases_of, refused_of, run_case
+from compare.run import cases_of, refused_of, run_both, run_case
 from scratch import activations, schedules
 
 ALL = cases.all_components()
@@ -66,8 +66,11 @@ def test_what_bad_input_leaves_behind_changes_no_result(name):
     assert not torch.is_warn_always_enabled()
 
 
-def tried(run) -> dict[str, str]:
-    return {**bad_input.attempt(run, CASE)[1]}
+def tried(run, case: Case = CASE) -> dict[str, str]:
+    component = replace(ALL["relu"], run_torch=lambda case: run())
+    with bad_input.listening() as caught:
+        found = run_both(component, case)
+    return {**bad_input.entry(found.torch, caught, case)}
 
 
 def raising(error: Exception):
@@ -103,7 +106,7 @@ def test_results_are_told_by_their_first_numbers():
 def test_dtypes_are_told_where_there_are_several():
     mixed = Case("", {"x": np.ones(3), "y": np.ones(3, np.float32)})
     results = {"loss": torch.ones(()), "grad": torch.ones(1, dtype=torch.float64)}
-    assert bad_input.attempt(lambda: results, mixed)[1] == {"takes": "loss 1 in float32; grad 1 in float64"}
+    assert tried(lambda: results, mixed) == {"takes": "loss 1 in float32; grad 1 in float64"}
 
 
 def test_a_warning_is_told_every_time_and_shown_to_nobody():

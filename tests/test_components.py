@@ -74,10 +74,7 @@ def test_every_array_is_held_to_a_budget_that_rejects_what_is_close(component: C
     for case in cases_of(component, 0, DTYPES[dtype]):
         if not case.finite:
             continue
-        ours = {
-            name: to_numpy(array)
-            for name, array in run_scratch(component, case, component.implementation()).items()
-        }
+        ours = {name: to_numpy(array) for name, array in run_scratch(component, case).items()}
         theirs = component.run_torch(case.for_torch("cpu"))
         for name, array in ours.items():
             if name not in noticed and array.size and np.isfinite(array).all():
@@ -243,7 +240,7 @@ def test_results_keep_the_dtype_that_came_in(component: Component):
         for case in cases_of(component, 0, dtype):
             watched = watch(case)
             with np.errstate(all="ignore"):
-                run_scratch(component, watched, component.implementation())
+                run_scratch(component, watched)
 
 
 @each_component

@@ -15,7 +15,7 @@ from compare.edges import table
 from compare.edges.departures import ADDITION, DEPARTURES, FUSION, LARGEST, Departure
 from compare.edges.named import BEFORE
 from compare.edges.probe import VALUES, Probe, bases, value_probes
-from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, STRICTER, Outcome, examine, grouped
+from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, STRICTER, Probed, examine, grouped
 from compare.environment import describe, one_thread
 from scratch import activations
 from scratch.optimizers import Adam
@@ -26,7 +26,7 @@ ARITHMETIC = ("NaN", "+∞", "−∞", "+0", "−0", "smallest subnormal", "larg
 
 
 @cache
-def outcomes(name: str) -> list[Outcome]:
+def outcomes(name: str) -> list[Probed]:
     with one_thread():
         return examine(ALL[name])
 
@@ -95,7 +95,7 @@ def fused(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return total
 
 
-def departs(departure: Departure, outcome: Outcome, capable: bool = VECTORS) -> bool:
+def departs(departure: Departure, outcome: Probed, capable: bool = VECTORS) -> bool:
     """Whether a declared departure occurs here; of one that depends on kernels, whether it can occur
 
     What depends on the order in which a product of matrices is added up must show in one of three orders, if
@@ -107,7 +107,7 @@ def departs(departure: Departure, outcome: Outcome, capable: bool = VECTORS) -> 
     return any(in_order(order, outcome.probe).kind == DEPARTS for order in orders)
 
 
-def in_order(order, probe: Probe) -> Outcome:
+def in_order(order, probe: Probe) -> Probed:
     """The outcome where the matrix products of scratch are added up in this order."""
 
     def matmul(a, b, out=None):
@@ -165,7 +165,7 @@ def test_the_kernels_are_named(monkeypatch):
     assert {pool["architecture"] for pool in pools} <= set(described["NumPy's BLAS"].split())
 
 
-def relu_probe(monkeypatch, edge: str, backward=None) -> Outcome:
+def relu_probe(monkeypatch, edge: str, backward=None) -> Probed:
     if backward:
         monkeypatch.setattr(activations, "relu_backward", backward)
     probes = table.probes(ALL["relu"], "float32")

@@ -82,17 +82,17 @@ def test_gradients_are_those_of_the_forward_pass(name: str):
 
 def test_gradients_of_a_network_in_evaluation_are_those_of_its_forward_pass():
     network = all_components()["network"]
-    f, rng = network.implementation({"Network": InEvaluation}), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for case in cases_of_use(network):
         if case.name in ("everything", "one logit", "deep"):
-            checks = list(checked_case(network, case, f, rng))
+            checks = list(checked_case(network, case, {"Network": InEvaluation}, rng))
             assert [check for check in checks if not (check.right and check.sharp)] == []
 
 
 def test_the_cost_of_a_network_is_what_its_gradients_are_held_against():
     network = all_components()["network"]
     for case in cases_of_use(network):
-        results = run_scratch(network, case, network.implementation())
+        results = run_scratch(network, case)
         np.testing.assert_allclose(results["cost"], objective("grad.x", case, results), rtol=1e-15)
 
 
@@ -144,20 +144,22 @@ def checked(component: Component, replaced: Any = None) -> Iterator[Check]:
     """Every gradient of every case that is finite and not too large."""
     rng = np.random.default_rng(zlib.crc32(component.name.encode()))
     for case in cases_of_use(component):
-        yield from checked_case(component, case, component.implementation(replaced), rng)
+        yield from checked_case(component, case, replaced, rng)
 
 
-def checked_case(component: Component, case: Case, f: Any, rng: np.random.Generator) -> Iterator[Check]:
+def checked_case(
+    component: Component, case: Case, replaced: Any, rng: np.random.Generator
+) -> Iterator[Check]:
     case = replace(case, options={**case.options, **HELD.get(component.name, {})})
     wide, scales = case.in_higher_precision(WIDE), component.magnitude(case)
     units = max(8, component.budget.allowed(case, "cpu"))  # 0 says that both sides round alike
-    results = run_scratch(component, wide, f)
+    results = run_scratch(component, wide, replaced)
     names = list(filter(is_gradient, results))
     elements, sums = (6, 4) if len(names) <= 3 else (1, 1)
 
     def terms(x: np.ndarray, name: str) -> Any:
         moved = replace(wide, arrays={**wide.arrays, input_of(name, case): x})
-        return objective(name, moved, run_scratch(component, moved, f))
+        return objective(name, moved, run_scratch(component, moved, replaced))
 
     for name in names:
         gradient, x = to_numpy(results[name]), wide[input_of(name, case)]
@@ -225,8 +227,7 @@ def is_gradient(name: str) -> bool:
 
 def gradients_of(component: Component) -> set[str]:
     """The names of all gradients in its results."""
-    f = component.implementation()
-    results = (run_scratch(component, case, f) for case in cases_of_use(component))
+    results = (run_scratch(component, case) for case in cases_of_use(component))
     return {name for found in results for name in found if is_gradient(name)}
 
 

@@ -261,51 +261,42 @@ SABOTAGES = (
         "PyTorch's side run by scratch",
         "Both sides are scratch: the right one, so that even the mistakes are told from it.",
         "run.py",
-        "torch = component.run_torch(case.for_torch(device))",
-        "torch = run_scratch(component, case, component.implementation())",
+        "lambda: run_torch(component, case)",
+        "lambda: run_scratch(component, case)",
         [PARITY + "test_each_side_computes_for_itself_once_from_the_same_numbers"],
     ),
     Sabotage(
         "scratch's side run by PyTorch",
         "Both sides are PyTorch.",
         "run.py",
-        "scratch = run_scratch(component, case, implementation)\n        torch",
-        "scratch = component.run_torch(case.for_torch(device))\n        torch",
+        "lambda: run_scratch(component, case, replaced)",
+        "lambda: run_torch(component, case)",
         [PARITY + "test_each_side_computes_for_itself_once_from_the_same_numbers"],
     ),
     Sabotage(
         "an exception of scratch's swallowed",
         "PyTorch's arrays stand in for those that scratch could not compute.",
         "run.py",
-        "        scratch = run_scratch(component, case, implementation)\n        torch",
-        "        try:\n"
-        "            scratch = run_scratch(component, case, implementation)\n"
-        "        except Exception:\n"
-        "            scratch = component.run_torch(case.for_torch(device))\n"
-        "        torch",
+        "return Outcome(scratch, torch)",
+        "return Outcome(torch if isinstance(scratch, Exception) else scratch, torch)",
         [PARITY + "test_an_exception_of_either_side_or_of_both_is_a_difference"],
     ),
     Sabotage(
         "an exception of PyTorch's swallowed",
         "Scratch's arrays stand in for those that PyTorch could not compute.",
         "run.py",
-        "        torch = component.run_torch(case.for_torch(device))\n",
-        "        try:\n"
-        "            torch = component.run_torch(case.for_torch(device))\n"
-        "        except Exception:\n"
-        "            torch = scratch\n",
+        "return Outcome(scratch, torch)",
+        "return Outcome(scratch, scratch if isinstance(torch, Exception) else torch)",
         [PARITY + "test_an_exception_of_either_side_or_of_both_is_a_difference"],
     ),
     Sabotage(
         "both raising counted as equal",
         "Two sides that fail alike have agreed.",
         "run.py",
-        '        return replace(result, error=f"{type(error).__name__}: {error}")',
-        "        try:\n"
-        "            component.run_torch(case.for_torch(device))\n"
-        "        except Exception:\n"
+        "        return replace(result, error=outcome.error)",
+        "        if isinstance(outcome.scratch, Exception) and isinstance(outcome.torch, Exception):\n"
         '            return replace(result, differences=[Difference("both raise")])\n'
-        '        return replace(result, error=f"{type(error).__name__}: {error}")',
+        "        return replace(result, error=outcome.error)",
         [PARITY + "test_an_exception_of_either_side_or_of_both_is_a_difference"],
     ),
     Sabotage(
@@ -392,7 +383,7 @@ SABOTAGES = (
         "the arbiter is PyTorch",
         "The truth is what PyTorch says.",
         "run.py",
-        "truth = run_scratch(component, case.in_higher_precision(wider), implementation)",
+        "truth = run_scratch(component, case.in_higher_precision(wider), replaced)",
         "truth = {name: to_numpy(value) for name, value in torch.items()}",
         [PARITY + "test_the_arbiter_is_scratch_in_higher_precision"],
     ),
@@ -400,8 +391,8 @@ SABOTAGES = (
         "the arbiter is no better",
         "The truth is computed in the precision that it is to judge.",
         "run.py",
-        "truth = run_scratch(component, case.in_higher_precision(wider), implementation)",
-        "truth = run_scratch(component, case, implementation)",
+        "truth = run_scratch(component, case.in_higher_precision(wider), replaced)",
+        "truth = run_scratch(component, case, replaced)",
         [PARITY + "test_the_arbiter_sees_what_scratch_rounds"],
     ),
     # --- what a case hands to each side
@@ -859,9 +850,9 @@ SABOTAGES = (
     Sabotage(
         "check: PyTorch's attempt not installed",
         "The reference is held against itself.",
-        "learner/check.py",
-        "            setattr(module, name, watch.over(name, function, ours[name]))\n",
-        "            pass\n",
+        "run.py",
+        "            setattr(module, name, function)\n        yield",
+        "            pass\n        yield",
         [CHECK + "test_a_slightly_wrong_version_is_wrong_in_pytorch_too"],
     ),
     Sabotage(

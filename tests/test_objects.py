@@ -773,12 +773,10 @@ def test_a_backward_pass_leaves_what_it_was_given_alone(component):
 
         return call
 
-    f = component.implementation()
-    for name, function in vars(f).items():
-        if name.endswith("_backward"):
-            setattr(f, name, again(function))
+    own = vars(component.implementation()).items()
+    twice = {name: again(function) for name, function in own if name.endswith("_backward")}
     for case in small_cases(component):
-        run_scratch(component, case, f)
+        run_scratch(component, case, twice)
 
 
 @pytest.mark.parametrize("component", all_components().values(), ids=lambda component: component.name)

@@ -9,7 +9,8 @@ import math
 import platform
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from compare.component import DTYPES, Case, Component, Results
 from compare.environment import undisturbed
 from compare.files import write_whole
 from compare.measure import to_numpy
-from compare.run import refused_of
+from compare.run import refused_of, run_both
 
 FILE = Path(__file__).with_name("torch_on_bad_input.json")
 CASES, PROBES = "bad input", "edge values"
@@ -36,20 +37,25 @@ Entry = Mapping[str, str]  # raises; or takes, and warns if it does
 ByDtype = Mapping[str, Entry]
 
 
-def attempt(run: Callable[[], Results], case: Case) -> tuple[Results | Exception, Entry]:
-    """Let PyTorch try: what came of it, and that in words."""
+@contextmanager
+def listening() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect what is warned of, all of it: PyTorch says most of it once in a process."""
     often = torch.is_warn_always_enabled()
-    torch.set_warn_always(True)  # and not once in a process
+    torch.set_warn_always(True)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found = run()
-    except Exception as error:  # a refusal of any kind
-        return error, {"raises": _first_line(error)}
+            yield caught
     finally:
         torch.set_warn_always(often)
+
+
+def entry(found: Results | Exception, caught: Sequence[warnings.WarningMessage], case: Case) -> Entry:
+    """What came of PyTorch's attempt, in words."""
+    if isinstance(found, Exception):
+        return {"raises": _first_line(found)}
     warned = {"warns": _first_line(caught[0].message)} if caught else {}
-    return found, {"takes": _summary(found, case), **warned}
+    return {"takes": _summary(found, case), **warned}
 
 
 def _first_line(error: Any) -> str:
@@ -136,8 +142,9 @@ def examine(component: Component) -> dict[str, ByDtype]:
     for name, dtype in DTYPES.items():
         for case in refused_of(component, 0, dtype):
             shared = replace(case, draws="shared")
-            _, entry = attempt(lambda case=shared: component.run_torch(case.for_torch("cpu")), shared)  # type: ignore[misc]
-            found.setdefault(case.name, {})[name] = entry
+            with listening() as caught:
+                outcome = run_both(component, shared)
+            found.setdefault(case.name, {})[name] = entry(outcome.torch, caught, shared)
     return {**found}
 
 

@@ -39,11 +39,10 @@ from compare.cases.optimizers import adam_sizes, sgd_sizes
 from compare.component import Case, Component, Results
 from compare.draws import SharedDraws
 from compare.measure import Difference, compare_arrays, to_numpy
-from compare.run import run_scratch
+from compare.run import SIDES, run_both
 
 ALONE = 100  # examples that are run one by one
 LATE = 10**6  # steps after which 1 − βᵗ is 1
-SIDES = ("scratch", "torch")
 
 
 @dataclass(frozen=True)
@@ -136,20 +135,16 @@ def run(components: Sequence[Component], device: str) -> Vectors:
 def hold(vector: Vector, trials: Sequence[Trial], component: Component, device: str) -> Held:
     """Run every trial of a vector on both sides."""
     budget, worst = np.inf, {side: Difference("") for side in SIDES}
-    try:
-        for trial in trials:
-            adapted, case = trial.adapt(component), replace(trial.case, device=device)
-            scales, budget = adapted.magnitude(case), min(budget, adapted.budget.allowed(case, device))
-            found = (
-                run_scratch(adapted, case, adapted.implementation()),
-                adapted.run_torch(case.for_torch(device)),
-            )
-            for side, results in zip(SIDES, found, strict=True):
-                for name, expected in trial.expected.items():
-                    difference = compare_arrays(name, to_numpy(results[name]), expected, scales.get(name))
-                    worst[side] = max(worst[side], difference, key=_units)
-    except Exception as error:  # as with a case: a failure of either side is a finding
-        return Held(vector.name, component.name, budget, worst, f"{type(error).__name__}: {error}")
+    for trial in trials:
+        adapted, case = trial.adapt(component), replace(trial.case, device=device)
+        scales, budget = adapted.magnitude(case), min(budget, adapted.budget.allowed(case, device))
+        outcome = run_both(adapted, case)
+        if outcome.error:
+            return Held(vector.name, component.name, budget, worst, outcome.error)
+        for side, results in zip(SIDES, outcome.results, strict=True):
+            for name, expected in trial.expected.items():
+                difference = compare_arrays(name, to_numpy(results[name]), expected, scales.get(name))
+                worst[side] = max(worst[side], difference, key=_units)
     return Held(vector.name, component.name, budget, worst)
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from compare.cases import bad_input
 from compare.component import Component
-from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, Outcome, examine, grouped
+from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, Probed, examine, grouped
 
 STYLES = {AS_PYTORCH: "green", DEPARTS: "yellow"}
 
@@ -21,7 +21,7 @@ def run_edges(console: Console, components: Sequence[Component], *, whole: bool)
     `whole` prints every row; else an overview, and the departures with their reasons.
     """
     progress = Console(stderr=True)
-    outcomes: dict[str, list[Outcome]] = {}
+    outcomes: dict[str, list[Probed]] = {}
     with progress.status("") as status:  # shown in a terminal only
         for component in components:
             if component.not_here:
@@ -49,7 +49,7 @@ def run_edges(console: Console, components: Sequence[Component], *, whole: bool)
     return not wrong
 
 
-def _rows(outcomes: Sequence[Outcome]) -> Table:
+def _rows(outcomes: Sequence[Probed]) -> Table:
     """What came out, and where."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
     table.add_column(no_wrap=True, width=max(map(len, KINDS)))
@@ -63,7 +63,7 @@ def _rows(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _overview(outcomes: dict[str, list[Outcome]]) -> Table:
+def _overview(outcomes: dict[str, list[Probed]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     table.add_column("probes of", overflow="fold")
     for kind in KINDS:
@@ -77,7 +77,7 @@ def _overview(outcomes: dict[str, list[Outcome]]) -> Table:
     return table
 
 
-def _departures(outcomes: dict[str, list[Outcome]]) -> Iterable[Text]:
+def _departures(outcomes: dict[str, list[Probed]]) -> Iterable[Text]:
     """Reason by reason, whose it is."""
     reasons: dict[str, list[str]] = {}
     for name, found in outcomes.items():

@@ -1,7 +1,6 @@
 """The table: what became of every probe, and whether that is as declared."""
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from compare.edges.probe import Probe, bases, value_probes
 from compare.environment import undisturbed
 from compare.measure import compare_results, to_numpy
 from compare.report.report import units_text
-from compare.run import in_our_words, run_scratch
+from compare.run import Outcome, in_our_words, in_words, run_both
 
 KINDS = AS_PYTORCH, REFUSED, STRICTER, DEPARTS = "as PyTorch", "both refuse", "we refuse", "departs"
 SIGNS = [("+∞", "−∞", "±∞"), ("+0", "−0", "±0")]
@@ -24,7 +23,7 @@ SIGNS += [(name, f"−{name}", f"±{name}") for name in ("smallest subnormal", "
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Probed:
     """What became of one probe.
 
     Args:
@@ -91,9 +90,9 @@ class Group:
     ok: bool
 
 
-def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
+def grouped(outcomes: Sequence[Probed]) -> list[Group]:
     """The outcomes of one component, those alike together: agreement, refusals, departures."""
-    alike: dict[tuple[int, str, bool], list[Outcome]] = {}
+    alike: dict[tuple[int, str, bool], list[Probed]] = {}
     for outcome in outcomes:
         key = (KINDS.index(outcome.kind), _text(outcome), outcome.ok)
         alike.setdefault(key, []).append(outcome)
@@ -106,13 +105,13 @@ def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
     return groups
 
 
-def _example(kind: str, outcome: Outcome) -> str:
+def _example(kind: str, outcome: Probed) -> str:
     if kind == STRICTER:
         return f"PyTorch takes it: {outcome.torch['takes']}"
     return f"{outcome.probe.dtype}, {outcome.text}" if kind == DEPARTS else ""
 
 
-def _text(outcome: Outcome) -> str:
+def _text(outcome: Probed) -> str:
     if outcome.kind in (REFUSED, STRICTER):
         return outcome.text.partition(", got ")[0]
     if outcome.declared:
@@ -120,14 +119,14 @@ def _text(outcome: Outcome) -> str:
     return "not declared" if outcome.kind == DEPARTS else ""
 
 
-def _by_edge(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    edges: dict[str, list[Outcome]] = {}
+def _by_edge(outcomes: Sequence[Probed]) -> dict[str, list[Probed]]:
+    edges: dict[str, list[Probed]] = {}
     for outcome in outcomes:
         edges.setdefault(outcome.probe.edge, []).append(outcome)
     return edges
 
 
-def _entry(edge: str, found: Sequence[Outcome], everything: Sequence[Outcome]) -> str:
+def _entry(edge: str, found: Sequence[Probed], everything: Sequence[Probed]) -> str:
     """The edge, with what stands there and the dtype where these are not all that there are."""
     if len(found) == len(everything):
         return edge
@@ -166,33 +165,28 @@ def probes(component: Component, dtype: str) -> Iterator[Probe]:
     yield from named_probes(component, dtype, found)
 
 
-def examine(component: Component, dtypes: Sequence[str] = tuple(DTYPES)) -> list[Outcome]:
+def examine(component: Component, dtypes: Sequence[str] = tuple(DTYPES)) -> list[Probed]:
     """The outcomes of all probes of a component."""
     return [outcome(probe) for dtype in dtypes for probe in probes(component, dtype)]
 
 
 @undisturbed()
-def outcome(probe: Probe) -> Outcome:
+def outcome(probe: Probe) -> Probed:
     """Run both sides on one probe: NaN, ∞ and the sign of 0 must agree, the rest be within its budget."""
     component, case = probe.component, replace(probe.case, finite=False)
-    run_torch = probe.run_torch or component.run_torch
-    ours = replace(component, run_scratch=probe.run_scratch or component.run_scratch)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        scratch = _attempt(lambda: run_scratch(ours, case, component.implementation()))
-    torch, entry = bad_input.attempt(lambda: run_torch(case.for_torch("cpu")), case)
-    if isinstance(scratch, Exception) and _meant(scratch, torch):
-        kind = REFUSED if isinstance(torch, Exception) else STRICTER
-        return Outcome(probe, kind, str(scratch), entry, _declaration(probe))
-    text = _difference(probe, scratch, torch)
-    return Outcome(probe, DEPARTS if text else AS_PYTORCH, text, declared=_declaration(probe))
-
-
-def _attempt(run: Callable[[], Results]) -> Results | Exception:
-    try:
-        return run()
-    except Exception as error:  # a refusal, or a finding: both are outcomes
-        return error
+    asked = replace(
+        component,
+        run_scratch=probe.run_scratch or component.run_scratch,
+        run_torch=probe.run_torch or component.run_torch,
+    )
+    with bad_input.listening() as caught:
+        found = run_both(asked, case)
+    if isinstance(found.scratch, Exception) and _meant(found.scratch, found.torch):
+        kind = REFUSED if isinstance(found.torch, Exception) else STRICTER
+        entry = bad_input.entry(found.torch, caught, case)
+        return Probed(probe, kind, str(found.scratch), entry, _declaration(probe))
+    text = _difference(probe, found)
+    return Probed(probe, DEPARTS if text else AS_PYTORCH, text, declared=_declaration(probe))
 
 
 def _meant(scratch: Exception, torch: Results | Exception) -> bool:
@@ -200,13 +194,14 @@ def _meant(scratch: Exception, torch: Results | Exception) -> bool:
     return in_our_words(scratch) or (isinstance(scratch, OverflowError) and repr(scratch) == repr(torch))
 
 
-def _difference(probe: Probe, scratch: Results | Exception, torch: Results | Exception) -> str:
+def _difference(probe: Probe, found: Outcome) -> str:
     """In words, or nothing if the two sides agree."""
-    if isinstance(scratch, Exception) or isinstance(torch, Exception):
+    if found.error:
         return " · ".join(
-            f"{side}: {f'{type(found).__name__}: {found}' if isinstance(found, Exception) else 'accepts it'}"
-            for side, found in (("scratch", scratch), ("PyTorch", torch))
+            f"{side}: {in_words(of) if isinstance(of, Exception) else 'accepts it'}"
+            for side, of in (("scratch", found.scratch), ("PyTorch", found.torch))
         )
+    scratch, torch = found.results
     differences = compare_results(scratch, torch)
     if all(np.isfinite(difference.units) for difference in differences):
         if not any(difference.units for difference in differences):

@@ -31,7 +31,7 @@ from compare.environment import one_thread, undisturbed
 from compare.learner import symptoms
 from compare.learner.exercise import top_level
 from compare.measure import Difference, compare_results, to_numpy
-from compare.run import cases_of, warnings_of
+from compare.run import cases_of, run_torch, runner
 
 SLOW = 20_000  # elements: a case with more is left out for functions that would take too long on it
 ANOTHER_ORDER = 8  # rounding units: the same operations, in another order, are not another result
@@ -39,7 +39,7 @@ SAME_MISTAKE = 1e-4  # how much closer to a mistake than to the right result it 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Answer:
     """What one case gave: named arrays, or the exception that came instead; in plain data
 
     The one door for all that comes from somebody's functions: text in here is one line that can be shown.
@@ -72,7 +72,7 @@ class Attempt:
     component: Component
     functions: tuple[str, ...]
     side: str  # scratch (NumPy) or torch
-    run: Callable[[Case, float], Outcome]  # a case, until a time.monotonic(); may raise StoppedError
+    run: Callable[[Case, float], Answer]  # a case, until a time.monotonic(); may raise StoppedError
     missing: tuple[str, ...] = ()  # functions of the component that were not written: ours take their place
 
 
@@ -82,7 +82,7 @@ class Trial:
 
     case: Case
     expected: Results
-    outcome: Outcome
+    outcome: Answer
     scales: Mapping[str, Any]
     budget: float
     differences: list[Difference]
@@ -186,7 +186,7 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
         torch_names = [name for name in component.reference if callable(namespace.get(name))]
         if torch_names and (not numpy_names or library(namespace[torch_names[0]]) == "torch"):
             written = {n: namespace[n] for n in torch_names if not is_stub(namespace[n])}
-            run = functools.partial(_run_torch, component, written)
+            run = functools.partial(_run, component, "torch", written)
             attempts.append(Attempt(component, tuple(written), "torch", run))
         elif numpy_names:
             module = importlib.import_module(f"scratch.{component.topic}")
@@ -196,7 +196,7 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
                 if not is_stub(namespace[name])
             }
             missing = tuple(name for name in ours if name not in written)
-            run = functools.partial(_run, component, written)
+            run = functools.partial(_run, component, "scratch", written)
             attempts.append(Attempt(component, tuple(written), "scratch", run, missing))
     return attempts
 
@@ -393,7 +393,7 @@ def _fitting(attempt: Attempt, trials: Sequence[Trial], deadline: float) -> list
         for trial in order:
             if time.monotonic() > deadline:
                 raise StoppedError("timeout")
-            if not _same(trial, _run(component, functions, trial.case), forward_only=forward_only):
+            if not _same(trial, _run(component, "scratch", functions, trial.case), forward_only=forward_only):
                 return False
         return True
 
@@ -448,7 +448,7 @@ def explain(verdict: Verdict) -> list[str]:
     return lines
 
 
-def describe_error(outcome: Outcome, attempt: Attempt) -> dict[str, Any]:
+def describe_error(outcome: Answer, attempt: Attempt) -> dict[str, Any]:
     """The exception, and the line of the learner's own code that it came from."""
     error = outcome.error
     message = f"{error['kind']}: {error['message']}".removesuffix(": ")
@@ -492,7 +492,7 @@ def _try(attempt: Attempt, case: Case, deadline: float) -> Trial:
     scales, budget = component.magnitude(case), component.budget.allowed(case, "cpu")
     if component.topic != "random":  # the one topic where bits are the point
         budget = max(budget, ANOTHER_ORDER)
-    expected = _kept(component.run_torch(case.for_torch("cpu")))
+    expected = _kept(run_torch(component, case))
     start = time.perf_counter()
     outcome = attempt.run(case, deadline)
     seconds = time.perf_counter() - start
@@ -501,40 +501,20 @@ def _try(attempt: Attempt, case: Case, deadline: float) -> Trial:
 
 
 def _run(
-    component: Component, functions: Mapping[str, Callable], case: Case, deadline: float = np.inf
-) -> Outcome:
-    """NumPy functions in the place of ours, on arrays that they can write to: one that does is found out."""
-    own = replace(case, arrays={name: copy_with_strides(array) for name, array in case.arrays.items()})
-    module = importlib.import_module(f"scratch.{component.topic}")
+    component: Component, side: str, functions: Mapping[str, Callable], case: Case, deadline: float = np.inf
+) -> Answer:
+    """Functions in the place of ours, on arrays that they can write to: one that does is found out."""
+    writable = {name: copy_with_strides(array) for name, array in case.arrays.items()}
+    own = case.for_torch("cpu") if side == "torch" else replace(case, arrays=writable)
+    module = importlib.import_module(f"{'torch_ref' if side == 'torch' else 'scratch'}.{component.topic}")
     watch = _Watch(component, case, own)
     try:
         watched = {name: watch.over(name, f, getattr(module, name, None)) for name, f in functions.items()}
-        with warnings_of(case):
-            results = _kept(component.run_scratch(own, component.implementation(watched)))
+        results = _kept(runner(component, side, watched)(own))
     except (Exception, SystemExit) as error:
-        return Outcome(error=failure(error, _files(functions)))
+        return Answer(error=failure(error, _files(functions)))
     watch.look(" or ".join(functions))
-    return Outcome(results, changed=watch.changed)
-
-
-def _run_torch(
-    component: Component, functions: Mapping[str, Callable], case: Case, deadline: float = np.inf
-) -> Outcome:
-    """PyTorch functions in the place of those of torch_ref/."""
-    own = case.for_torch("cpu")
-    module = importlib.import_module(f"torch_ref.{component.topic}")
-    ours = {name: getattr(module, name) for name in functions}
-    watch = _Watch(component, case, own)
-    try:
-        for name, function in functions.items():
-            setattr(module, name, watch.over(name, function, ours[name]))
-        results = _kept(component.run_torch(own))
-    except (Exception, SystemExit) as error:
-        return Outcome(error=failure(error, _files(functions)))
-    finally:
-        for name, function in ours.items():
-            setattr(module, name, function)
-    return Outcome(results, changed=watch.changed)
+    return Answer(results, changed=watch.changed)
 
 
 class _Watch:
@@ -614,7 +594,7 @@ def _plain(value: Any) -> np.ndarray:
     return array if array.dtype.kind in "biufc" else np.broadcast_to(np.array(None), array.shape)
 
 
-def _same(trial: Trial, other: Outcome, *, forward_only: bool = False) -> bool:
+def _same(trial: Trial, other: Answer, *, forward_only: bool = False) -> bool:
     """Whether another version gives in this case what the attempt gave; gradients may be left out."""
     mine = trial.outcome
     if mine.error or other.error:

@@ -39,8 +39,8 @@ from compare.cases import all_components
 from compare.component import Case, Component
 from compare.environment import one_thread
 from compare.learner.check import (
+    Answer,
     Attempt,
-    Outcome,
     StoppedError,
     Verdict,
     all_cases,
@@ -170,7 +170,7 @@ class _Process:
         run = functools.partial(self._run, ours, side)
         return Attempt(ours, tuple(functions), side, run, tuple(missing))
 
-    def _run(self, component: Component, side: str, case: Case, deadline: float) -> Outcome:
+    def _run(self, component: Component, side: str, case: Case, deadline: float) -> Answer:
         dtype = np.dtype(case.dtype).name
         answer, numbers = self._ask(
             deadline, do="run", component=component.name, side=side, case=case.name, dtype=dtype
@@ -239,7 +239,7 @@ def _python(module: str, call: str) -> str:
     return f"import sys; sys.path[:] = {sys.path!a}; from {module} import {name}; {call}"
 
 
-def _unpacked(answer: dict[str, Any], numbers: bytes) -> Outcome:
+def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
     """What `_packed` packed; raises something where it is anything else."""
     results, start = {}, 0
     for name, kind, shape in answer["arrays"]:
@@ -261,7 +261,7 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Outcome:
         raise ValueError(error)
     if ("line" in error) != ("source" in error) or type(error.get("line", 0)) is not int:
         raise ValueError(error)
-    return Outcome(results, error, changed)
+    return Answer(results, error, changed)
 
 
 # In the process that runs the file
@@ -320,12 +320,12 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
     return {"attempts": told}, attempts
 
 
-def _ran(attempts: list[Attempt], path: str, component: str, side: str, case: str, dtype: str) -> Outcome:
+def _ran(attempts: list[Attempt], path: str, component: str, side: str, case: str, dtype: str) -> Answer:
     (attempt,) = (a for a in attempts if (a.component.name, a.side) == (component, side))
     try:
         return attempt.run(_cases(component)[case, dtype], math.inf)
     except BaseException as error:  # of those kinds that end a program
-        return Outcome(error=failure(error, {path}))
+        return Answer(error=failure(error, {path}))
 
 
 @functools.lru_cache(1)
@@ -334,7 +334,7 @@ def _cases(component: str) -> dict[tuple[str, str], Case]:
     return {(c.name, np.dtype(c.dtype).name): c for c in all_cases(all_components()[component])}
 
 
-def _packed(outcome: Outcome) -> tuple[dict[str, Any], bytes]:
+def _packed(outcome: Answer) -> tuple[dict[str, Any], bytes]:
     """Names, numbers and text; of an array that is not of numbers, the shape."""
     arrays, numbers = [], io.BytesIO()
     for name, value in outcome.results.items():
