@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import itertools
 import json
 import os
 import shlex
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from compare import cases, environment
 from compare.cases import bad_input, vectors
@@ -25,7 +26,7 @@ from compare.learner import show
 from compare.learner.check import visible
 from compare.report.pages import check_folder, write, write_site
 from compare.report.report import Report
-from compare.run import CaseResult, cases_of, refused_of, run_component
+from compare.run import CaseResult, run_component
 from compare.training import lockstep
 from compare.training.lockstep import TrainingResult
 
@@ -378,24 +379,22 @@ def _compare(
 ) -> tuple[list[CaseResult], list[TrainingResult]]:
     """Everything that takes time, under a progress bar where stderr is a terminal."""
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    results, training = [], []
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    results: list[CaseResult] = []
+    training = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        first = seeds[0], DTYPES[dtypes[-1]]
         compared = [component for component in components if not component.not_here]
-        cases = sum(len(cases_of(c, *first)) + len(refused_of(c, *first)) for c in compared)
-        total = (cases + sum(map(lockstep.steps, runs))) * len(dtypes) * len(seeds)
-        task = bar.add_task("", total=total)
+        rounds = list(itertools.product(dtypes, seeds))
+        task = bar.add_task("", total=(len(compared) + sum(map(lockstep.steps, runs))) * len(rounds))
         for component in compared:
             bar.update(task, description=component.name)
-            for result in run_component(component, device, dtypes, seeds, draws=draws):
-                results.append(result)
+            for dtype, seed in rounds:
+                results += run_component(component, device, [dtype], [seed], draws=draws)
                 bar.advance(task)
         for name in runs:
             bar.update(task, description=name)
-            for dtype in dtypes:
-                for seed in seeds:
-                    training.append(_train(name, dtype, device, seed, draws, lambda: bar.advance(task)))
+            for dtype, seed in rounds:
+                training.append(_train(name, dtype, device, seed, draws, lambda: bar.advance(task)))
     return results, training
 
 

@@ -138,6 +138,33 @@ def _ulp_distance(a: np.ndarray, b: np.ndarray) -> int:
     return int((np.maximum(pa, pb).astype(np.uint64) - np.minimum(pa, pb).astype(np.uint64)).max())
 
 
+def difference_text(
+    difference: Difference, budget: float, dtype: str, sides: tuple[str, str] = ("scratch", "torch")
+) -> str:
+    """A difference in a line: where, what stands there on the two sides, and how far apart that is."""
+    if difference.problem and not difference.index:
+        return f"{difference.array}: {difference.problem}"
+    index = list(difference.index) if difference.index else ""
+    both = zip(sides, (difference.scratch, difference.torch), strict=True)
+    values = ", ".join(f"{side} {value_text(value, dtype)}" for side, value in both)
+    distance = difference.problem or f"{units_text(difference.units)} units"
+    return f"{difference.array}{index}: {values}: {distance}, budget {units_text(budget)}"
+
+
+def units_text(units: float) -> str:
+    """Rounding units: one decimal is enough to see the margin."""
+    if math.isinf(units) or math.isnan(units):
+        return "∞"
+    if 0 < units < 0.05:
+        return "<0.1"
+    return f"{units:.1f}".removesuffix(".0") if units < 10_000 else f"{units:.0e}"
+
+
+def value_text(value: Any, dtype: str) -> str:
+    """A number with all the digits that its dtype has."""
+    return f"{value:.{9 if dtype == 'float32' else 17}g}" if isinstance(value, float) else str(value)
+
+
 def sum_units(terms: int, sums: int = 1) -> float:
     """How far two sums of the same n terms may lie apart, in units u·√Σ(terms²): ¼·√n·ln(10⁶·N), or 32
 

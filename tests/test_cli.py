@@ -134,7 +134,8 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
     assert main([*options, "--only", "relu,digits", "--out", str(tmp_path)]) == 0
     assert asked == [
         ("prepared", "cuda:1"),
-        ("relu", "cuda:1", ["float64"], [5, 6], "shared"),
+        ("relu", "cuda:1", ["float64"], [5], "shared"),
+        ("relu", "cuda:1", ["float64"], [6], "shared"),
         ("digits", "cuda:1", "float64", 5, "shared"),
         ("digits", "cuda:1", "float64", 6, "shared"),
         ("vectors", "cuda:1"),

@@ -12,10 +12,10 @@ import pytest
 from markupsafe import escape
 
 from compare.cases.activations import COMPONENTS
-from compare.measure import Difference
+from compare.measure import Difference, units_text, value_text
 from compare.report import pages
 from compare.report.pages import as_html, write
-from compare.report.report import Report, Summary, as_json, share, units_text, value_text, worst_of_cases
+from compare.report.report import Report, Summary, as_json, share, worst_of_cases
 from compare.run import CaseResult, run_component
 from compare.training.lockstep import Breach, TrainingResult
 

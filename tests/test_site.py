@@ -171,7 +171,7 @@ def test_a_line_can_be_linked_to(opened):
     opened.run("location.hash = '#adam-scratch-' + document.querySelector("
                "'#adam .line > a').dataset.line")  # fmt: skip
     line = opened.run("const l = document.querySelector(':target'); return [l.className, l.innerText]")
-    assert line == ["line", "@plain_numbers\n"]
+    assert line == ["line", "@expects()\n"]
 
 
 @needs_browser

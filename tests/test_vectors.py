@@ -167,7 +167,7 @@ def test_a_failure_is_located(monkeypatch):
     finding = report.findings()[0]
     assert finding.where == "relu, ONNX's test_relu"
     (line,) = finding.lines
-    assert re.fullmatch(r"scratch: output\[\d, \d, \d\] 0.5, should be 0(.\d+)?: \S+ units, budget 0", line)
+    assert re.fullmatch(r"output\[\d, \d, \d\]: scratch 0.5, should be 0(.\d+)?: \S+ units, budget 0", line)
     assert json.loads(as_json(report))["verdict"]["equal"] is False
 
 

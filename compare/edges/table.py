@@ -13,8 +13,7 @@ from compare.edges.departures import DEPARTURES, Departure
 from compare.edges.named import named_probes
 from compare.edges.probe import Probe, bases, value_probes
 from compare.environment import undisturbed
-from compare.measure import compare_results, to_numpy
-from compare.report.report import units_text
+from compare.measure import compare_results, difference_text, to_numpy
 from compare.run import Outcome, in_our_words, in_words, run_both
 
 KINDS = AS_PYTORCH, REFUSED, STRICTER, DEPARTS = "as PyTorch", "both refuse", "we refuse", "departs"
@@ -208,19 +207,8 @@ def _difference(probe: Probe, found: Outcome) -> str:
             return ""
         differences = compare_results(scratch, torch, _scales(probe, torch))
     budget = probe.component.budget.allowed(probe.case, "cpu")
-    for difference in differences:
-        if not difference.units <= budget:
-            if difference.problem and difference.scratch is None:
-                return f"{difference.array}: {difference.problem}"
-            index = str(list(difference.index)) if difference.index else ""
-            size = "" if difference.problem else f", {units_text(difference.units)} units"
-            values = f"scratch {_shown(difference.scratch)}, PyTorch {_shown(difference.torch)}"
-            return f"{difference.array}{index}: {values}{size}"
-    return ""
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    beyond = [difference for difference in differences if not difference.units <= budget]
+    return difference_text(beyond[0], budget, probe.dtype) if beyond else ""
 
 
 def _scales(probe: Probe, torch: Results) -> dict[str, Any]:

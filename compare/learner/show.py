@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.cases import bad_input
-from compare.component import Component, Mistake, path_of
+from compare.component import Case, Component, Mistake, path_of
 from compare.learner.check import Verdict, explain
+from compare.measure import units_text
 from compare.report.conventions import Convention, number_texts, numbers, of_component
-from compare.report.report import Report, Summary, last_loss, ulp_text, units_text
+from compare.report.report import Report, Summary, last_loss, ulp_text
 from compare.report.sources import source_of
 from compare.run import cases_of
 from compare.training.lockstep import RUNS, TrainingResult, steps
@@ -144,8 +145,9 @@ def print_list(console: Console, components: Iterable[Component]) -> None:
         if component.topic != topic:
             topic = component.topic
             console.print(Text(topic, "bold"))
-        cases, units = len(cases_of(component, 0, np.float64)), budget_text(component)
-        _print_line(console, f"  {component.name:32} {cases:5} {units:>9}  {component.budget.reason}")
+        cases = cases_of(component, 0, np.float64)
+        units = budget_text(component, cases)
+        _print_line(console, f"  {component.name:32} {len(cases):5} {units:>9}  {component.budget.reason}")
     console.print(Text("training runs", "bold"))
     for name in RUNS:
         _print_line(console, f"  {name:32} {steps(name):5} steps of both sides from one seed")
@@ -157,9 +159,9 @@ def _print_line(console: Console, line: str) -> None:
     console.print(Text(line), no_wrap=True, overflow="ignore" if whole else "ellipsis", crop=not whole)
 
 
-def budget_text(component: Component) -> str:
+def budget_text(component: Component, cases: Iterable[Case]) -> str:
     """The budget as a number, or as the range of its formula over the cases."""
-    allowed = [component.budget.allowed(case, "cpu") for case in cases_of(component, 0, np.float32)]
+    allowed = [component.budget.allowed(case, "cpu") for case in cases]
     lowest, highest = units_text(min(allowed)), units_text(max(allowed))
     return lowest if lowest == highest else f"{lowest}–{highest}"
 
@@ -236,8 +238,9 @@ def _highlighted(console: Console, code: str, width: int) -> Text:
 
 def _notes(component: Component) -> Group:
     budget = component.budget
+    allowed = budget_text(component, cases_of(component, 0, np.float64))
     lines = [
-        Text.assemble(("budget    ", "bold"), f"{budget_text(component)} rounding units: {budget.reason}"),
+        Text.assemble(("budget    ", "bold"), f"{allowed} rounding units: {budget.reason}"),
         Text.assemble(("source    ", "bold"), component.source),
     ]
     if budget.cuda_units is not None:

@@ -18,10 +18,11 @@ from pygments.token import Comment, Keyword, Name, Number, String, _TokenType
 from compare.cases import bad_input
 from compare.component import Component, Definition, path_of
 from compare.files import unfinished_name, write_whole
+from compare.measure import units_text
 from compare.report import conventions
 from compare.report.formulas import math, typeset
 from compare.report.plots import figures
-from compare.report.report import Report, as_json, last_loss, share, ulp_text, units_text, worst_of_cases
+from compare.report.report import Report, as_json, last_loss, share, ulp_text, worst_of_cases
 from compare.report.sources import with_what_they_call
 from compare.training.lockstep import TrainingResult
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from compare.report.report import units_text
+from compare.measure import units_text
 from compare.training.lockstep import TrainingResult
 
 # Placeholders that become variables of the page's style sheet, light and dark.

@@ -11,7 +11,7 @@ import numpy as np
 
 from compare.cases.vectors import Held, Vectors
 from compare.component import Component
-from compare.measure import Difference
+from compare.measure import Difference, difference_text
 from compare.run import CaseResult
 from compare.training.lockstep import TrainingResult
 
@@ -153,23 +153,9 @@ def last_loss(run: TrainingResult, losses: list[float]) -> float:
 # Numbers as a reader wants them.
 
 
-def units_text(units: float) -> str:
-    """Rounding units: one decimal is enough to see the margin."""
-    if math.isinf(units) or math.isnan(units):
-        return "∞"
-    if 0 < units < 0.05:
-        return "<0.1"
-    return f"{units:.1f}".removesuffix(".0") if units < 10_000 else f"{units:.0e}"
-
-
 def ulp_text(ulp: int) -> str:
     """A count of representable numbers, short."""
     return str(ulp) if ulp < 100_000 else f"{ulp:.0e}"
-
-
-def value_text(value: Any, dtype: str) -> str:
-    """A number with all the digits that its dtype has."""
-    return f"{value:.{9 if dtype == 'float32' else 17}g}" if isinstance(value, float) else str(value)
 
 
 def _case_finding(result: CaseResult) -> Finding:
@@ -177,17 +163,8 @@ def _case_finding(result: CaseResult) -> Finding:
     if result.error:
         return Finding(where, [result.error])
     beyond = [difference for difference in result.differences if not difference.units <= result.budget]
-    lines = [_difference_text(difference, result.budget, result.dtype) for difference in beyond]
+    lines = [difference_text(difference, result.budget, result.dtype) for difference in beyond]
     return Finding(where, lines or ["neither side returned an array"])
-
-
-def _difference_text(difference: Difference, budget: float, dtype: str) -> str:
-    if difference.problem and not difference.index:
-        return f"{difference.array}: {difference.problem}"
-    index = list(difference.index) if difference.index else ""
-    values = f"scratch {value_text(difference.scratch, dtype)}, torch {value_text(difference.torch, dtype)}"
-    distance = difference.problem or f"{units_text(difference.units)} units"
-    return f"{difference.array}{index}: {values}: {distance}, budget {units_text(budget)}"
 
 
 def _training_finding(run: TrainingResult) -> Finding:
@@ -198,7 +175,7 @@ def _training_finding(run: TrainingResult) -> Finding:
     if run.breach is not None:
         breach = run.breach
         found = Difference(breach.tensor, breach.units, 0, tuple(breach.index), breach.scratch, breach.torch)
-        text = _difference_text(found, breach.budget, run.dtype)
+        text = difference_text(found, breach.budget, run.dtype)
         lines.append(f"epoch {breach.epoch}, step {breach.step} (from 0): {text}")
     if run.different_predictions:
         lines.append(f"{run.different_predictions} of {run.test_samples} test samples get another class")
@@ -207,13 +184,11 @@ def _training_finding(run: TrainingResult) -> Finding:
 
 def _vector_finding(held: Held) -> Finding:
     lines = [held.error] if held.error else []
-    for side, found in held.worst.items():
-        if not found.units <= held.budget:
-            index = list(found.index) if found.index else ""
-            values = f"{value_text(found.scratch, 'float32')}, should be {value_text(found.torch, 'float32')}"
-            distance = found.problem or f"{units_text(found.units)} units"
-            text = f"{values}: {distance}, budget {units_text(held.budget)}" if found.index else distance
-            lines.append(f"{side}: {found.array}{index} {text}")
+    lines += [
+        difference_text(found, held.budget, "float32", (side, "should be"))
+        for side, found in held.worst.items()
+        if not found.units <= held.budget
+    ]
     return Finding(f"{held.component}, ONNX's {held.name}", lines)
 
 
