@@ -24,6 +24,7 @@ from compare.environment import undisturbed
 from compare.files import path_text, write_whole
 from compare.learner import show
 from compare.learner.check import visible
+from compare.report import terminal
 from compare.report.pages import check_folder, write, write_site
 from compare.report.report import Report
 from compare.run import CaseResult, run_component
@@ -103,8 +104,8 @@ def run(
     report = Report(environment.describe(device), options, components, results, training, others)
     page = _usable(out, lambda: write(report, out))
     with _whoever_reads():
-        console = show.Terminal(highlight=False)
-        show.print_report(console, report)
+        console = terminal.Terminal(highlight=False)
+        terminal.print_report(console, report)
         if not bad_input.same_versions() and (news := bad_input.news(report.compared)):
             console.print(f"{bad_input.headline(news)}; `python -m compare edges` names them")
         console.print(f"report: {page}", markup=False, soft_wrap=True)
@@ -114,7 +115,7 @@ def run(
 @cli.command("list")
 def list_() -> None:
     """Name the components and the training runs, a line each."""
-    show.print_list(show.Terminal(highlight=False), cases.all_components().values())
+    terminal.print_list(terminal.Terminal(highlight=False), cases.all_components().values())
 
 
 @cli.command("show")
@@ -124,7 +125,7 @@ def show_(name: str) -> None:
     components = cases.all_components()
     if name not in components:
         raise click.ClickException(f"unknown component {name!r}: {_suggestion(name, components)}")
-    show.print_component(show.Terminal(highlight=False), components[name])
+    show.print_component(terminal.Terminal(highlight=False), components[name])
 
 
 @cli.command()
@@ -171,7 +172,7 @@ def seeds(seed: int) -> int:
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     environment.prepare("cpu")
-    return 0 if run_seeds(show.Terminal(highlight=False), seed) else 1
+    return 0 if run_seeds(terminal.Terminal(highlight=False), seed) else 1
 
 
 @cli.command()
@@ -200,7 +201,7 @@ def edges(names: tuple[str, ...], record: bool) -> int:
             raise click.ClickException(f"--record: this PyTorch can not be asked for {', '.join(missing)}")
         print(_usable(bad_input.FILE, lambda: write_record(list(components.values()))))
         return 0
-    console = show.Terminal(highlight=False)
+    console = terminal.Terminal(highlight=False)
     return 0 if run_edges(console, list(components.values()), whole=bool(names)) else 1
 
 
@@ -237,7 +238,7 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
         raise click.ClickException(str(error)) from None
     page = _usable(out, lambda: write_page(sections, options, out))
     with _whoever_reads():
-        print_sections(show.Terminal(), sections)
+        print_sections(terminal.Terminal(), sections)
         print(f"page: {page}")
     return 0 if all(section.agrees for section in sections) else 1
 
@@ -276,7 +277,7 @@ def check_(file: Path, timeout: float, as_json: bool) -> int:
     from compare.learner.child_process import FileError, check_file
 
     verdicts = []
-    console = show.Terminal(highlight=False)
+    console = terminal.Terminal(highlight=False)
     try:
         with Console(stderr=True).status("loading the file") as status:  # shown in a terminal only
             for verdict in check_file(file, timeout, status.update):
@@ -300,7 +301,7 @@ def bench() -> None:
     """Time scratch against PyTorch."""
     from compare.training.bench import run_bench
 
-    run_bench(show.Terminal(highlight=False))
+    run_bench(terminal.Terminal(highlight=False))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

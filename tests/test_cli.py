@@ -346,7 +346,7 @@ def test_a_reader_who_leaves_early_does_not_change_the_verdict(tmp_path, monkeyp
     def broken(*arguments, **options):
         raise BrokenPipeError
 
-    monkeypatch.setattr("compare.learner.show.print_report", broken)
+    monkeypatch.setattr("compare.report.terminal.print_report", broken)
     monkeypatch.setattr(cli, "_discard_output", lambda: None)
     assert main(["--only", "relu", "--out", str(tmp_path / "equal")]) == 0
     monkeypatch.setattr("scratch.activations.relu_backward", gradient_1_at_0)

@@ -7,8 +7,9 @@ import pytest
 
 from compare.cases import all_components
 from compare.environment import one_thread
-from compare.learner.show import Terminal, print_component
+from compare.learner.show import print_component
 from compare.report.conventions import CONVENTIONS, Convention, number_texts, numbers, of_component
+from compare.report.terminal import Terminal
 
 
 @pytest.fixture(params=CONVENTIONS, ids=lambda convention: convention.word)

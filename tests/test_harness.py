@@ -712,7 +712,7 @@ SABOTAGES = (
     Sabotage(
         "a tick for everything",
         "The table of the terminal ticks what differs.",
-        "learner/show.py",
+        "report/terminal.py",
         'return Text("✓", "green") if equal else Text("✗", "bold red")',
         'return Text("✓", "green")',
         [CLI + "test_a_difference_is_named_and_located"],
@@ -754,8 +754,8 @@ SABOTAGES = (
         "status 0 of the seeds",
         "No bit needs to be the same.",
         "cli.py",
-        "return 0 if run_seeds(show.Terminal(highlight=False), seed) else 1",
-        "return 0 if run_seeds(show.Terminal(highlight=False), seed) else 0",
+        "return 0 if run_seeds(terminal.Terminal(highlight=False), seed) else 1",
+        "return 0 if run_seeds(terminal.Terminal(highlight=False), seed) else 0",
         [CLI + "test_every_command_that_compares_says_so_by_its_status"],
     ),
     Sabotage(
@@ -786,8 +786,8 @@ SABOTAGES = (
         "one seed of training",
         "--seeds 20 trains one.",
         "cli.py",
-        "                for seed in seeds:\n",
-        "                for seed in seeds[:1]:\n",
+        "rounds = list(itertools.product(dtypes, seeds))",
+        "rounds = list(itertools.product(dtypes, seeds[:1]))",
         [CLI + "test_what_is_asked_for_is_what_is_compared"],
     ),
     Sabotage(

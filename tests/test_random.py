@@ -26,7 +26,7 @@ import scratch.random
 import torch_ref.random as theirs
 from compare.cases.random import COMPONENTS, SEEDS, SIZES, Call, draw, state_at
 from compare.draws import why_not_own
-from compare.learner.show import source_of
+from compare.report.sources import source_of
 from compare.run import cases_of, run_case
 from scratch.random import NumpyGenerator, TorchGenerator, platform_variant
 from scratch.random.box_muller import VARIANTS, fma, log_glibc, sincos_glibc

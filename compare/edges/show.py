@@ -11,6 +11,7 @@ from rich.text import Text
 from compare.cases import bad_input
 from compare.component import Component
 from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, Probed, examine, grouped
+from compare.report.terminal import mark
 
 STYLES = {AS_PYTORCH: "green", DEPARTS: "yellow"}
 
@@ -72,8 +73,7 @@ def _overview(outcomes: dict[str, list[Probed]]) -> Table:
     for name, found in outcomes.items():
         counts = Counter(outcome.kind for outcome in found)
         ok = all(outcome.ok for outcome in found)
-        mark = Text("✓", "green") if ok else Text("✗", "bold red")
-        table.add_row(name, *(str(counts[kind]) for kind in KINDS), mark)
+        table.add_row(name, *(str(counts[kind]) for kind in KINDS), mark(ok))
     return table
 
 

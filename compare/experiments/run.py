@@ -16,6 +16,7 @@ from compare.experiments.experiment import Options, run_tasks
 from compare.experiments.page import Section, write
 from compare.experiments.train import SIDES
 from compare.files import path_text
+from compare.report.terminal import mark
 
 
 def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
@@ -65,7 +66,7 @@ def print_section(console: Console, section: Section) -> None:
             table.add_row(Text(run, "bold"))
             for row in rows:
                 values = [row.values.get(side, "–") for side in sides]
-                table.add_row(f" {row.what}", row.published or "–", *values, _mark(row.agrees))
+                table.add_row(f" {row.what}", row.published or "–", *values, mark(row.agrees))
         console.print(table)
         for row in section.comparisons:
             if not row.agrees:
@@ -79,7 +80,3 @@ def print_section(console: Console, section: Section) -> None:
         console.print(table)
     for line in section.diagnoses:
         console.print(Text(f"  {line}"))
-
-
-def _mark(agrees: bool) -> Text:
-    return Text("✓", "green") if agrees else Text("✗", "bold red")
