@@ -165,7 +165,7 @@ def site(measure: bool, out: Path) -> int:
 def seeds(seed: int) -> int:
     """Show that NumPy draws what `torch.manual_seed(SEED)` draws, bit by bit."""
     from compare.training.one_seed import run_seeds
-    from scratch.random import check_seed
+    from scratch.random.shared import check_seed
 
     try:
         check_seed(seed)

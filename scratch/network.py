@@ -203,7 +203,7 @@ class Network:
         """Every parameter and running statistic by its PyTorch name (the arrays themselves, no copies)."""
         state = {}
         for name, layer in self.layers.items():
-            for key, array in {**layer.parameters, **getattr(layer, "buffers", {})}.items():
+            for key, array in {**layer.parameters, **layer.buffers}.items():
                 state[f"{name}.{key}"] = array
         return state
 

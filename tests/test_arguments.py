@@ -74,10 +74,13 @@ def test_a_scalar_of_numpy_gives_what_the_number_gives(component: Component, dty
                 np.testing.assert_array_equal(array, right, err_msg=f"{case.name}, {name}, {key}")
 
 
+USED_BY_OTHERS = ("scratch.checks", "scratch.random.box_muller", "scratch.random.shared")
+
+
 def public() -> Iterator[tuple[str, Any]]:
     """Functions, constructors and methods of scratch that have numbers among their arguments."""
     for module in pkgutil.walk_packages(scratch.__path__, "scratch."):
-        if module.name in ("scratch.checks", "scratch.random.box_muller"):  # what the others use
+        if module.name in USED_BY_OTHERS:
             continue
         for name, value in vars(importlib.import_module(module.name)).items():
             if name.startswith(("_", "check_")) or getattr(value, "__module__", "") != module.name:
@@ -98,7 +101,7 @@ FUNCTIONS = {
     for name, function in vars(importlib.import_module(module.name)).items()
     if inspect.isfunction(function) and function.__module__ == module.name
     if not name.startswith(("_", "check_"))
-    and module.name.rpartition(".")[2] not in ("random", "box_muller", "philox", "training", "checks")
+    and module.name not in (*USED_BY_OTHERS, "scratch.random", "scratch.random.philox", "scratch.training")
 }
 VECTORS = {"bias", "gamma", "beta", "mean", "std", "running_mean", "running_var", "variance"}
 X = np.ones((3, 2))

@@ -643,7 +643,7 @@ FAULTS = (
     ),
     Fault(
         "Threads that draw from one generator do not wait for each other.",
-        "scratch.random",
+        "scratch.random.shared",
         "        with self._lock:\n",
         "        if True:\n",
         "test_threads_share_a_generator_piece_by_piece",

@@ -1135,7 +1135,7 @@ def test_a_mistake_is_told_by_its_numbers_and_not_by_an_exception(component):
 
 
 def test_a_method_is_shown_by_the_name_of_its_class():
-    code = source_of(scratch.random, ["TorchGenerator.rand", "check_seed"])
+    code = source_of(scratch.random, ["TorchGenerator.rand", "platform_variant"])
     assert code.startswith("def rand(self, size")
-    assert "\n\n\ndef check_seed(" in code
+    assert "\n\n\n@cache\ndef platform_variant(" in code
     assert "def uniform" not in code

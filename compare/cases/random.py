@@ -266,11 +266,18 @@ def end_of_a_range() -> str:
     return taken if bool((numbers > 1).any()) else ""
 
 
-LOGICAL = Mistake(
-    "logical instead of memory order",
-    "Row by row, whatever the strides: right for contiguous arrays only.",
-    [("sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))", "list(range(array.ndim))")],
-)
+def _logical(values: str) -> Mistake:
+    return Mistake(
+        "logical instead of memory order",
+        "Row by row, whatever the strides: right for contiguous arrays only.",
+        [
+            (
+                f"return in_memory_order(array, {values})",
+                f"array[...] = ({values}).reshape(array.shape)\n        return array",
+            )
+        ],
+    )
+
 
 # Lines of scratch/random that several mistakes change, or that are long.
 UNIT = """\
@@ -397,7 +404,7 @@ COMPONENTS = (
                 "u·high + low: runs to low + high.",
                 [(FUSED, "u * high + low")],
             ),
-            LOGICAL,
+            _logical("u"),
         ),
         arbiter=False,
     ),
@@ -503,7 +510,7 @@ COMPONENTS = (
             Mistake(
                 "std taken for the variance",
                 "z·√std: normal_ asks for the standard deviation.",
-                [(BLOCKS, "        std = math.sqrt(std)\n" + BLOCKS)],
+                [(BLOCKS, "        std = std**0.5\n" + BLOCKS)],
             ),
             Mistake(
                 "mean added before scaling",
@@ -521,7 +528,7 @@ COMPONENTS = (
                     ),
                 ],
             ),
-            LOGICAL,
+            _logical("self._normal_pairs(array.size, mean, std)"),
         ),
         arbiter=False,
     ),
@@ -564,7 +571,7 @@ COMPONENTS = (
                     )
                 ],
             ),
-            LOGICAL,
+            _logical("self._unit(array.size, np.float64) < p"),
         ),
         arbiter=False,
     ),
@@ -610,7 +617,7 @@ COMPONENTS = (
                     )
                 ],
             ),
-            LOGICAL,
+            _logical("self._unit(array.size, np.float64) < p"),
         ),
         arbiter=False,
     ),

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from scratch.checks import expects
-from scratch.random import (
+from scratch.random.box_muller import fma
+from scratch.random.shared import (
     Size,
     check_bounds,
     check_seed,
@@ -26,7 +27,6 @@ from scratch.random import (
     in_memory_order,
     one_at_a_time,
 )
-from scratch.random.box_muller import fma
 
 BLOCK = 256  # threads of a block
 _STATE = struct.Struct("<QQ")  # seed, offset
