@@ -13,7 +13,7 @@ import torch
 
 from compare import cases
 from compare.cases import vectors
-from compare.cases.vectors import OPERATORS, collect, hold, run
+from compare.cases.vectors import OPERATORS, Trial, collect, hold, run
 from compare.cli import main
 from compare.component import Component, Mistake
 from compare.report.report import Report, as_json
@@ -21,11 +21,8 @@ from compare.report.report import Report, as_json
 onnx = pytest.importorskip("onnx", reason="the package onnx, of the extra dev, has the vectors")
 
 COMPONENTS = cases.all_components()
-NOT_OURS = {"NegativeLogLikelihoodLoss", "Bernoulli"}  # as a whole
-
-# Their mistakes are in the backward pass, in kinks, in slopes above 1 and in saturated tails, and the draw is
-# none of ours.
-BLIND = {"relu", "leaky_relu", "tanh", "sigmoid", "bernoulli"}
+# Their mistakes are in the backward pass, in kinks, in slopes above 1 and in saturated tails.
+BLIND = {"relu", "leaky_relu", "tanh", "sigmoid"}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +33,7 @@ def everything():
 def test_both_sides_meet_every_vector(everything):
     assert [held for held in everything.held if not held.equal] == []
     assert everything.different == []
-    assert len(everything.held) >= 80
+    assert len(everything.held) >= 50
     assert everything.text.startswith(
         f"other people's vectors: {len(everything.held)} ONNX tests on both sides"
     )
@@ -47,12 +44,10 @@ def test_both_sides_meet_every_vector_on_cuda(cuda: str):
     assert run(list(COMPONENTS.values()), cuda).different == []
 
 
-def test_every_operator_is_held_or_is_none_of_ours_as_a_whole(everything):
+def test_every_operator_is_held(everything):
     operator = {vector.name: vector.operator for vector in collect(list(OPERATORS))}
-    assert {operator[held.name] for held in everything.held} == OPERATORS.keys() - NOT_OURS
-    assert {held.component for held in everything.held} == set().union(
-        *(OPERATORS[name].components for name in OPERATORS.keys() - NOT_OURS)
-    )
+    assert {operator[held.name] for held in everything.held} == OPERATORS.keys()
+    assert {held.component for held in everything.held} == {o.component for o in OPERATORS.values()}
 
 
 def test_no_vector_of_these_operators_is_unaccounted_for(everything):
@@ -93,26 +88,24 @@ def test_collecting_leaves_numpys_global_generator_alone():
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-@pytest.mark.parametrize("operator", sorted(OPERATORS.keys() - NOT_OURS))
+@pytest.mark.parametrize("operator", OPERATORS)
 def test_a_vector_that_is_a_little_off_is_met_by_neither_side(operator: str):
     """Off by four budgets (or four units) in the scale of its component, in one element of one array."""
-    for vector in collect([operator]):
-        trials = OPERATORS[operator].trials(vector)
-        for trial in trials[:1] + trials[-1:] if isinstance(trials, list) else []:
-            component = COMPONENTS[trial.component]
-            scales = trial.adapt(component).magnitude(trial.case)
-            allowed = max(component.budget.allowed(trial.case, "cpu"), 1)
-            for name, right in trial.expected.items():
-                scale = np.broadcast_to(scales.get(name, np.abs(right).max()), right.shape)
-                largest = np.unravel_index(np.argmax(scale), right.shape)
-                wrong = np.array(right)
-                wrong[largest] += 4 * allowed * np.finfo(right.dtype).eps * scale[largest]
-                off = replace(trial, expected={**trial.expected, name: wrong})
-                held = hold(vector, [off], component, "cpu")
-                assert all(found.units > held.budget for found in held.worst.values()), (vector.name, name)
+    component = COMPONENTS[OPERATORS[operator].component]
+    trials = [trial for v in collect([operator]) if isinstance(trial := OPERATORS[operator].trial(v), Trial)]
+    for trial in trials:
+        scales = component.magnitude(trial.case)
+        allowed = max(component.budget.allowed(trial.case, "cpu"), 1)
+        for name, right in trial.expected.items():
+            scale = np.broadcast_to(scales.get(name, np.abs(right).max()), right.shape)
+            largest = np.unravel_index(np.argmax(scale), right.shape)
+            wrong = np.array(right)
+            wrong[largest] += 4 * allowed * np.finfo(right.dtype).eps * scale[largest]
+            held = hold(replace(trial, expected={**trial.expected, name: wrong}), component, "cpu")
+            assert all(found.units > held.budget for found in held.worst.values()), (held.name, name)
 
 
-@pytest.mark.parametrize("name", sorted({n for o in OPERATORS.values() for n in o.components} - BLIND))
+@pytest.mark.parametrize("name", sorted({o.component for o in OPERATORS.values()} - BLIND))
 def test_a_mistake_of_scratch_is_exposed(name: str, monkeypatch):
     component = COMPONENTS[name]
     assert any(exposed(component, mistake, monkeypatch) for mistake in component.mistakes)
@@ -138,7 +131,7 @@ def test_a_form_that_is_not_known_is_not_ours_and_an_exception_is_a_difference(m
     def unknown(vector):
         raise KeyError("new")
 
-    monkeypatch.setitem(vectors.OPERATORS, "Relu", replace(OPERATORS["Relu"], trials=unknown))
+    monkeypatch.setitem(vectors.OPERATORS, "Relu", replace(OPERATORS["Relu"], trial=unknown))
     assert set(run([COMPONENTS["relu"]], "cpu").not_ours.values()) == {"not understood: KeyError: 'new'"}
     monkeypatch.setattr("scratch.activations.tanh_forward", unknown)
     assert [held.error for held in run([COMPONENTS["tanh"]], "cpu").held] == ["KeyError: 'new'"] * 3
@@ -152,8 +145,8 @@ def test_the_command_counts_them_and_a_failure_is_the_verdict(tmp_path, capsys, 
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["vectors"]["text"] == line
     assert "Other people&#39;s vectors: 3 ONNX" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
-    right = OPERATORS["Relu"].trials
-    wrong = replace(OPERATORS["Relu"], trials=lambda v: right(replace(v, outputs=[v.outputs[0] + 1])))
+    right = OPERATORS["Relu"].trial
+    wrong = replace(OPERATORS["Relu"], trial=lambda v: right(replace(v, outputs=[v.outputs[0] + 1])))
     monkeypatch.setitem(vectors.OPERATORS, "Relu", wrong)
     assert main(arguments) == 1
     *_, verdict, _ = capsys.readouterr().out.splitlines()
