@@ -1,8 +1,12 @@
 """Figures that the course's notebooks print of single functions, held against both sides.
 
-All draws come from NumPy's legacy generator, in the order given. The figures stand as they were printed, in
-the course's layout: an example is a column, and so is a bias. The sides get an example as a row.
+All draws come from NumPy's legacy generator, in the order given. The figures stand in published.toml as they
+were printed, in the course's layout: an example is a column, and so is a bias. The sides get an example as a
+row.
 """
+
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +35,10 @@ from scratch.random import NumpyGenerator
 PRINTED = 5e-9  # half a unit of the eighth decimal, which was printed last
 # The published backward passes start from a forward pass rounded to eight decimals; here it is exact.
 FROM_ROUNDED = 1e-8
+
+
+with open(Path(__file__).with_name("published.toml"), "rb") as file:
+    FIGURES = tomllib.load(file)
 
 
 class Legacy:
@@ -254,6 +262,11 @@ def close(given, printed, tolerance=PRINTED):
     np.testing.assert_allclose(given, printed, rtol=0, atol=tolerance)
 
 
+def all_close(given, printed):
+    for array, figures in zip(given, printed.values(), strict=True):
+        close(array, figures)
+
+
 def test_zeros(side):
     first, second = side.initialise("zeros", [(2, 3), (1, 2)], seed=3)
     assert not first.any()
@@ -262,23 +275,11 @@ def test_zeros(side):
 
 
 def test_large_random(side):
-    first, second = side.initialise("large_random", [(2, 3), (1, 2)], seed=3)
-    close(first, [[17.88628473, 4.36509851, 0.96497468], [-18.63492703, -2.77388203, -3.54758979]])
-    close(second, [[-0.82741481, -6.27000677]])
+    all_close(side.initialise("large_random", [(2, 3), (1, 2)], seed=3), FIGURES["large_random"])
 
 
 def test_he(side):
-    first, second = side.initialise("kaiming_normal", [(4, 2), (1, 4)], seed=3)
-    close(
-        first,
-        [
-            [1.78862847, 0.43650985],
-            [0.09649747, -1.8634927],
-            [-0.2773882, -0.35475898],
-            [-0.08274148, -0.62700068],
-        ],
-    )
-    close(second, [[-0.03098412, -0.33744411, -0.92904268, 0.62552248]])
+    all_close(side.initialise("kaiming_normal", [(4, 2), (1, 4)], seed=3), FIGURES["he"])
 
 
 SMALL = {"W1": (2, 3), "b1": (2, 1), "W2": (3, 2), "b2": (3, 1), "W3": (1, 3), "b3": (1, 1)}
@@ -301,62 +302,23 @@ def drawn_network(side, **options):
 
 def test_gradients_with_l2(side):
     gradients = side.gradients(*drawn_network(side, l2=0.7), TARGETS)
-    for name, printed in {
-        "linear1.weight": [[-0.25604646, 0.12298827, -0.28297129], [-0.17706303, 0.34536094, -0.4410571]],
-        "linear1.bias": [[0.11845855], [0.21236874]],
-        "linear2.weight": [
-            [0.79276486, 0.85133918],
-            [-0.0957219, -0.01720463],
-            [-0.13100772, -0.03750433],
-        ],
-        "linear2.bias": [[0.26135226], [0], [0]],
-        "linear3.weight": [[-1.77691347, -0.11832879, -0.09397446]],
-        "linear3.bias": [[-0.38032981]],
-    }.items():
+    for name, printed in FIGURES["gradients_with_l2"].items():
         close(gradients[name], printed, FROM_ROUNDED)
 
 
 def test_dropout_forward(side):
     outputs = side.forward(*drawn_network(side, dropout=0.3, mask_seed=1))
-    for name, printed in {
-        "linear1": [
-            [-1.52855314, 3.32524635, 2.13994541, 2.60700654, -0.75942115],
-            [-1.98043538, 4.1600994, 0.79051021, 1.46493512, -0.45506242],
-        ],
-        "dropout1": [[0, 0, 3.05706487, 3.72429505, 0], [0, 5.94299915, 1.1293003, 2.09276446, 0]],
-        "linear2": [
-            [0.53035547, 5.88414161, 3.08385015, 4.28707196, 0.53035547],
-            [-0.69166075, -1.42199726, -2.92064114, -3.49524533, -0.69166075],
-            [-0.39675353, -1.98881216, -3.55998747, -4.44246165, -0.39675353],
-        ],
-        "dropout2": [[0.75765067, 8.40591658, 4.40550021, 0, 0.75765067], [0] * 5, [0] * 5],
-        "linear3": [[-0.53330145, -5.78898099, -3.04000407, -0.0126646, -0.53330145]],
-    }.items():
+    outputs["probabilities"] = 1 / (1 + np.exp(-outputs["linear3"]))
+    for name, printed in FIGURES["dropout_forward"].items():
         close(outputs[name].T, printed)
-    probabilities = 1 / (1 + np.exp(-outputs["linear3"]))
-    close(probabilities.T, [[0.36974721, 0.00305176, 0.04565099, 0.49683389, 0.36974721]])
 
 
 def test_dropout_backward(side):
     """The published forward pass keeps 0.5 and the backward pass 0.8 (sic)."""
     gradients = side.gradients(*drawn_network(side, dropout=0.5, mask_seed=1), TARGETS, kept_backward=0.8)
-    for name, printed in {
-        "linear1.weight": [[0.00019884, 0.00028657, 0.00012138], [0.00035647, 0.00051375, 0.00021761]],
-        "linear1.bias": [[-0.00037647], [-0.00067492]],
-        "linear2.weight": [[-0.00256518, -0.0009476], [0, 0], [0, 0]],
-        "linear2.bias": [[0.06033089], [0], [0]],
-        "linear3.weight": [[-0.06951191, 0, 0]],
-        "linear3.bias": [[-0.2715031]],
-    }.items():
+    for name, printed in FIGURES["dropout_backward"].items():
         close(gradients[name], printed, FROM_ROUNDED)
-    for name, printed in {
-        "dropout1": [[0.36544439, 0, -0.00188233, 0, -0.17408748], [0.65515713, 0, -0.00337459, 0, 0]],
-        "dropout2": [
-            [0.58180856, 0, -0.00299679, 0, -0.27715731],
-            [0, 0.53159854, 0, 0.53159854, -0.34089673],
-            [0, 0, -0.00292733, 0, 0],
-        ],
-    }.items():
+    for name, printed in FIGURES["dropout_backward_of_inputs"].items():
         of_sum = 5 * gradients[name].T  # the course divides by m only where it sums over the examples
         close(of_sum, printed, FROM_ROUNDED)
 
@@ -400,91 +362,24 @@ def parameters_and_gradients():
     return [drawn[name] for name in SHAPES], [drawn[f"d{name}"] for name in SHAPES]
 
 
-def all_close(given, printed, tolerance=PRINTED):
-    for array, figures in zip(given, printed, strict=True):
-        close(array, figures, tolerance)
-
-
 def test_gradient_descent(side):
     params, _ = side.optimise("SGD", *parameters_and_gradients(), lr=0.01)
-    all_close(
-        params,
-        [
-            [[1.63535156, -0.62320365, -0.53718766], [-1.07799357, 0.85639907, -2.29470142]],
-            [[1.74604067], [-0.75184921]],
-            [
-                [0.32171798, -0.25467393, 1.46902454],
-                [-2.05617317, -0.31554548, -0.3756023],
-                [1.1404819, -1.09976462, -0.1612551],
-            ],
-            [[-0.88020257], [0.02561572], [0.57539477]],
-        ],
-    )
-
-
-# A tenth of the gradients: of momentum and of Adam alike, after one step from 0.
-FIRST_AVERAGES = [
-    [[-0.11006192, 0.11447237, 0.09015907], [0.05024943, 0.09008559, -0.06837279]],
-    [[-0.01228902], [-0.09357694]],
-    [
-        [-0.02678881, 0.05303555, -0.06916608],
-        [-0.03967535, -0.06871727, -0.08452056],
-        [-0.06712461, -0.00126646, -0.11173103],
-    ],
-    [[0.02344157], [0.16598022], [0.07420442]],
-]
+    all_close(params, FIGURES["gradient_descent"])
 
 
 def test_momentum(side):
     params, state = side.optimise("Momentum", *parameters_and_gradients(), lr=0.01, beta=0.9)
-    all_close(
-        params,
-        [
-            [[1.62544598, -0.61290114, -0.52907334], [-1.07347112, 0.86450677, -2.30085497]],
-            [[1.74493465], [-0.76027113]],
-            [
-                [0.31930698, -0.24990073, 1.4627996],
-                [-2.05974396, -0.32173003, -0.38320915],
-                [1.13444069, -1.0998786, -0.1713109],
-            ],
-            [[-0.87809283], [0.04055394], [0.58207317]],
-        ],
-    )
-    all_close(state["velocity"], FIRST_AVERAGES)
+    all_close(params, FIGURES["momentum"])
+    all_close(state["velocity"], FIGURES["first_averages"])
 
 
 def test_adam(side):
     """The second step is taken with averages that have seen no first one, as the notebook does."""
     params, state = side.optimise("Adam", *parameters_and_gradients(), steps_before=1, lr=0.01)
-    all_close(
-        params,
-        [
-            [[1.63178673, -0.61919778, -0.53561312], [-1.08040999, 0.85796626, -2.29409733]],
-            [[1.75225313], [-0.75376553]],
-            [
-                [0.32648046, -0.25681174, 1.46954931],
-                [-2.05269934, -0.31497584, -0.37661299],
-                [1.14121081, -1.09244991, -0.16498684],
-            ],
-            [[-0.88529979], [0.03477238], [0.57537385]],
-        ],
-    )
-    all_close(state["exp_avg"], FIRST_AVERAGES)
-    first, *others = state["exp_avg_sq"]
-    close(first, [[0.00121136, 0.00131039, 0.00081287], [0.0002525, 0.00081154, 0.00046748]])
-    all_close(
-        others,
-        [
-            [[1.51020075e-05], [0.000875664434]],
-            [
-                [7.17640232e-05, 0.000281276921, 0.000478394595],
-                [0.000157413361, 0.00047220632, 0.000714372576],
-                [0.000450571368, 1.60392066e-07, 0.00124838242],
-            ],
-            [[5.49507194e-05], [0.00275494327], [0.000550629536]],
-        ],
-        tolerance=5e-12,  # these were printed with nine significant digits
-    )
+    all_close(params, FIGURES["adam"])
+    all_close(state["exp_avg"], FIGURES["first_averages"])
+    for (name, printed), array in zip(FIGURES["adam_exp_avg_sq"].items(), state["exp_avg_sq"], strict=True):
+        close(array, printed, PRINTED if name == "W1" else 5e-12)  # the others have nine significant digits
 
 
 @pytest.mark.parametrize("name", ["Momentum", "Adam"])
@@ -518,22 +413,8 @@ def test_minibatches_of_three_examples(side):
     x = np.ascontiguousarray(generator.randn(7, 3).T)
     targets = (generator.randn(1, 3) < 0.5).T.astype(np.float64)
     (first, first_targets), (second, second_targets) = side.minibatches(x, targets, 2, seed=0)
-    close(
-        first.T,
-        [
-            [-0.52817175, -0.61175641],
-            [-2.3015387, 0.86540763],
-            [0.3190391, -0.7612069],
-            [-2.06014071, 1.46210794],
-            [1.13376944, -0.38405435],
-            [-0.87785842, -0.17242821],
-            [-1.10061918, 0.58281521],
-        ],
-    )
-    close(
-        second.T,
-        [[1.62434536], [-1.07296862], [1.74481176], [-0.24937038], [-0.3224172], [-1.09989127], [0.04221375]],
-    )
+    close(first.T, FIGURES["minibatches_of_three_examples"]["first"])
+    close(second.T, FIGURES["minibatches_of_three_examples"]["second"])
     assert first_targets.tolist() == [[0], [0]]
     assert second_targets.tolist() == [[0]]
 
