@@ -2,7 +2,9 @@
 
 import json
 import textwrap
+import tomllib
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from compare.learner.exercise import exercise
 from compare.run import cases_of
 
 HEADER = "import numpy as np\n"
+with open(Path(__file__).with_name("attempts.toml"), "rb") as toml:
+    ATTEMPTS = tomllib.load(toml)
 
 
 def verdict_on(source: str, tmp_path, component: str | None = None, seconds: float = 60) -> Verdict:
@@ -28,51 +32,14 @@ def verdict_on(source: str, tmp_path, component: str | None = None, seconds: flo
     return check(attempt, seconds=seconds)
 
 
-RIGHT = {
-    "relu, in another style": """
-        def relu_forward(a):
-            out = a.copy()
-            out[a < 0] = 0
-            return out, a
-        def relu_backward(d, a):
-            return np.where(np.isnan(a) | (a > 0), d, 0).astype(d.dtype)
-    """,
-    "linear, in loops": """
-        def linear_forward(x, weight, bias):
-            out = np.empty((x.shape[0], weight.shape[0]), x.dtype)
-            for n, row in enumerate(x):
-                for o, w in enumerate(weight):
-                    out[n, o] = np.dot(row, w) + (0 if bias is None else bias[o])
-            return out, (x, weight)
-    """,
-    "inverse_time, in PyTorch": """
-        import torch
-        def tanh(x: torch.Tensor) -> torch.Tensor:
-            return torch.tanh(x)
-    """,
-}
-
-
-@pytest.mark.parametrize("source", RIGHT.values(), ids=RIGHT)
+@pytest.mark.parametrize("source", ATTEMPTS["right"].values(), ids=ATTEMPTS["right"])
 def test_a_right_version_is_equal_whatever_its_style(source, tmp_path):
     verdict = verdict_on(source, tmp_path)
     assert verdict.status == "equal", explain(verdict)
     assert 0 <= verdict.units <= verdict.budget
 
 
-SLIGHTLY_WRONG = {
-    "in the tenth digit": "return dy * (1 - y * y) * (1 + 1e-10)",
-    "in float32 alone": "return dy * (1 - y * y) * (1 if dy.dtype == np.float64 else 1.001)",
-    "in float64 alone": "return dy * (1 - y * y) * (1 if dy.dtype == np.float32 else 1.001)",
-    "in one element of the smallest case": "return dy * (1 - y * y) + (dy.shape == (2, 1)) * dy[:1] * 1e-3",
-    "for a large batch": "return dy * (1 - y * y) * (1 if len(dy) < 500 else 1.001)",
-    "for NaN alone": "return np.where(np.isnan(y), 0, dy * (1 - y * y)).astype(dy.dtype)",
-    "in an exception for one case": "assert len(dy) != 7; return dy * (1 - y * y)",
-    "in the shape of one case": "return (dy * (1 - y * y))[: 12 if len(dy) == 13 else None]",
-}
-
-
-@pytest.mark.parametrize("body", SLIGHTLY_WRONG.values(), ids=SLIGHTLY_WRONG)
+@pytest.mark.parametrize("body", ATTEMPTS["slightly_wrong"].values(), ids=ATTEMPTS["slightly_wrong"])
 def test_what_is_wrong_in_one_place_only_is_wrong(body, tmp_path):
     verdict = verdict_on(f"def tanh_backward(dy, y):\n    {body}", tmp_path, seconds=600)
     assert not verdict.equal
@@ -114,94 +81,9 @@ def test_a_slightly_wrong_version_is_wrong_in_pytorch_too(tmp_path):
     assert (verdict.side, verdict.status) == ("torch", "different")
 
 
-ADAM = """
-    def adam_step(p, g, m, v, vmax=None, *, step, lr, betas, eps, weight_decay=0):
-        g = g + weight_decay * p
-        m *= betas[0]; m += (1 - betas[0]) * g
-        v *= betas[1]; v += (1 - betas[1]) * g ** 2
-        if vmax is not None:
-            np.maximum(vmax, v, out=vmax)
-            v = vmax
-        mh = {m_hat}
-        p -= lr * mh / {denominator}
-"""
-MISTAKES = {
-    "no bias correction": ("adam", ADAM.format(m_hat="m", denominator="(np.sqrt(v) + eps)")),
-    "second moment not corrected": (
-        "adam",
-        ADAM.format(m_hat="m / (1 - betas[0] ** step)", denominator="(np.sqrt(v) + eps)"),
-    ),
-    "ε inside the root": (
-        "adam",
-        ADAM.format(
-            m_hat="m / (1 - betas[0] ** step)", denominator="np.sqrt(v / (1 - betas[1] ** step) + eps)"
-        ),
-    ),
-    "integer division forgotten": (
-        "fixed_interval",
-        "def fixed_interval(lr0, e, *, decay_rate, interval): return lr0 / (1 + decay_rate * e / interval)",
-    ),
-    "bias gradient averaged": (
-        "linear",
-        """
-        def linear_backward(d, cache, *, out=(None, None), input_gradient=True):
-            x, w = cache
-            return d @ w, np.einsum('no,ni->oi', d, x), d.mean(0)
-        """,
-    ),
-    "no rescaling": (
-        "dropout",
-        """
-        def dropout_forward(x, p, generator, training=True):
-            if not training or p == 0:
-                return x, None
-            keep = np.zeros_like(x) if p == 1 else generator.dropout_mask(x, p)
-            return x * keep, keep
-        """,
-    ),
-    "gradient not averaged": (
-        "mse_loss",
-        """
-        def mse_loss_backward(dy, cache):
-            difference, reduction = cache[0], cache[-1]
-            return 2 * difference * np.asarray(dy, difference.dtype)
-        """,
-    ),
-    "L2 on biases": (
-        "weight_decay",
-        """
-        def sgd_step_with_l2(theta, grads, *, lr, l2, m):
-            return {k: (theta[k] - lr * (grads[k] + l2 / m * theta[k])) for k in theta}
-        """,
-    ),
-    "minus point at x": (
-        "gradient_check",
-        """
-        def numerical_gradient(f, x, eps=1e-6):
-            g = np.zeros_like(x)
-            for i in np.ndindex(x.shape):
-                kept = x[i]
-                here = f(x)
-                x[i] = kept + eps
-                there = f(x)
-                x[i] = kept
-                g[i] = (there - here) / (2 * eps)
-            return g
-        """,
-    ),
-    "mean not subtracted": (
-        "standardization",
-        """
-        def standardize(points, mu, sigma):
-            return np.array([row / sigma for row in points]).reshape(points.shape)
-        """,
-    ),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", ATTEMPTS["mistakes"])
 def test_a_classic_mistake_is_named_in_other_words_and_another_style(mistake, tmp_path):
-    component, source = MISTAKES[mistake]
+    component, source = ATTEMPTS["mistakes"][mistake].values()
     verdict = verdict_on(source, tmp_path, component)
     assert verdict.status in ("different", "raises")
     assert [found["name"] for found in verdict.mistakes] == [mistake], explain(verdict)
@@ -210,40 +92,9 @@ def test_a_classic_mistake_is_named_in_other_words_and_another_style(mistake, tm
     assert "first difference: case" in text
 
 
-UNLISTED = {
-    "a factor": (
-        "def tanh_backward(dy, y): return 0.5 * dy * (1 - y * y)",
-        "grad.x is off by the constant factor 0.5",
-    ),
-    "wrong sign": ("def tanh_backward(dy, y): return -dy * (1 - y * y)", "grad.x has the wrong sign"),
-    "only one array": (
-        "def tanh_backward(dy, y): return np.where(dy > 1, 0, dy * (1 - y * y)).astype(dy.dtype)",
-        "only grad.x is wrong",
-    ),
-    "promoted": (
-        "def tanh_forward(x): y = np.tanh(x.astype(np.float64)); return y, y\n"
-        "def tanh_backward(dy, y): return dy * (1 - y * y)",
-        "float64 although the input was float32",
-    ),
-    "an option": (
-        "def leaky_relu_forward(x, negative_slope=0.01): return np.where(x > 0, x, x * 0.01), (x, 0.01)",
-        "only with negative_slope",
-    ),
-    "from the second step on": (
-        """
-        from scratch.optimizers import adam_step as ours
-        def adam_step(p, g, m, v, vmax=None, *, step, lr, betas, eps, weight_decay=0):
-            ours(p, g, m, v, vmax, step=step, lr=lr * (1 if step == 1 else 0.9), betas=betas, eps=eps,
-                 weight_decay=weight_decay)
-        """,
-        "only from step 2 on",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", UNLISTED)
+@pytest.mark.parametrize("name", ATTEMPTS["unlisted"])
 def test_what_is_on_no_list_gets_no_name_but_is_described(name, tmp_path):
-    source, said = UNLISTED[name]
+    source, said = ATTEMPTS["unlisted"][name].values()
     verdict = verdict_on(source, tmp_path)
     assert verdict.status == "different"
     assert verdict.mistakes == [], explain(verdict)
@@ -375,53 +226,6 @@ def test_json_and_status_of_the_command(tmp_path, capsys):
     assert out.endswith("1 equal; 1 not: tanh\n")
 
 
-CALLABLES = {  # every one a right tanh_forward; and the same, wrong
-    "a partial object": "tanh_forward = functools.partial(forward, times=1)",
-    "a partial object of a partial object": (
-        "tanh_forward = functools.partial(functools.partial(forward, shift=0), times=1)"
-    ),
-    "a cache": """
-        @functools.lru_cache
-        def inverse_time(lr, epoch, *, decay_rate): return lr / (1 + decay_rate * epoch)
-    """,
-    "a callable object": """
-        class Forward:
-            def __call__(self, a): return forward(a)
-        tanh_forward = Forward()
-    """,
-    "an object that says nothing of itself": """
-        class Forward:
-            __slots__ = ()
-            def __call__(self, a): return forward(a)
-            def __getattr__(self, name): raise AttributeError(name)
-        tanh_forward = Forward()
-    """,
-    "a bound method": """
-        class Forward:
-            def go(self, a): return forward(a)
-        tanh_forward = Forward().go
-    """,
-    "a static method": """
-        class Forward:
-            go = staticmethod(forward)
-        tanh_forward = Forward.go
-    """,
-    "a vectorized function": """
-        @np.vectorize
-        def both(x): return (np.tanh(x),) * 2
-        tanh_forward = lambda x: both(x) if x.size else (x, x)
-        tanh_backward = np.vectorize(lambda dy, y: dy * (1 - y * y), otypes=["d"])
-    """,
-    "a builtin": "import operator\nstaircase = operator.attrgetter('no_such')",
-    "a wrapper that wraps ours": """
-        from scratch.activations import tanh_forward
-        tanh_forward = functools.partial(tanh_forward)
-    """,
-    "a wrapper of itself": """
-        def tanh_forward(x): return forward(x)
-        tanh_forward.__wrapped__ = tanh_forward
-    """,
-}
 PREPARED = (
     HEADER
     + """import functools
@@ -430,10 +234,10 @@ def forward(x, *, shift=0, times=1): y = np.tanh(x) * times + shift; return y, y
 )
 
 
-@pytest.mark.parametrize("name", CALLABLES)
+@pytest.mark.parametrize("name", ATTEMPTS["callables"])
 def test_whatever_can_be_called_is_found_by_the_name_it_is_bound_to(name, tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(PREPARED + textwrap.dedent(CALLABLES[name]), encoding="utf-8")
+    file.write_text(PREPARED + ATTEMPTS["callables"][name], encoding="utf-8")
     (attempt,) = find(own_definitions(load(str(file))))
     verdict = check(attempt)
     expected = {"a builtin": "raises", "a vectorized function": "different"}.get(name, "equal")

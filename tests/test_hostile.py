@@ -21,6 +21,7 @@ import sys
 import termios
 import textwrap
 import time
+import tomllib
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,8 @@ from compare.training.weights import convert, read_state
 from scratch.random import NumpyGenerator
 
 ROOT = Path(__file__).resolve().parents[1]
+with open(ROOT / "tests" / "hostile.toml", "rb") as toml:
+    FILES = tomllib.load(toml)
 
 
 # Files from strangers
@@ -420,43 +423,10 @@ def drawn(text: str) -> None:
     assert [line for line in text.splitlines() if line.startswith(("✓", "1 equal"))] == []
 
 
-UGLY_FILES = {
-    "an exception while loading": "raise ValueError(UGLY)",
-    "an exception's class": "raise type(UGLY, (Exception,), {})(UGLY)",
-    "an exception of a function": "def relu_forward(x): raise ValueError(UGLY)",
-    "a source line": "def relu_forward(x): raise ValueError('✓\x1b[2J\u202e\x9b')",
-    "no message": """
-        class Hidden(Exception):
-            __traceback__ = __class__ = property(lambda self: 1 / 0)
-            def __str__(self): raise SystemError(UGLY)
-            def __reduce__(self): return print, (UGLY,)
-        def relu_forward(x): raise Hidden
-    """,
-    "names": """
-        from scratch.network import Network as Ours
-        class Network(Ours):
-            def state_dict(self): return {UGLY: v for v in super().state_dict().values()}
-    """,
-    "what it prints": "print(UGLY); import os, sys; sys.stderr.write(UGLY); os.write(1, UGLY.encode())\n"
-    "def relu_forward(x): return x, x",
-    "results": """
-        class Array(np.ndarray):
-            __repr__ = __str__ = lambda self: UGLY
-        class Number(float):
-            __repr__ = __str__ = lambda self: UGLY
-        def relu_forward(x): return np.array([[Number(1)]], object), x
-        def sigmoid_forward(x): return (x * 0).view(Array), x
-        def tanh_forward(x): return np.zeros(3, [(UGLY, float)]), x
-        def exponential(lr, epoch, *, gamma): return Number(2)
-        def inverse_time(lr, epoch, *, decay_rate): return type(UGLY, (str,), {})(UGLY)
-    """,
-}
-
-
-@pytest.mark.parametrize("name", UGLY_FILES)
+@pytest.mark.parametrize("name", FILES["ugly"])
 def test_what_comes_from_a_file_is_shown_and_draws_nothing(name, tmp_path, capfd, monkeypatch):
     file = tmp_path / f"{UGLY}.py"
-    text = textwrap.dedent(UGLY_FILES[name])
+    text = FILES["ugly"][name]
     file.write_text(f"import numpy as np\nUGLY = {UGLY!a}\n{text}", encoding="utf-8")
     loads = not text.startswith("raise")
     verdicts: list[Verdict] = []
@@ -523,84 +493,11 @@ def test_an_answer_that_is_not_one_is_refused(change, size):
         _unpacked({**ANSWER, **change}, bytes(size))
 
 
-PUT_BACK = {  # a function that changes an input, maybe with one that puts it back, and what is to be said
-    "relu": (
-        """
-        def relu_forward(x): y = np.maximum(x, 0); kept = x.copy(); x += 1; return y, (y, x, kept)
-        def relu_backward(dy, c): c[1][...] = c[2]; return np.where(np.isnan(c[0]) | (c[0] > 0), dy, 0 * dy)
-        """,
-        "the input x was modified in place by relu_forward",
-    ),
-    "linear": (
-        """
-        from scratch import linear as ours
-        def linear_forward(x, weight, bias): return ours.linear_forward(x, weight, bias)
-        def linear_backward(dy, cache):
-            found = ours.linear_backward(dy, cache)
-            dy *= 0
-            return found
-        """,
-        "the input dy was modified in place by linear_backward",
-    ),
-    "batch_norm": (
-        """
-        from scratch import batch_norm as ours
-        def batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps=1e-5):
-            y = ours.batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps)
-            kept[:] = running_mean, running_mean.copy()
-            running_mean += 1
-            return y
-        def batch_norm_inference_backward(dy, cache):
-            kept[0][...] = kept[1]
-            return ours.batch_norm_inference_backward(dy, cache)
-        kept = []
-        """,
-        "the input running_mean was modified in place by batch_norm_inference_forward",
-    ),
-    "sgd": (
-        """
-        def sgd_step(p, g, *, lr, weight_decay=0):
-            p -= lr * (g + weight_decay * p if weight_decay else g)
-            g *= 0
-        """,
-        "the input grad was modified in place by sgd_step",
-    ),
-    "network": (
-        """
-        from scratch.network import Network as Ours
-        class Network(Ours):
-            def forward(self, x): y = super().forward(x); self.x, self.kept = x, x.copy(); x += 1; return y
-            def predict(self, x):
-                self.x[...] = self.kept
-                y = super().predict(x)
-                x[...] = self.kept
-                return y
-            def cost(self, y, targets): self.x[...] = self.kept; return super().cost(y, targets)
-        """,
-        "the input x was modified in place by Network.forward",
-    ),
-    "tanh": (
-        "import torch\ndef tanh(x: torch.Tensor): y = torch.tanh(x); x.data += 1; return y",
-        "the input x was modified in place by tanh",
-    ),
-    "adam": (
-        """
-        import torch
-        class Adam(torch.optim.Adam):
-            def step(self):
-                super().step()
-                for p in self.param_groups[0]["params"]: p.grad += 1
-        """,
-        "modified in place by Adam.step",
-    ),
-}
-
-
-@pytest.mark.parametrize("component", PUT_BACK)
+@pytest.mark.parametrize("component", FILES["put_back"])
 def test_an_input_that_is_changed_is_told_with_its_function_even_if_it_is_put_back(component, tmp_path):
-    source, said = PUT_BACK[component]
+    source, said = FILES["put_back"][component].values()
     file = tmp_path / "mine.py"
-    file.write_text("import numpy as np\n" + textwrap.dedent(source), encoding="utf-8")
+    file.write_text("import numpy as np\n" + source, encoding="utf-8")
     (attempt,) = [a for a in find(own_definitions(load(str(file)))) if a.component.name == component]
     verdict = check(attempt, seconds=30)
     assert (verdict.status, verdict.wrong) == ("different", []), explain(verdict)
@@ -708,50 +605,6 @@ def test_what_a_file_starts_ends_with_us(number, tmp_path):
     wait_for(lambda: not any(map(is_alive, started.values())), 20)
 
 
-BEHAVIOUR = {  # what a file does to its process: a wrong function stays wrong, a right one right
-    "leaves": ("", "sys.exit(0)", "raises"),
-    "leaves at once": ("", "os._exit(0)", "crash"),
-    "interrupts itself": ("", "raise KeyboardInterrupt", "raises"),
-    "closes descriptors": ("os.closerange(0, 100)", "", "does not load"),
-    "replaces streams": ("sys.stdout = sys.stderr = sys.stdin = None", "", "different"),
-    "goes elsewhere": ("os.chdir('/')", "np.seterr(all='raise')", "different"),
-    "seeds and dtypes": (
-        "random.seed(0); np.random.seed(0); torch.manual_seed(0); torch.set_default_dtype(torch.float64)",
-        "torch.set_num_threads(2)",
-        "different",
-    ),
-    "patches the harness": (
-        """
-import compare.measure, compare.learner.check, compare.learner.child_process, compare.cases.activations
-same = lambda array, *a, **k: compare.measure.Difference(array)
-compare.measure.compare_arrays = compare.learner.check.compare_arrays = same
-compare.learner.check.compare_results = lambda a, b, c=None: [same(name) for name in a]
-equal = compare.learner.check.Verdict("tanh", [], "", "equal")
-compare.learner.check.check = compare.learner.child_process.check = lambda attempt, **k: equal
-""",
-        "",
-        "different",
-    ),
-    "patches the reference": (
-        "import torch_ref.activations\ntorch_ref.activations.tanh = torch.tanh = torch.sinh",
-        "",
-        "different",
-    ),
-    "patches NumPy": ("np.array_equal = np.isnan = np.isclose = lambda *a, **k: True", "", None),
-    "forks": ("if os.fork() == 0: time.sleep(0)", "", "different"),
-    "writes to every descriptor": (
-        "",
-        "[contextlib.suppress(OSError).__enter__() or write(fd) for fd in range(3, 100)]",
-        "crash",
-    ),
-    "says that it is equal": (
-        "",
-        "[write(fd, answer()) for fd in range(3, 100)]",
-        "crash",
-    ),
-    "ends its supervisor": ("", "os.kill(os.getppid(), 15)", "different"),
-    "kills its supervisor": ("", "os.kill(os.getppid(), 9); time.sleep(100)", "crash"),
-}
 TOOLS = """
 import contextlib, json, os, pickle, random, sys, time
 import numpy as np, torch
@@ -768,9 +621,10 @@ def answer():
 
 @LINUX
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("name", BEHAVIOUR)
+@pytest.mark.parametrize("name", FILES["behaviour"])
 def test_a_file_that_behaves_badly_is_not_equal_and_nothing_of_it_runs_here(name, tmp_path):
-    loading, calling, status = BEHAVIOUR[name]
+    behaviour = FILES["behaviour"][name]
+    loading, calling, status = (behaviour.get(key, "") for key in ("loading", "calling", "status"))
     source = TOOLS + loading + "\n" + WRONG.replace("y = ", calling + "; y = " if calling else "y = ")
     (tmp_path / "mine.py").write_text(source, encoding="utf-8")
     here = os.getcwd(), torch.get_default_dtype(), sys.stdout, np.geterr(), random.getstate()
