@@ -16,47 +16,33 @@ import torch_ref.batch_norm as theirs
 from compare.cases.batch_norm import COMPONENTS, run_scratch
 from compare.run import cases_of
 
-BAD_INPUT = [
-    (np.ones((3, 2), np.float32), TypeError, r"x: expected float64 like running_mean, got float32"),
-    (np.ones((3, 2), np.int64), TypeError, r"x: expected a floating-point array, got int64"),
-    (np.ones((3, 4)), ValueError, r"x: expected shape \(any, 2\), got \(3, 4\)"),
-    (np.ones(2), ValueError, r"x: expected shape \(any, 2\), got \(2,\)"),
-    (np.ones((1, 2)), ValueError, r"x: expected batch >= 2, got 1"),
-    (np.ones((0, 2)), ValueError, r"x: expected batch >= 2, got 0"),
-]
-BAD_ARGUMENTS = [
-    ({"num_features": 0}, r"num_features: expected an integer >= 1, got 0"),
-    ({"eps": -1e-5}, r"eps: expected a finite number > 0, got -1e-05"),
-    ({"eps": 0.0}, r"eps: expected a finite number > 0, got 0.0"),
-    ({"eps": float("nan")}, r"eps: expected a finite number > 0, got nan"),
-    ({"momentum": 1.1}, r"momentum: expected None or a number from 0 to 1, got 1.1"),
-    ({"momentum": -0.1}, r"momentum: expected None or a number from 0 to 1, got -0.1"),
-]
 
-
-@pytest.mark.parametrize(("x", "error", "message"), BAD_INPUT)
-def test_bad_input_is_named(x, error, message):
-    with pytest.raises(error, match=message):
-        ours.BatchNorm1d(2, dtype=np.float64).forward(x)
-
-
-@pytest.mark.parametrize(("change", "message"), BAD_ARGUMENTS)
-def test_a_bad_argument_is_named(change, message):
-    with pytest.raises(ValueError, match=message):
-        ours.BatchNorm1d(**{"num_features": 2} | change)
-
-
-def test_functions_refuse_shapes_that_do_not_fit():
-    x, wrong = np.ones((3, 2)), np.ones(3)
-    with pytest.raises(ValueError, match=r"beta: expected shape \(2,\), got \(3,\)"):
-        ours.batch_norm_forward(x, None, wrong)
-    with pytest.raises(ValueError, match=r"running_var: expected shape \(2,\), got \(3,\)"):
-        ours.batch_norm_inference_forward(x, None, None, np.zeros(2), wrong)
-    with pytest.raises(ValueError, match=r"mean: expected shape \(2,\), got \(3,\)"):
-        ours.update_running_statistics(np.zeros(2), np.ones(2), np.array(0), wrong, wrong, 3)
+def test_what_does_not_fit_is_named():
+    x, two, three = np.ones((3, 2)), np.ones(2), np.ones(3)
     _, cache, _ = ours.batch_norm_forward(x, None, None)
-    with pytest.raises(ValueError, match=r"dy: expected shape \(3, 2\), got \(3,\)"):
-        ours.batch_norm_backward(wrong, cache)
+    layer = ours.BatchNorm1d(2, dtype=np.float64)
+    for call, message in [
+        (lambda: ours.batch_norm_backward(three, cache), r"dy: expected shape \(3, 2\), got \(3,\)"),
+        (
+            lambda: ours.update_running_statistics(two, two, np.array(0), three, three, 3),
+            r"mean: expected shape \(2,\), got \(3,\)",
+        ),
+        (
+            lambda: ours.batch_norm_inference_forward(x, None, None, two, three),
+            r"running_var: expected shape \(2,\), got \(3,\)",
+        ),
+        (lambda: layer.forward(np.ones((3, 4))), r"x: expected shape \(any, 2\), got \(3, 4\)"),
+        (lambda: layer.forward(two), r"x: expected shape \(any, 2\), got \(2,\)"),
+        (lambda: layer.forward(x.astype(np.float32)), "x: expected float64 like running_mean, got float32"),
+        (lambda: ours.BatchNorm1d(0), "num_features: expected an integer >= 1, got 0"),
+        (lambda: ours.BatchNorm1d(2, eps=0.0), "eps: expected a finite number > 0, got 0.0"),
+        (
+            lambda: ours.BatchNorm1d(2, momentum=1.1),
+            "momentum: expected None or a number from 0 to 1, got 1.1",
+        ),
+    ]:
+        with pytest.raises((ValueError, TypeError), match=message):
+            call()
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -123,16 +109,6 @@ def test_evaluation_changes_nothing_and_takes_any_batch():
         assert layer.forward(np.ones((batch, 3))).shape == (batch, 3)
         assert theirs.BatchNorm1d(3).eval()(torch.ones(batch, 3)).shape == (batch, 3)
     assert all(np.array_equal(layer.buffers[name], value) for name, value in before.items())
-
-
-def test_pytorch_keeps_the_unbiased_variance_and_weighs_the_new_value():
-    x = np.array([[0.0], [2.0]])  # biased variance 1, unbiased 2
-    layer = theirs.BatchNorm1d(1, momentum=0.25, dtype=torch.float64)
-    layer(torch.from_numpy(x))
-    assert layer.running_var.item() == 0.75 * 1 + 0.25 * 2
-    keras = 0.25 * 1 + 0.75 * 1  # momentum·old + (1 − momentum)·biased
-    assert layer.running_var.item() != keras
-    assert layer.running_mean.item() == 0.25 * 1 != 0.75 * 1
 
 
 @each_side

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import os
+import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,8 @@ SWEEP = [  # seeds, as in SWEEP=0:200,777000:777200
     for part in filter(None, os.environ.get("SWEEP", "").split(","))
     for seed in range(*map(int, part.split(":")))
 ]
+with open(Path(__file__).with_name("refusals.toml"), "rb") as file:
+    WORDS = tomllib.load(file)
 NUDGE = 10_000  # rounding units: 2·10⁻¹² in float64, a thousandth in float32
 
 
@@ -168,6 +172,17 @@ def test_scratch_refuses_in_its_own_words(component: Component, dtype: str):
     cases = refused_of(component, 0, DTYPES[dtype])
     assert [r for r in (run_refused(component, case) for case in cases) if not r.equal] == []
     assert len({case.name for case in cases}) == len(cases), "two cases of one name"
+
+
+@each_component
+def test_scratch_refuses_in_these_words(component: Component):
+    words = {}
+    for case in refused_of(component, 0, np.float64):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            run_scratch(component, case)
+        text = f"{type(caught.value).__name__}: {caught.value}"
+        words[case.name] = re.sub(r"\d\.\d{6,}", "…", text)  # numbers that were drawn
+    assert words == WORDS.get(component.name, {})
 
 
 @each_component

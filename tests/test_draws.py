@@ -40,19 +40,6 @@ def test_autograd_sees_the_mask():
     assert torch.equal(x.grad, y.detach())
 
 
-@pytest.mark.parametrize(
-    ("seed", "error", "message"),
-    [
-        (-1, ValueError, "seed: expected an integer >= 0, got -1"),
-        (1.5, TypeError, "seed: expected an integer, got float"),
-        (True, TypeError, "seed: expected an integer, got bool"),
-    ],
-)
-def test_a_bad_seed_is_named(seed, error, message):
-    with pytest.raises(error, match=message):
-        NumpyGenerator(seed)
-
-
 def test_the_fused_dropout_of_cuda_takes_the_shared_mask():
     x = torch.linspace(-1, 1, 40, requires_grad=True)
     with SharedDraws(NumpyGenerator(2)):

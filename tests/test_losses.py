@@ -21,116 +21,12 @@ CLASSES, SQUARES = "cross_entropy", "mse_loss"
 HALF = np.full((3, 2), 0.5)
 LABELS = np.array([0, 2, 1])
 SCORES = np.array([[0.1, 0.2, 0.3, 0.4]] * 3)
-
-BAD = [
-    (LOGITS, HALF.astype(int), HALF, "mean", TypeError, "logits: expected a floating-point array, got int64"),
-    (
-        LOGITS,
-        HALF,
-        HALF.astype(int),
-        "mean",
-        TypeError,
-        "targets: expected a floating-point array, got int64",
-    ),
-    (
-        LOGITS,
-        HALF,
-        HALF.astype("f4"),
-        "mean",
-        TypeError,
-        "targets: expected float64 like logits, got float32",
-    ),
-    (LOGITS, HALF, HALF[:, 0], "mean", ValueError, r"targets: expected shape \(3, 2\), got \(3,\)"),
-    (
-        LOGITS,
-        HALF,
-        2 * HALF - 2,
-        "mean",
-        ValueError,
-        "targets: expected numbers from 0 to 1, got -1.0 to -1.0",
-    ),
-    (
-        LOGITS,
-        HALF,
-        HALF * np.nan,
-        "mean",
-        ValueError,
-        "targets: expected numbers from 0 to 1, got nan to nan",
-    ),
-    (LOGITS, HALF, HALF, "none", ValueError, "reduction: expected one of mean, sum, got none"),
-    (
-        PROBABILITIES,
-        3 * HALF,
-        HALF,
-        "mean",
-        ValueError,
-        "probabilities: expected numbers from 0 to 1, got 1.5",
-    ),
-    (PROBABILITIES, -HALF, HALF, "mean", ValueError, "probabilities: expected numbers from 0 to 1, got -0.5"),
-    (PROBABILITIES, HALF * np.nan, HALF, "mean", ValueError, "probabilities: expected .* got nan to nan"),
-    (
-        PROBABILITIES,
-        HALF,
-        3 * HALF,
-        "mean",
-        ValueError,
-        "targets: expected numbers from 0 to 1, got 1.5 to 1.5",
-    ),
-    (PROBABILITIES, HALF, HALF[:2], "mean", ValueError, r"targets: expected shape \(3, 2\), got \(2, 2\)"),
-    (CLASSES, SCORES[0], LABELS, "mean", ValueError, r"logits: expected shape \(any, any\), got \(4,\)"),
-    (
-        CLASSES,
-        SCORES,
-        LABELS.astype(float),
-        "mean",
-        TypeError,
-        "targets: expected integer classes, got float64",
-    ),
-    (CLASSES, SCORES, SCORES, "mean", TypeError, "targets: expected integer classes, got float64"),
-    (CLASSES, SCORES, LABELS[:2], "mean", ValueError, r"targets: expected shape \(3,?\), got \(2,\)"),
-    (CLASSES, SCORES, LABELS + 2, "mean", ValueError, "targets: expected classes from 0 to 3, got 2 to 4"),
-    (
-        CLASSES,
-        SCORES,
-        -100 + LABELS,
-        "mean",
-        ValueError,
-        "targets: expected classes from 0 to 3, got -100 to -98",
-    ),
-    (CLASSES, SCORES, LABELS, "Mean", ValueError, "reduction: expected one of mean, sum, got Mean"),
-    (SQUARES, HALF, HALF[:, :1], "mean", ValueError, r"targets: expected shape \(3, 2\), got \(3, 1\)"),
-    (
-        SQUARES,
-        HALF.astype("f4"),
-        HALF,
-        "mean",
-        TypeError,
-        "targets: expected float32 like input, got float64",
-    ),
-]
 GOOD = {
     LOGITS: (HALF - 1, HALF),
     PROBABILITIES: (HALF / 2, HALF),
     CLASSES: (SCORES, LABELS),
     SQUARES: (HALF, 3 * HALF),
 }
-
-
-@pytest.mark.parametrize(("name", "prediction", "targets", "reduction", "error", "message"), BAD)
-def test_bad_input_is_named(name, prediction, targets, reduction, error, message):
-    with pytest.raises(error, match=message):
-        getattr(ours, f"{name}_forward")(prediction, targets, reduction)
-
-
-@pytest.mark.parametrize("name", GOOD)
-def test_upstream_gradient_of_another_dtype_or_shape_is_refused(name):
-    prediction, targets = (a.astype(np.float32) if a.dtype.kind == "f" else a for a in GOOD[name])
-    _, cache = getattr(ours, f"{name}_forward")(prediction, targets)
-    backward = getattr(ours, f"{name}_backward")
-    with pytest.raises(TypeError, match=r"dloss: expected float32 like .*, got float64"):
-        backward(np.float64(1.0), cache)
-    with pytest.raises(ValueError, match=r"dloss: expected shape \(\), got \(3,\)"):
-        backward(np.ones(3, np.float32), cache)
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -143,51 +39,10 @@ def test_loss_and_gradient_keep_the_dtype_with_a_python_number_as_upstream(name,
     assert loss.dtype == gradient.dtype == dtype
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_the_gradient_is_the_slope_of_the_loss(name):
-    prediction, targets = GOOD[name]
-    rng = np.random.default_rng(0)
-    direction, h = rng.standard_normal(prediction.shape), 1e-6
-    forward, backward = getattr(ours, f"{name}_forward"), getattr(ours, f"{name}_backward")
-    slope = (
-        forward(prediction + h * direction, targets)[0] - forward(prediction - h * direction, targets)[0]
-    ) / (2 * h)
-    gradient = backward(1.0, forward(prediction, targets)[1])
-    assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-7)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", [LOGITS, CLASSES])
-def test_saturated_logits_give_no_warning(name, dtype):
-    logits = np.array([[1e3, -1e3], [-1e3, 1e3]], dtype)
-    targets = np.array([[1, 0], [1, 0]], dtype) if name == LOGITS else np.array([0, 0])
-    with np.errstate(all="raise", under="ignore"):
-        loss, cache = getattr(ours, f"{name}_forward")(logits, targets)
-        gradient = getattr(ours, f"{name}_backward")(1.0, cache)
-    assert loss == (500 if name == LOGITS else 1000)
-    assert np.isfinite(gradient).all()
-
-
-def test_the_bounded_logarithm_is_pytorchs_and_gives_no_warning():
-    p, y = np.array([0.0, 1.0]), np.array([1.0, 0.0])
-    with np.errstate(all="raise"):
-        loss, _ = ours.binary_cross_entropy_forward(p, y)
-    assert loss == 100 == F.binary_cross_entropy(torch.from_numpy(p), torch.from_numpy(y))
-
-
 def test_pytorch_keeps_its_epsilon_in_float32_even_for_float64():
     p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(F.binary_cross_entropy(p, torch.ones_like(p)), p)
     assert -1 / gradient.item() == ours.EPSILON != 1e-12
-
-
-@pytest.mark.parametrize("name", [LOGITS, PROBABILITIES, SQUARES])
-def test_the_mean_is_over_all_elements_and_not_over_the_batch(name):
-    prediction, targets = GOOD[name]
-    forward = getattr(ours, f"{name}_forward")
-    total, mean = forward(prediction, targets, "sum")[0], forward(prediction, targets)[0]
-    assert mean == pytest.approx(total / prediction.size, rel=1e-15)
-    assert mean != pytest.approx(total / len(prediction), rel=0.1)
 
 
 def test_pytorch_alone_would_accept_labels_outside_0_and_1_and_ignore_minus_100():

@@ -18,81 +18,18 @@ from torch_ref import optimizers as reference
 
 NAMES = ("SGD", "Momentum", "RMSprop", "Adam", "AdamW")
 
-BAD_OPTIONS = [
-    *[(name, {"lr": -0.1}, r"lr: expected a finite number >= 0, got -0\.1") for name in NAMES],
-    ("SGD", {"lr": float("nan")}, r"lr: expected a finite number >= 0, got nan"),
-    ("SGD", {"momentum": -0.9}, r"momentum: expected a finite number >= 0, got -0\.9"),
-    ("SGD", {"dampening": -1}, r"dampening: expected a finite number >= 0, got -1"),
-    ("SGD", {"weight_decay": -1}, r"weight_decay: expected a finite number >= 0, got -1"),
-    ("SGD", {"nesterov": True}, r"nesterov: .*got momentum 0 and dampening 0"),
-    (
-        "SGD",
-        {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
-        r"nesterov: expected momentum > 0 and dampening = 0, got momentum 0\.9 and dampening 0\.1",
-    ),
-    ("Momentum", {"beta": 1.0}, r"beta: expected a number >= 0 and < 1, got 1\.0"),
-    ("Momentum", {"beta": -0.1}, r"beta: expected a number >= 0 and < 1, got -0\.1"),
-    ("RMSprop", {"alpha": 1.5}, r"alpha: expected a number >= 0 and < 1, got 1\.5"),
-    ("RMSprop", {"eps": -1e-8}, r"eps: expected a finite number >= 0, got -1e-08"),
-    ("RMSprop", {"momentum": -0.9}, r"momentum: expected a finite number >= 0, got -0\.9"),
-    ("RMSprop", {"weight_decay": -1}, r"weight_decay: expected a finite number >= 0, got -1"),
-    *[
-        case
-        for name in ("Adam", "AdamW")
-        for case in [
-            (name, {"betas": (1.0, 0.999)}, r"betas\[0\]: expected a number >= 0 and < 1, got 1\.0"),
-            (name, {"betas": (0.9, -0.1)}, r"betas\[1\]: expected a number >= 0 and < 1, got -0\.1"),
-            (name, {"betas": (0.9,)}, r"betas: expected two numbers, got \(0\.9,\)"),
-            (name, {"eps": -1e-8}, r"eps: expected a finite number >= 0, got -1e-08"),
-            (name, {"weight_decay": -1}, r"weight_decay: expected a finite number >= 0, got -1"),
-        ]
-    ],
-]
 
-BAD_PARAMS = [
-    ([], ValueError, r"params: expected at least one array, got an empty list"),
-    (np.ones(3), TypeError, r"params: expected a list of arrays, got a single one"),
-    ([np.ones(3, np.int64)], TypeError, r"params\[0\]: expected a floating-point array, got int64"),
-]
-
-BAD_GRADS = [
-    ([np.ones(3)], ValueError, r"grads: expected 2, one for each parameter, got 1"),
-    ([np.ones(3), np.ones((2, 3))], ValueError, r"grads\[1\]: expected shape \(3, 2\), got \(2, 3\)"),
-    (
-        [np.ones(3), np.ones((3, 2), np.float32)],
-        TypeError,
-        r"grads\[1\]: expected float64 like params\[1\], got float32",
-    ),
-]
-
-
-def tensors(arrays):
-    if isinstance(arrays, np.ndarray):
-        return torch.from_numpy(arrays)
-    return [torch.from_numpy(array) for array in arrays]
-
-
-@pytest.mark.parametrize(("name", "options", "message"), BAD_OPTIONS)
-def test_bad_hyperparameters_are_named(name, options, message):
-    options = {"lr": 0.1, **options}
-    with pytest.raises(ValueError, match=message):
-        getattr(scratch, name)([np.ones(3)], **options)
+def test_a_single_array_is_no_list_of_parameters():
+    with pytest.raises(TypeError, match="params: expected a list of arrays, got a single one"):
+        scratch.SGD(np.ones(3), lr=0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("params", "error", "message"), BAD_PARAMS)
-def test_bad_parameters_are_named(name, params, error, message):
-    with pytest.raises(error, match=message):
-        getattr(scratch, name)(params, lr=0.1)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("grads", "error", "message"), BAD_GRADS)
-def test_bad_gradients_are_named_and_change_nothing(name, grads, error, message):
+def test_bad_gradients_change_nothing(name):
     params = [np.ones(3), np.ones((3, 2))]
     optimizer = getattr(scratch, name)(params, lr=0.1)
-    with pytest.raises(error, match=message):
-        optimizer.step(grads)
+    with pytest.raises(ValueError, match=r"grads\[1\]: expected shape \(3, 2\), got \(2, 3\)"):
+        optimizer.step([np.ones(3), np.ones((2, 3))])
     assert optimizer.steps == 0
     assert all((param == 1).all() for param in params)
 
@@ -215,26 +152,6 @@ def test_state_has_the_names_of_pytorch():
             assert ours.steps == twin.state[param]["step"]
 
 
-def test_dampening_as_large_as_momentum_is_not_the_textbook():
-    """It looks like an average of the gradients, but PyTorch copies the first gradient undampened."""
-    lr, beta = 0.1, 0.9
-    textbook, dampened = np.zeros(1), torch.zeros(1, dtype=torch.float64)
-    ours = scratch.Momentum([textbook], lr, beta)
-    theirs = torch.optim.SGD([dampened], lr, momentum=beta, dampening=beta)
-    ours.step([np.ones(1)])
-    reference.step(theirs, [torch.ones(1, dtype=torch.float64)])
-    assert dampened.item() / textbook.item() == pytest.approx(1 / (1 - beta))
-
-
-def test_the_textbook_and_pytorch_differ_at_the_same_rate():
-    textbook, pytorch = np.zeros(1), np.zeros(1)
-    ours, theirs = scratch.Momentum([textbook], 0.1, 0.9), scratch.SGD([pytorch], 0.1, momentum=0.9)
-    for _ in range(5):
-        ours.step([np.ones(1)])
-        theirs.step([np.ones(1)])
-    assert pytorch.item() / textbook.item() == pytest.approx(10)
-
-
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
 def test_a_schedule_sets_the_rate_of_the_textbook(beta):
     param, twin = np.ones(3), torch.ones(3, dtype=torch.float64)
@@ -248,14 +165,6 @@ def test_a_schedule_sets_the_rate_of_the_textbook(beta):
         np.testing.assert_allclose(ours.state["velocity"][0], theirs.velocity(twin).numpy(), rtol=1e-14)
         schedule.step()
     np.testing.assert_allclose(param, twin.numpy(), rtol=1e-14)
-
-
-def test_adam_and_adamw_differ_in_the_decay():
-    coupled, decoupled = np.full(2, 2.0), np.full(2, 2.0)
-    scratch.Adam([coupled], lr=0.1, weight_decay=0.1).step([np.array([1.0, 1e-3])])
-    scratch.AdamW([decoupled], lr=0.1, weight_decay=0.1).step([np.array([1.0, 1e-3])])
-    np.testing.assert_allclose(coupled, 1.9)  # the first step is lr, whatever the gradient
-    np.testing.assert_allclose(decoupled, 2 * 0.99 - 0.1, rtol=1e-5)
 
 
 def test_centered_rmsprop_can_lose_its_variance_to_rounding():

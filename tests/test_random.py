@@ -8,7 +8,6 @@ import platform
 import subprocess
 import sys
 import warnings
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -290,15 +289,6 @@ def test_the_twins_are_what_one_writes_after_manual_seed():
         for order in epochs:
             assert torch.equal(theirs.epoch_order(50, twin), order)
         assert torch.equal(torch.get_rng_state(), outer), "the default generator was not put back"
-
-
-def test_the_default_generator_is_put_back_and_the_other_one_moves_on_whatever_happens():
-    outer, twin, other = torch.get_rng_state(), *(torch.Generator().manual_seed(7) for _ in range(2))
-    with suppress(ZeroDivisionError), theirs.as_default(twin):
-        assert torch.equal(torch.rand(3), torch.rand(3, generator=other))
-        raise ZeroDivisionError
-    assert torch.equal(torch.get_rng_state(), outer)
-    assert torch.equal(twin.get_state(), other.get_state())
 
 
 def test_a_loader_with_a_generator_uses_it_in_another_way():
@@ -771,14 +761,11 @@ def test_a_copy_of_the_state_goes_on_to_equal_draws(case, following):
 # Bad input
 
 
+SEED = r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got "
 BAD_SEEDS = [
-    (2**65, ValueError, r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got 36893488147419103232"),
-    (2**64, ValueError, r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got 18446744073709551616"),
-    (
-        -(2**63) - 1,
-        ValueError,
-        r"seed: expected an integer from -2\*\*63 to 2\*\*64 - 1, got -9223372036854775809",
-    ),
+    (2**65, ValueError, SEED + "36893488147419103232"),
+    (2**64, ValueError, SEED + "18446744073709551616"),
+    (-(2**63) - 1, ValueError, SEED + "-9223372036854775809"),
     (1.5, TypeError, "seed: expected an integer, got float"),
     (True, TypeError, "seed: expected an integer, got bool"),
     ("1", TypeError, "seed: expected an integer, got str"),
@@ -796,37 +783,19 @@ def test_a_bad_seed_is_refused_by_both(seed, error, message):
         torch.Generator().manual_seed(seed)
 
 
-BAD_CALLS = [
-    (Call("rand", -1), ValueError, r"size: expected lengths >= 0, got \(-1,\)"),
-    (Call("randn", (2, -1)), ValueError, r"size: expected lengths >= 0, got \(2, -1\)"),
-    (Call("rand", 1.5), TypeError, "size: expected an integer, got float"),
-    (Call("rand", (2, 1.5)), TypeError, "size: expected an integer, got float"),
+BAD_CALLS = [  # beside those of the components
     (Call("rand", True), TypeError, "size: expected an integer, got bool"),
     (Call("rand", None), TypeError, "size: expected an integer, got NoneType"),
     (Call("rand", 3, dtype="int64"), TypeError, "dtype: expected float32 or float64, got int64"),
     (Call("randn", 3, dtype="int64"), TypeError, "dtype: expected float32 or float64, got int64"),
-    (Call("uniform", 3, (1, 0)), ValueError, "low, high: expected finite bounds, low <= high, got 1.0, 0.0"),
-    (Call("uniform", 3, (0, math.inf)), ValueError, "low, high: expected finite bounds"),
-    (Call("uniform", 3, (math.nan, 1)), ValueError, "low, high: expected finite bounds"),
+    (Call("uniform", 3, (1, 0)), ValueError, "low, high: expected finite bounds"),
     (Call("uniform", 3, (-3e38, 3e38)), ValueError, "low, high: expected finite bounds"),
-    (Call("normal", 3, (0, -1)), ValueError, "std: expected a number >= 0, got -1"),
     (Call("normal", 3, (0, math.nan)), ValueError, "std: expected a number >= 0, got nan"),
-    (Call("bernoulli", 3, (-0.1,)), ValueError, "p: expected a probability from 0 to 1, got -0.1"),
     (Call("bernoulli", 3, (1.1,)), ValueError, "p: expected a probability from 0 to 1, got 1.1"),
-    (Call("bernoulli", 3, (math.nan,)), ValueError, "p: expected a probability from 0 to 1, got nan"),
     (Call("dropout_mask", 3, (1.1,)), ValueError, "p: expected a probability from 0 to 1, got 1.1"),
-    (
-        Call("randint", arguments=(3, 3, 2)),
-        ValueError,
-        "low, high: expected 64-bit integers, low < high, got 3, 3",
-    ),
-    (Call("randint", arguments=(0, 2**63, 2)), ValueError, "low, high: expected 64-bit integers"),
     (Call("randint", arguments=(-(2**63) - 1, 0, 2)), ValueError, "low, high: expected 64-bit integers"),
     (Call("randint", arguments=(0.5, 3, 2)), TypeError, "low: expected an integer, got float"),
     (Call("randint", arguments=(0, 2.5, 2)), TypeError, "high: expected an integer, got float"),
-    (Call("randint", arguments=(0, 3, -2)), ValueError, "size: expected lengths >= 0"),
-    (Call("randperm", arguments=(-1,)), ValueError, "n: expected an integer from 0 to 214748363, got -1"),
-    (Call("randperm", arguments=(2.5,)), TypeError, "n: expected an integer, got float"),
     (Call("randperm", arguments=(True,)), TypeError, "n: expected an integer, got bool"),
 ]
 
@@ -844,25 +813,32 @@ def test_a_bad_argument_is_refused_by_both_and_draws_nothing(call, error, messag
     np.testing.assert_array_equal(generator.get_state(), state)
 
 
-BAD_STATES = [
-    (np.zeros(16, np.uint8), ValueError, r"state: expected 5056 bytes, got shape \(16,\)"),
-    (np.zeros((1, 5056), np.uint8), ValueError, r"state: expected 5056 bytes, got shape \(1, 5056\)"),
-    (np.zeros(5056), TypeError, "state: expected an array of uint8, got float64"),
-    (np.zeros(5056, np.uint8), ValueError, "state: expected that of a Mersenne Twister"),
-    (np.full(5056, 255, np.uint8), ValueError, "state: expected that of a Mersenne Twister"),
-]
+def word_too_long() -> np.ndarray:
+    state = TorchGenerator(3).get_state()
+    state[32 + 4] = 1  # the first word is now 2³² and more
+    return state
 
 
-@pytest.mark.parametrize(("state", "error", "message"), BAD_STATES, ids=lambda value: str(value)[:20])
-def test_a_bad_state_is_refused_by_both(state, error, message):
-    generator = TorchGenerator(3)
+BAD_STATES = {  # beside those of the component; the last three PyTorch takes
+    "another shape": np.zeros((1, 5056), np.uint8),
+    "ones": np.full(5056, 255, np.uint8),
+    "a word of 2³² and more": word_too_long(),
+    "renewed too early": state_at(left=622, seeded=1, drawn=2),
+    "renewed too late": state_at(left=624, seeded=1, drawn=2),
+    "seeded twice": state_at(left=623, seeded=2, drawn=2),
+}
+
+
+@pytest.mark.parametrize("name", BAD_STATES)
+def test_a_bad_state_is_refused_and_changes_nothing(name):
+    generator, state = TorchGenerator(3), BAD_STATES[name]
     before = generator.get_state()
-    with pytest.raises(error, match=message):
+    message = "5056 bytes, got shape" if name == "another shape" else "that of a Mersenne Twister"
+    with pytest.raises(ValueError, match=f"state: expected {message}"):
         generator.set_state(state)
     np.testing.assert_array_equal(generator.get_state(), before)
-    if state.ndim == 1:  # PyTorch counts the bytes alone
-        with pytest.raises((RuntimeError, TypeError)):
-            torch.Generator().set_state(torch.from_numpy(state))
+    if name in ("renewed too early", "renewed too late", "seeded twice"):
+        torch.Generator().set_state(torch.from_numpy(state))
 
 
 @pytest.mark.parametrize(
@@ -963,13 +939,6 @@ def test_an_epoch_has_an_example_at_least():
         TorchGenerator(3).epoch_order(0)
 
 
-def test_a_state_of_words_that_are_too_long_is_refused():
-    state = TorchGenerator(3).get_state()
-    state[32 + 4] = 1  # the first word is now 2³² and more
-    with pytest.raises(ValueError, match="state: expected that of a Mersenne Twister"):
-        TorchGenerator(3).set_state(state)
-
-
 def test_which_seeds_numpys_own_stream_has():
     assert NumpyGenerator(3).get_state().shape == (32,)
     for seed in (0, 1, 2**70):
@@ -989,15 +958,6 @@ def test_numpys_own_stream_is_scaled_like_pytorchs():
     np.testing.assert_array_equal(draws[5].normal((50,), 0.7, 3.0, np.float64), z * 3.0 + 0.7)
     np.testing.assert_array_equal(draws[6].bernoulli((50,), float(u[7]), np.float64), u < u[7])
     np.testing.assert_array_equal(draws[7].dropout_mask(u, 0.3), u < 0.7)
-
-
-def test_a_state_that_pytorch_takes_although_it_can_not_be_is_refused():
-    """More or fewer words left than not drawn, which it would renew too early or too late; seeded twice."""
-    for left, times in ((622, 1), (624, 1), (623, 2)):
-        state = state_at(left, times, drawn=2)
-        with pytest.raises(ValueError, match="state: expected that of a Mersenne Twister"):
-            TorchGenerator(3).set_state(state)
-        torch.Generator().set_state(torch.from_numpy(state))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What only a test can ask of the schedules: errors, which epoch gets which rate, and PyTorch's rounding."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -25,29 +24,6 @@ OPTIONS = {
     "milestones": {"milestones": (2, 3), "gamma": 0.5},
     "cosine_with_warmup": COSINE,
 }
-GAMMA = r"gamma: expected a finite number > 0, got "
-BAD = [
-    ("inverse_time", {"decay_rate": -1.0}, ValueError, "decay_rate: expected a finite number >= 0, got -1.0"),
-    ("fixed_interval", {"decay_rate": float("nan")}, ValueError, "decay_rate: expected .* got nan"),
-    ("fixed_interval", {"interval": 0}, ValueError, "interval: expected an integer >= 1, got 0"),
-    ("fixed_interval", {"interval": 2.0}, TypeError, "interval: expected an integer, got float"),
-    ("exponential", {"gamma": 0.0}, ValueError, GAMMA + "0.0"),
-    ("exponential", {"gamma": -0.5}, ValueError, GAMMA + "-0.5"),
-    ("exponential", {"gamma": float("nan")}, ValueError, GAMMA + "nan"),
-    ("exponential", {"gamma": float("inf")}, ValueError, GAMMA + "inf"),
-    ("inverse_sqrt", {"k": 0.0}, ValueError, "k: expected a finite number > 0, got 0.0"),
-    ("staircase", {"step_size": 0}, ValueError, "step_size: expected an integer >= 1, got 0"),
-    ("staircase", {"gamma": 0}, ValueError, GAMMA + "0"),
-    ("milestones", {"gamma": -1}, ValueError, GAMMA + "-1"),
-    ("milestones", {"milestones": (3, 2)}, ValueError, r"milestones: .* increasing order, got \[3, 2\]"),
-    ("milestones", {"milestones": (2, 2)}, ValueError, r"milestones: .* increasing order, got \[2, 2\]"),
-    ("milestones", {"milestones": [-1]}, ValueError, "milestones: expected an integer >= 0, got -1"),
-    ("milestones", {"milestones": [0.5]}, TypeError, "milestones: expected an integer, got float"),
-    ("cosine_with_warmup", {"warmup_epochs": 6}, ValueError, "fewer than total_epochs = 6, got 6"),
-    ("cosine_with_warmup", {"warmup_epochs": -1}, ValueError, "warmup_epochs: .* >= 0, got -1"),
-    ("cosine_with_warmup", {"total_epochs": 0}, ValueError, "total_epochs: .* >= 1, got 0"),
-    ("cosine_with_warmup", {"lr_min": -0.1}, ValueError, "lr_min: expected a finite number >= 0, got -0.1"),
-]
 FIRST_RATES = {  # of epochs 0 to 4, from a rate of 1
     "inverse_time": [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5],
     "fixed_interval": [1, 1, 1 / 2, 1 / 2, 1 / 3],
@@ -61,13 +37,6 @@ FIRST_RATES = {  # of epochs 0 to 4, from a rate of 1
 
 def optimizer(lr: float = 1.0) -> torch.optim.Optimizer:
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr)
-
-
-@pytest.mark.parametrize(("name", "change", "error", "message"), BAD)
-def test_bad_options_are_named(name, change, error, message):
-    options = OPTIONS[name] | change
-    with pytest.raises(error, match=message):
-        getattr(ours, name)(0.1, 0, **options)
 
 
 @pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf")])
@@ -147,17 +116,6 @@ def test_every_parameter_group_keeps_its_own_rate():
         scheduler.step()
     expected = [ours.cosine_with_warmup(lr, 3, **COSINE) for lr in (0.1, 0.01)]
     assert [group["lr"] for group in sgd.param_groups] == pytest.approx(expected, rel=1e-14)
-
-
-def test_no_schedule_warns_when_stepped_after_the_optimizer():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for name, options in OPTIONS.items():
-            sgd = optimizer()
-            scheduler = getattr(theirs, name)(sgd, **options)
-            for _ in range(6):
-                sgd.step()
-                scheduler.step()
 
 
 def test_numpy_integers_are_epochs_too():

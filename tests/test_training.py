@@ -20,27 +20,6 @@ from scratch.optimizers import Adam
 from scratch.random import NumpyGenerator
 
 
-@pytest.mark.parametrize(
-    ("examples", "targets", "batch_size", "message"),
-    [
-        (0, 0, 4, "x: expected at least one example, got none"),
-        (5, 4, 2, "targets: expected 5 like x, got 4"),
-        (5, 5, 0, "batch_size: expected an integer >= 1, got 0"),
-    ],
-)
-def test_bad_batches_are_named(examples, targets, batch_size, message):
-    x, y = np.zeros((examples, 2)), np.zeros(targets)
-    with pytest.raises(ValueError, match=message):
-        next(scratch.training.minibatches(x, y, batch_size, NumpyGenerator(0)))
-
-
-def test_every_example_comes_once_per_epoch():
-    x = np.arange(20.0)[:, np.newaxis]
-    for _ in range(2):
-        seen = [row for xs, _ in scratch.training.minibatches(x, x, 7, NumpyGenerator(1)) for row in xs[:, 0]]
-        assert sorted(seen) == x[:, 0].tolist()
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_data_is_standardised_on_the_training_set(dtype):
     for data, shape in ((digits(dtype), (1437, 64)), (breast_cancer(dtype), (455, 30))):
