@@ -48,6 +48,7 @@ from scratch.random import NumpyGenerator
 ROOT = Path(__file__).resolve().parents[1]
 with open(ROOT / "tests" / "hostile.toml", "rb") as toml:
     FILES = tomllib.load(toml)
+BEGINNINGS = FILES["beginnings"]
 
 
 # Files from strangers
@@ -520,17 +521,12 @@ def test_ours_change_nothing_but_what_they_are_meant_to(package):
 
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-ENDLESS = """
-import os, pathlib
-pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
-while True: pass
-"""
 
 
 @LINUX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_signal_ends_check_and_the_file_that_it_runs(number, tmp_path):
-    (tmp_path / "mine.py").write_text(ENDLESS)
+    (tmp_path / "mine.py").write_text(BEGINNINGS["endless"])
     process = start("check", str(tmp_path / "mine.py"))
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     child = int((tmp_path / "pid").read_text())
@@ -546,31 +542,6 @@ def test_a_signal_ends_check_and_the_file_that_it_runs(number, tmp_path):
     wait_for(lambda: not is_alive(child), 20)
 
 
-OFFSPRING = """
-import atexit, os, pathlib, subprocess, sys, threading, time
-here = pathlib.Path(__file__).parent
-
-def note(name, pid):
-    (here / f"{name}.new").write_text(str(pid))
-    (here / f"{name}.new").rename(here / f"{name}.pid")
-
-sleep = "import time; print('hello', flush=True); time.sleep(200)"
-note("child", subprocess.Popen([sys.executable, "-c", sleep]).pid)
-note("session", subprocess.Popen([sys.executable, "-c", sleep], start_new_session=True).pid)
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        note("daemon", os.getpid())
-        time.sleep(200)
-    os._exit(0)
-while not (here / "daemon.pid").exists(): time.sleep(0.01)
-threading.Thread(target=time.sleep, args=(200,)).start()
-atexit.register(note, "atexit", 0)
-note("itself", os.getpid())
-import numpy as np
-"""
-
-
 def offspring(folder: Path) -> dict[str, int]:
     names = ("child", "session", "daemon", "itself")
     wait_for(lambda: all((folder / f"{name}.pid").exists() for name in names))
@@ -583,7 +554,7 @@ def offspring(folder: Path) -> dict[str, int]:
 )
 def test_what_a_file_starts_ends_with_it_and_holds_no_output_open(end, tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(OFFSPRING + f"def tanh_forward(x):\n    y = np.tanh(x)\n    {end}\n")
+    file.write_text(BEGINNINGS["offspring"] + f"def tanh_forward(x):\n    y = np.tanh(x)\n    {end}\n")
     command = shlex.join([sys.executable, "-m", "compare", "check", "--timeout", "9", str(file)])
     command += " 2>&1 | cat"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=100, check=False)
@@ -595,7 +566,7 @@ def test_what_a_file_starts_ends_with_it_and_holds_no_output_open(end, tmp_path)
 @LINUX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_a_file_starts_ends_with_us(number, tmp_path):
-    (tmp_path / "mine.py").write_text(OFFSPRING + "time.sleep(1000)")
+    (tmp_path / "mine.py").write_text(BEGINNINGS["offspring"] + "time.sleep(1000)")
     process = start("check", str(tmp_path / "mine.py"))
     started = offspring(tmp_path)
     process.send_signal(number)
@@ -605,27 +576,18 @@ def test_what_a_file_starts_ends_with_us(number, tmp_path):
     wait_for(lambda: not any(map(is_alive, started.values())), 20)
 
 
-TOOLS = """
-import contextlib, json, os, pickle, random, sys, time
-import numpy as np, torch
-class Bomb:
-    def __reduce__(self): return os.mkdir, (__file__ + ".trace",)
-def write(fd, what=pickle.dumps(Bomb())):
-    try: os.write(fd, what)
-    except OSError: pass
-def answer():
-    text = json.dumps({"token": "0" * 32, "arrays": [], "error": {}, "changed": {}}).encode() + b"\\n"
-    return len(text).to_bytes(8, "big") + text
-"""
-
-
 @LINUX
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", FILES["behaviour"])
 def test_a_file_that_behaves_badly_is_not_equal_and_nothing_of_it_runs_here(name, tmp_path):
     behaviour = FILES["behaviour"][name]
     loading, calling, status = (behaviour.get(key, "") for key in ("loading", "calling", "status"))
-    source = TOOLS + loading + "\n" + WRONG.replace("y = ", calling + "; y = " if calling else "y = ")
+    source = (
+        BEGINNINGS["tools"]
+        + loading
+        + "\n"
+        + WRONG.replace("y = ", calling + "; y = " if calling else "y = ")
+    )
     (tmp_path / "mine.py").write_text(source, encoding="utf-8")
     here = os.getcwd(), torch.get_default_dtype(), sys.stdout, np.geterr(), random.getstate()
     if status == "does not load":

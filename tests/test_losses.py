@@ -30,6 +30,14 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
+def test_upstream_gradient_of_another_dtype_is_refused(name):
+    prediction, targets = (a.astype(np.float32) if a.dtype.kind == "f" else a for a in GOOD[name])
+    _, cache = getattr(ours, f"{name}_forward")(prediction, targets)
+    with pytest.raises(TypeError, match=r"dloss: expected float32 like .*, got float64"):
+        getattr(ours, f"{name}_backward")(np.float64(1.0), cache)
+
+
+@pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
 def test_loss_and_gradient_keep_the_dtype_with_a_python_number_as_upstream(name, dtype):
     prediction, targets = (a.astype(dtype) if a.dtype.kind == "f" else a for a in GOOD[name])

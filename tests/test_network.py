@@ -27,6 +27,11 @@ def theirs(**options) -> torch_ref.network.Network:
     return torch_ref.network.Network(**{**EVERYTHING, **options})
 
 
+def test_a_bad_penalty_is_named_before_anything_is_computed():
+    with pytest.raises(ValueError, match="l2: expected a finite number >= 0, got -1.0"):
+        ours(l2=-1.0)
+
+
 def test_a_file_saved_on_a_gpu_can_be_read_without_one(tmp_path, monkeypatch):
     saved, loaded = theirs(), theirs(init="zeros")
     monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")

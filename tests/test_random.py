@@ -945,8 +945,9 @@ def test_which_seeds_numpys_own_stream_has():
         NumpyGenerator(seed)
     with pytest.raises(ValueError, match="seed: expected an integer >= 0, got -1"):
         NumpyGenerator(-1)
-    with pytest.raises(TypeError, match="seed: expected an integer, got float"):
-        NumpyGenerator(1.0)
+    for seed in (1.0, True):
+        with pytest.raises(TypeError, match=f"seed: expected an integer, got {type(seed).__name__}"):
+            NumpyGenerator(seed)
 
 
 def test_numpys_own_stream_is_scaled_like_pytorchs():
