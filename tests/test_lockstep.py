@@ -160,9 +160,7 @@ def test_a_rate_that_does_not_decay_is_a_breach(monkeypatch):
 def test_an_extra_draw_of_one_side_is_a_breach(monkeypatch):
     if reason := why_not_own("cpu"):
         pytest.skip(reason)
-    monkeypatch.setattr(
-        lockstep, "_record_accuracy", lambda result, ours, *_: ours.layers["dropout1"].generator.random(1)
-    )
+    monkeypatch.setattr(lockstep, "_record_accuracy", lambda result, ours, *_: ours.draws.random(1))
     result = lockstep.train_in_lockstep("breast_cancer", "float32", "cpu", 0, draws="own")
     assert (result.breach.epoch, result.breach.tensor) == (0, "generator state")
 

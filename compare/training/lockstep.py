@@ -9,18 +9,12 @@ import numpy as np
 import torch
 
 import scratch.network
-import scratch.optimizers
-import scratch.schedules
-import scratch.training
-import torch_ref.network
-import torch_ref.optimizers
-import torch_ref.schedules
-import torch_ref.training
 from compare import environment
 from compare.component import DTYPES, Case
 from compare.environment import undisturbed
 from compare.measure import Difference, compare_arrays, compare_results, to_numpy
 from compare.training import data
+from compare.training.sides import ScratchSide, Setup, TorchSide
 from compare.training.weights import to_torch
 
 BUDGET = 64  # rounding units of one whole step: forward, cost, backward and update
@@ -28,53 +22,54 @@ BUDGET = 64  # rounding units of one whole step: forward, cost, backward and upd
 
 @dataclass(frozen=True)
 class Run:
-    """A network and how it is trained."""
+    """What is trained, on what and for how long."""
 
     data: Callable[[Any], data.Data]
-    network: Mapping[str, Any]
+    setup: Setup
     epochs: int
     batch_size: int
-    lr: float
-    decay_rate: float
 
     @property
     def description(self) -> str:
         """The network and its training in one line."""
-        options = self.network
+        options, decay_rate = self.setup.network, self.setup.schedule_options["decay_rate"]
         widths = "-".join(map(str, options["widths"]))
         return (
             f"{widths} {options['activation']}, {options['init']}, batch norm, dropout {options['dropout']},"
-            f" L2 {options['l2']}, {options['loss']}; Adam, lr {self.lr}/(1 + {self.decay_rate}·epoch),"
+            f" L2 {options['l2']}, {options['loss']}; Adam, lr {self.setup.lr}/(1 + {decay_rate}·epoch),"
             f" {self.epochs} epochs of batches of {self.batch_size}"
         )
 
 
-_DIGITS = Run(
-    data=data.digits,
+_SETUP = Setup(
     network={
-        "widths": (64, 64, 32, 10),
         "activation": "relu",
         "batch_norm": True,
         "dropout": 0.2,
         "init": "kaiming_normal",
-        "loss": "cross_entropy",
         "l2": 0.05,
     },
-    epochs=5,
-    batch_size=64,
     lr=0.01,
-    decay_rate=0.5,
+    schedule="inverse_time",
+    schedule_options={"decay_rate": 0.5},
 )
+
+
+def _setup(**network: Any) -> Setup:
+    return replace(_SETUP, network={**_SETUP.network, **network})
+
+
 _RUNS = {
-    "digits": _DIGITS,
-    "breast_cancer": replace(
-        _DIGITS,
-        data=data.breast_cancer,
-        network={
-            **_DIGITS.network,
-            "widths": (30, 16, 8, 1),
-            "loss": "binary_cross_entropy_with_logits",
-        },
+    "digits": Run(
+        data.digits,
+        _setup(widths=(64, 64, 32, 10), loss="cross_entropy"),
+        epochs=5,
+        batch_size=64,
+    ),
+    "breast_cancer": Run(
+        data.breast_cancer,
+        _setup(widths=(30, 16, 8, 1), loss="binary_cross_entropy_with_logits"),
+        epochs=5,
         batch_size=32,
     ),
 }
@@ -140,135 +135,6 @@ class TrainingResult:
         return not self.error and self.breach is None and predictions
 
 
-class ScratchSide:
-    """The NumPy network with its optimizer, and everything that one seed draws for it."""
-
-    def __init__(self, run: Run, case: Case) -> None:
-        self.run = run
-        self.generator = case.generator()
-        self.network = scratch.network.Network(generator=self.generator, dtype=case.dtype, **run.network)
-        self.optimizer = scratch.optimizers.Adam(self.network.parameters(), lr=run.lr)
-        self.upstream = record_upstream(self.network)
-
-    def start_epoch(self, epoch: int, x: np.ndarray, targets: np.ndarray) -> list:
-        """Set the learning rate and draw the batches."""
-        self.optimizer.lr = scratch.schedules.inverse_time(self.run.lr, epoch, decay_rate=self.run.decay_rate)
-        return list(scratch.training.minibatches(x, targets, self.run.batch_size, self.generator))
-
-    def step(self, x: np.ndarray, targets: np.ndarray) -> float:
-        """One training step; returns the cost."""
-        return scratch.training.train_step(self.network, self.optimizer, x, targets)
-
-    def relu_outputs(self) -> dict[str, np.ndarray]:
-        """What every ReLU returned in the last step."""
-        layers = self.network.layers.items()
-        return {name: layer.cache for name, layer in layers if name.startswith("relu")}
-
-    def moments(self, moment: str) -> dict[str, np.ndarray]:
-        """`exp_avg` or `exp_avg_sq` of every parameter."""
-        return self.network.named(self.optimizer.state[moment][0])
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Every parameter, running statistic and moment by name."""
-        state = dict(self.network.state_dict())
-        for moment in ("exp_avg", "exp_avg_sq"):
-            state |= {f"{name}.{moment}": array for name, array in self.moments(moment).items()}
-        return state
-
-    def magnitudes(self) -> dict[str, Any]:
-        """The scale in which the rounding units of one step are counted, by tensor.
-
-        A gradient g is a sum over the batch, Σ dy·x for a weight, Σ dy for a bias, Σ dy·x̂ for γ. Its
-        terms cancel, so what is rounded is as large as G = √Σ(dy·x)², whatever g is. From there:
-
-            m = β₁m + (1−β₁)g            is off by (1−β₁)·δ where g is off by δ
-            v = β₂v + (1−β₂)g²           by 2(1−β₂)|g|·δ
-            θ −= lr·m̂/(√v̂ + ε)           by lr·[(1−β₁)/(1−β₁ᵗ) + |m̂|/(√v̂+ε)·(1−β₂)|g|/((1−β₂ᵗ)√v̂)]/(√v̂+ε)·δ
-
-        The last factor is large where a gradient is much smaller than its terms: in the first step
-        m̂/√v̂ is the sign of g, and the sign of a number near 0 is anybody's guess. With δ = G these
-        are added to the magnitudes of the tensors themselves.
-        """
-        adam = self.optimizer
-        (beta1, beta2), eps, t = adam.hyperparameters["betas"], adam.hyperparameters["eps"], adam.steps
-        gradients = self.network.named(self.network.flat_gradients)
-        parameters = self.network.named(self.network.flat_parameters)
-        exp_avg, exp_avg_sq = self.moments("exp_avg"), self.moments("exp_avg_sq")
-        scales: dict[str, Any] = {}
-        for name, terms in gradient_terms(self.network, self.upstream).items():
-            g, m = np.abs(gradients[name]).astype(np.float64), np.abs(exp_avg[name]).astype(np.float64)
-            root_v = np.sqrt(exp_avg_sq[name].astype(np.float64))
-            m_hat, root_v_hat = m / (1 - beta1**t), root_v / np.sqrt(1 - beta2**t)
-            denominator = root_v_hat + eps
-            through_v = np.divide(g, root_v_hat, out=np.zeros_like(g), where=root_v_hat > 0)
-            sensitivity = (1 - beta1) / (1 - beta1**t) + m_hat / denominator * through_v * (1 - beta2) / (
-                1 - beta2**t
-            )
-            scales[f"{name}.exp_avg"] = m.max() + (1 - beta1) * terms
-            scales[f"{name}.exp_avg_sq"] = (root_v**2).max() + 2 * (1 - beta2) * g.max() * terms
-            scales[name] = np.abs(parameters[name]).max() + adam.lr * sensitivity / denominator * terms
-        return scales
-
-
-class TorchSide:
-    """The PyTorch network with its optimizer and scheduler, and its draws."""
-
-    def __init__(self, run: Run, case: Case) -> None:
-        self.run = run
-        self.device = case.device
-        self.draws: Any = case.torch_draws()
-        with self.draws:
-            self.network = torch_ref.network.Network(
-                dtype=getattr(torch, np.dtype(case.dtype).name), device=case.device, **run.network
-            )
-        self.optimizer = torch_ref.optimizers.Adam(self.network.parameters(), lr=run.lr)
-        self.scheduler = torch_ref.schedules.inverse_time(self.optimizer, decay_rate=run.decay_rate)
-        self.outputs: dict[str, torch.Tensor] = {}
-        for name, layer in self.network.named_children():
-            if isinstance(layer, torch.nn.ReLU):
-                layer.register_forward_hook(partial(self._record, name))
-
-    def _record(self, name: str, layer: Any, inputs: Any, output: torch.Tensor) -> None:
-        self.outputs[name] = output.detach()
-
-    def start_epoch(self, epoch: int, x: np.ndarray, targets: np.ndarray) -> list:
-        """Step the scheduler (after each epoch) and draw the batches."""
-        if epoch:
-            self.scheduler.step()
-        with self.draws:
-            loader = torch_ref.training.minibatches(
-                torch.from_numpy(x), torch.from_numpy(targets), self.run.batch_size
-            )
-            return [(batch_x.to(self.device), batch_y.to(self.device)) for batch_x, batch_y in loader]
-
-    def step(self, x: torch.Tensor, targets: torch.Tensor) -> float:
-        """One training step; returns the cost."""
-        with self.draws:
-            return torch_ref.training.train_step(self.network, self.optimizer, x, targets)
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Every parameter, running statistic and moment by name."""
-        state = dict(self.network.state_dict())
-        for moment in ("exp_avg", "exp_avg_sq"):
-            for name, parameter in self.network.named_parameters():
-                state[f"{name}.{moment}"] = self.optimizer.state[parameter][moment]
-        return state
-
-    def take_over(self, side: ScratchSide) -> None:
-        """Become what `side` is now: parameters, statistics, moments, learning rate, draws to come."""
-        self.draws.take_over(side.generator)
-        state = to_torch(side.state(), self.device)
-        self.network.load_state_dict({name: state[name] for name in self.network.state_dict()})
-        self.optimizer.param_groups[0]["lr"] = side.optimizer.lr
-        if side.optimizer.steps:
-            for name, parameter in self.network.named_parameters():
-                self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(side.optimizer.steps)),
-                    "exp_avg": state[f"{name}.exp_avg"],
-                    "exp_avg_sq": state[f"{name}.exp_avg_sq"],
-                }
-
-
 @environment.one_thread()
 @undisturbed()
 def train_in_lockstep(
@@ -284,8 +150,12 @@ def train_in_lockstep(
     run = _RUNS[name]
     examples = run.data(DTYPES[dtype])
     case = Case(name, seed=seed, dtype=DTYPES[dtype], device=device, draws=draws)
-    ours = ScratchSide(run, case)
-    free, follower = (TorchSide(run, case) for _ in range(2))
+    ours = ScratchSide(run.setup, case.generator(), dtype=case.dtype)
+    free, follower = (
+        TorchSide(run.setup, case.torch_draws(), dtype=case.dtype, device=device) for _ in range(2)
+    )
+    upstream = record_upstream(ours.network)
+    free_outputs, follower_outputs = record_relus(free.network), record_relus(follower.network)
     x, targets = examples.x_train, examples.targets_train
     result = TrainingResult(
         name,
@@ -298,25 +168,38 @@ def train_in_lockstep(
         test_samples=len(examples.x_test),
     )
     for epoch in range(run.epochs):
-        batches = zip(ours.start_epoch(epoch, x, targets), free.start_epoch(epoch, x, targets), strict=True)
-        result.learning_rate.append(ours.optimizer.lr)
-        rate = free.optimizer.param_groups[0]["lr"]
-        _compare_exact(result, epoch, "learning rate", np.asarray(ours.optimizer.lr), np.asarray(rate))
+        batches = zip(*(side.minibatches(x, targets, run.batch_size) for side in (ours, free)), strict=True)
+        result.learning_rate.append(ours.lr)
+        _compare_exact(result, epoch, "learning rate", np.asarray(ours.lr), np.asarray(free.lr))
         for (our_x, our_targets), (their_x, their_targets) in batches:
-            follower.take_over(ours)
+            hand_over(ours, follower)
             cost = ours.step(our_x, our_targets), follower.step(their_x, their_targets)
-            kinks = crossed_kinks(ours.relu_outputs(), follower.outputs)
-            _compare_step(result, epoch, ours, follower, cost, kinks)
+            outputs = relu_outputs(ours.network)
+            kinks = crossed_kinks(outputs, follower_outputs)
+            _compare_step(result, epoch, ours, follower, cost, upstream, kinks)
             result.loss_scratch.append(cost[0])
             result.loss_torch.append(free.step(their_x, their_targets))
-            result.drift.append(_distance(ours.network, free.network))
-            parted = crossed_kinks(ours.relu_outputs(), free.outputs, within=np.inf)
+            result.drift.append(_distance(ours, free))
+            parted = crossed_kinks(outputs, free_outputs, within=np.inf)
             if parted and not result.parted:
                 result.parted = f"epoch {epoch}, step {len(result.drift) - 1}: {parted[0]}"
             progress()
-        _record_accuracy(result, ours.network, free.network, examples)
-        _compare_exact(result, epoch, "generator state", ours.generator.get_state(), free.draws.get_state())
+        _record_accuracy(result, ours, free, examples)
+        _compare_exact(result, epoch, "generator state", ours.draws.get_state(), free.draws.get_state())
+        ours.end_epoch()
+        free.end_epoch()
     return result
+
+
+def hand_over(ours: ScratchSide, follower: TorchSide) -> None:
+    """Make `follower` what `ours` is now: weights, moments, learning rate, draws to come."""
+    follower.draws.take_over(ours.draws)
+    follower.load(ours.weights())
+    follower.optimizer.param_groups[0]["lr"] = ours.lr
+    state, steps = to_torch(ours.state(), follower.device), torch.tensor(float(ours.optimizer.steps))
+    for name, parameter in follower.network.named_parameters():
+        moments = {moment: state[f"{name}.{moment}"] for moment in ours.optimizer.state}
+        follower.optimizer.state[parameter] = {"step": steps.clone(), **moments}
 
 
 def _compare_exact(result: TrainingResult, epoch: int, name: str, ours: Any, theirs: Any) -> None:
@@ -331,12 +214,16 @@ def _compare_step(
     ours: ScratchSide,
     follower: TorchSide,
     cost: tuple[float, float],
+    upstream: Mapping[str, np.ndarray],
     kinks: list[str],
 ) -> None:
     step = len(result.one_step)
     our_cost, their_cost = (np.asarray(value, DTYPES[result.dtype]) for value in cost)
+    state = ours.state()
     differences = compare_results(
-        {"cost": our_cost, **ours.state()}, {"cost": their_cost, **follower.state()}, ours.magnitudes()
+        {"cost": our_cost, **state},
+        {"cost": their_cost, **follower.state()},
+        magnitudes(ours, state, upstream),
     )
     result.one_step.append(max(difference.units for difference in differences))
     if kinks:
@@ -349,25 +236,17 @@ def _breach(epoch: int, step: int, found: Difference) -> Breach:
     return Breach(epoch, step, found.array, found.units, BUDGET, found.index, found.scratch, found.torch)
 
 
-def _distance(ours: scratch.network.Network, theirs: torch_ref.network.Network) -> float:
-    named = ours.named(ours.flat_parameters)
-    return max(
-        float(np.abs(named[name] - to_numpy(parameter)).max())
-        for name, parameter in theirs.named_parameters()
-    )
+def _distance(ours: ScratchSide, theirs: TorchSide) -> float:
+    parameters = theirs.parameters()
+    return max(float(np.abs(array - parameters[name]).max()) for name, array in ours.parameters().items())
 
 
 def _record_accuracy(
-    result: TrainingResult,
-    ours: scratch.network.Network,
-    theirs: torch_ref.network.Network,
-    examples: data.Data,
+    result: TrainingResult, ours: ScratchSide, theirs: TorchSide, examples: data.Data
 ) -> None:
-    device = result.device
     for part in ("train", "test"):
         x, targets = getattr(examples, f"x_{part}"), getattr(examples, f"targets_{part}")
-        our_classes = ours.predict(x)
-        their_classes = to_numpy(theirs.predict(torch.from_numpy(x).to(device)))
+        our_classes, their_classes = ours.predict(x), theirs.predict(x)
         truth = targets.reshape(len(x))
         getattr(result, f"{part}_accuracy_scratch").append(float(np.mean(our_classes == truth)))
         getattr(result, f"{part}_accuracy_torch").append(float(np.mean(their_classes == truth)))
@@ -391,6 +270,42 @@ def record_upstream(network: scratch.network.Network) -> dict[str, np.ndarray]:
     return upstream
 
 
+def magnitudes(
+    side: ScratchSide, state: Mapping[str, np.ndarray], upstream: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """The scale in which the rounding units of one step are counted, by tensor.
+
+    A gradient g is a sum over the batch, Σ dy·x for a weight, Σ dy for a bias, Σ dy·x̂ for γ. Its
+    terms cancel, so what is rounded is as large as G = √Σ(dy·x)², whatever g is. From there:
+
+        m = β₁m + (1−β₁)g            is off by (1−β₁)·δ where g is off by δ
+        v = β₂v + (1−β₂)g²           by 2(1−β₂)|g|·δ
+        θ −= lr·m̂/(√v̂ + ε)           by lr·[(1−β₁)/(1−β₁ᵗ) + |m̂|/(√v̂+ε)·(1−β₂)|g|/((1−β₂ᵗ)√v̂)]/(√v̂+ε)·δ
+
+    The last factor is large where a gradient is much smaller than its terms: in the first step
+    m̂/√v̂ is the sign of g, and the sign of a number near 0 is anybody's guess. With δ = G these
+    are added to the magnitudes of the tensors themselves.
+    """
+    adam = side.optimizer
+    (beta1, beta2), eps, t = adam.hyperparameters["betas"], adam.hyperparameters["eps"], adam.steps
+    gradients = side.network.named(side.network.flat_gradients)
+    scales: dict[str, Any] = {}
+    for name, terms in gradient_terms(side.network, upstream).items():
+        g = np.abs(gradients[name]).astype(np.float64)
+        m = np.abs(state[f"{name}.exp_avg"]).astype(np.float64)
+        root_v = np.sqrt(state[f"{name}.exp_avg_sq"].astype(np.float64))
+        m_hat, root_v_hat = m / (1 - beta1**t), root_v / np.sqrt(1 - beta2**t)
+        denominator = root_v_hat + eps
+        through_v = np.divide(g, root_v_hat, out=np.zeros_like(g), where=root_v_hat > 0)
+        sensitivity = (1 - beta1) / (1 - beta1**t) + m_hat / denominator * through_v * (1 - beta2) / (
+            1 - beta2**t
+        )
+        scales[f"{name}.exp_avg"] = m.max() + (1 - beta1) * terms
+        scales[f"{name}.exp_avg_sq"] = (root_v**2).max() + 2 * (1 - beta2) * g.max() * terms
+        scales[name] = np.abs(state[name]).max() + adam.lr * sensitivity / denominator * terms
+    return scales
+
+
 def gradient_terms(network: scratch.network.Network, upstream: Mapping[str, np.ndarray]) -> dict[str, float]:
     """√Σ(terms²) of the sum over the batch that each parameter's gradient is, the largest of the tensor."""
     terms = {}
@@ -402,6 +317,24 @@ def gradient_terms(network: scratch.network.Network, upstream: Mapping[str, np.n
         if "bias" in layer.parameters:
             terms[f"{name}.bias"] = float(np.sqrt(dy2.sum(axis=0).max()))
     return terms
+
+
+def relu_outputs(network: scratch.network.Network) -> dict[str, np.ndarray]:
+    """What every ReLU returned in the last step."""
+    return {name: layer.cache for name, layer in network.layers.items() if name.startswith("relu")}
+
+
+def record_relus(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """From now on, keep what every ReLU returned last."""
+    outputs: dict[str, torch.Tensor] = {}
+
+    def record(name: str, layer: Any, inputs: Any, output: torch.Tensor) -> None:
+        outputs[name] = output.detach()
+
+    for name, layer in network.named_children():
+        if isinstance(layer, torch.nn.ReLU):
+            layer.register_forward_hook(partial(record, name))
+    return outputs
 
 
 def crossed_kinks(
