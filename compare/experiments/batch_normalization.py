@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-import scratch.optimizers
-import scratch.training
 from compare.experiments import figures
 from compare.experiments.experiment import Experiment, Options, Results, Task
 from compare.experiments.page import Comparison, Figure, Section, Table, lines
@@ -131,7 +129,7 @@ def preactivations(run: Run, epochs: int) -> dict[str, np.ndarray]:
     """What goes into and comes out of batch norm, or only into the ReLU: layer → (examples, units)"""
     x = circles().x_train
     found = {}
-    for name, layer in rebuild(run, epochs).layers.items():
+    for name, layer in rebuild(run, epochs).network.layers.items():
         x = layer.forward(x)
         if not name.startswith("relu"):
             found[name] = x
@@ -147,13 +145,11 @@ def one_step_errors(run: Run) -> dict[int, float]:
     data = circles()
     errors = {}
     for t in _moments(run.recipe):
-        network = rebuild(run, t)
-        optimizer = scratch.optimizers.SGD(network.parameters(), lr=run.recipe.lr)
-        scratch.training.train_step(network, optimizer, data.x_train, data.targets_train)
+        side = rebuild(run, t)
+        side.step(data.x_train, data.targets_train)
         after = run.snapshots[t + 1]
         errors[t] = max(
-            float(np.abs(weights - after[name]).max())
-            for name, weights in network.named(network.flat_parameters).items()
+            float(np.abs(weights - after[name]).max()) for name, weights in side.parameters().items()
         )
     return errors
 

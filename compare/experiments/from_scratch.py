@@ -203,7 +203,7 @@ def _boundaries(sides: Mapping[str, Run], data: Data) -> Figure:
 
 def _as_it_was(run: Run, epochs: int, data: Data) -> Run:
     points = np.stack(np.meshgrid(*grid(data)), axis=-1).reshape(-1, 2)
-    logits = rebuild(run, epochs).eval().forward(points)
+    logits = rebuild(run, epochs).logits(points)
     return replace(run, grid_logits=logits.reshape(GRID, GRID))
 
 

@@ -1,11 +1,15 @@
 """What an experiment trains, in full, and what was published of it."""
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from compare.training.sides import Setup
+from scratch.random import NumpyGenerator
 
 SCALES: dict[str, Callable[[int], float]] = {  # what the standard normal weights of a layer are multiplied by
     "zeros": lambda fan_in: 0.0,
@@ -87,9 +91,9 @@ class Recipe:
     mask_seed: int = 1
     published: Published = Published()
 
-    def network_options(self) -> dict[str, Any]:
-        """The description of the network that both sides build."""
-        return {
+    def setup(self) -> Setup:
+        """What both sides build."""
+        network = {
             "widths": self.widths,
             "activation": "relu",
             "batch_norm": self.batch_norm,
@@ -98,22 +102,31 @@ class Recipe:
             "loss": "binary_cross_entropy_with_logits",
             "l2": self.l2,
         }
+        return Setup(
+            network, self.optimizer, self.lr, self.hyperparameters, self.schedule, self.schedule_options
+        )
 
-    def weights(self) -> list[np.ndarray]:
-        """The initial weights (fan_out, fan_in), layer by layer from one stream."""
+    def weights(self) -> dict[str, np.ndarray]:
+        """The initial weights (fan_out, fan_in) by name, layer by layer from one stream."""
         generator = np.random.RandomState(self.weight_seed)
-        return [
-            generator.randn(fan_out, fan_in) * SCALES[self.scale](fan_in)
-            for fan_in, fan_out in zip(self.widths[:-1], self.widths[1:], strict=True)
-        ]
+        return {
+            f"linear{i}.weight": generator.randn(fan_out, fan_in) * SCALES[self.scale](fan_in)
+            for i, (fan_in, fan_out) in enumerate(itertools.pairwise(self.widths), start=1)
+        }
 
-    def order(self, epoch: int, n: int) -> np.ndarray:
-        """The order of the examples in an epoch."""
+    def batches(self, epoch: int, x: Any, targets: Any) -> Iterator[tuple[Any, Any]]:
+        """The mini-batches of an epoch, of arrays or tensors."""
+        if self.batch_size is None:
+            yield x, targets
+            return
         _ORDERS.seed(self.order_seed + 1 + epoch)
-        return _ORDERS.permutation(n)
+        order = _ORDERS.permutation(len(x))
+        for start in range(0, len(x), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield x[rows], targets[rows]
 
 
-class RecipeMasks:
+class RecipeMasks(NumpyGenerator):
     """The dropout masks of a recipe, for either side: uniform numbers of the legacy generator, below 1 − p
 
     They are drawn for a layout with one example a column, and so come transposed. With `fresh` False the
@@ -122,18 +135,19 @@ class RecipeMasks:
     """
 
     def __init__(self, recipe: Recipe) -> None:
+        super().__init__(0)  # draws the weights that the recipe's own replace
         self._recipe = recipe
         self._layers = len(recipe.widths) - 2
         self._frozen: list[np.ndarray] = []
         self._drawn = 0
-        self._generator = np.random.RandomState(recipe.mask_seed)
+        self._masks = np.random.RandomState(recipe.mask_seed)
 
-    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
-        """0 with probability p, else 1."""
+    def bernoulli(self, size: tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
+        """1 with probability p, else 0."""
         if not self._recipe.fresh_masks and len(self._frozen) == self._layers:
             mask = self._frozen[self._drawn % self._layers]
         else:
-            mask = (self._generator.rand(*x.shape[::-1]) < 1 - p).T.astype(x.dtype)
+            mask = (self._masks.rand(*size[::-1]) < p).T.astype(dtype)
             if not self._recipe.fresh_masks:
                 self._frozen.append(mask)
         self._drawn += 1

@@ -448,7 +448,7 @@ def _losses(run: Run, data: Data) -> tuple[float, float]:
 
 def _test_losses(run: Run, data: Data) -> list[float]:
     """The cross-entropy of the test set, without masks, at each snapshot."""
-    logits = (rebuild(run, epoch).eval().forward(data.x_test) for epoch in sorted(run.snapshots))
+    logits = (rebuild(run, epoch).logits(data.x_test) for epoch in sorted(run.snapshots))
     return [float(binary_cross_entropy_with_logits_forward(z, data.targets_test)[0]) for z in logits]
 
 

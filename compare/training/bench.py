@@ -13,12 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-import scratch.network
-import scratch.optimizers
-import scratch.training
-import torch_ref.network
-import torch_ref.training
-from compare.training.weights import to_torch
+from compare.training.sides import ScratchSide, Setup, TorchSide
 from scratch.random import NumpyGenerator, TorchGenerator
 
 SIZES = (  # widths, batch, the ratio to reach
@@ -69,12 +64,9 @@ def training_steps(widths: tuple[int, ...], batch: int) -> dict[str, Callable[[]
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, widths[0])).astype(np.float32)
     targets = rng.integers(0, widths[-1], batch)
-    ours = scratch.network.Network(widths, NumpyGenerator(0))
-    theirs = torch_ref.network.Network(widths)
-    theirs.load_state_dict(to_torch(ours.state_dict()))
-    our_optimizer = scratch.optimizers.Adam(ours.parameters())
-    their_optimizer = torch.optim.Adam(theirs.parameters())
-    x_torch, targets_torch = torch.from_numpy(x), torch.from_numpy(targets)
+    setup = Setup({"widths": widths})
+    ours, theirs = ScratchSide(setup, NumpyGenerator(0)), TorchSide(setup)
+    theirs.load(ours.weights())
     products = [
         (rng.standard_normal((batch, fan_in), np.float32), rng.standard_normal((fan_out, fan_in), np.float32))
         for fan_in, fan_out in itertools.pairwise(widths)
@@ -88,8 +80,8 @@ def training_steps(widths: tuple[int, ...], batch: int) -> dict[str, Callable[[]
                 y @ weight
 
     return {
-        "scratch": lambda: scratch.training.train_step(ours, our_optimizer, x, targets),
-        "torch": lambda: torch_ref.training.train_step(theirs, their_optimizer, x_torch, targets_torch),
+        "scratch": partial(ours.step, ours.array(x), ours.array(targets)),
+        "torch": partial(theirs.step, theirs.array(x), theirs.array(targets)),
         "matmul": matrix_products,
     }
 

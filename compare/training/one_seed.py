@@ -20,13 +20,9 @@ from rich.text import Text
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import scratch.network
-import scratch.optimizers
-import scratch.training
-import torch_ref.network
-import torch_ref.training
 from compare.draws import why_not_own
 from compare.environment import one_thread
+from compare.training.sides import ScratchSide, Setup, TorchSide
 from scratch.random import TorchGenerator
 from scratch.regularization import dropout_forward
 
@@ -309,18 +305,10 @@ def train_torch(
 ) -> Run:
     """Train as a PyTorch user does, from `torch.manual_seed(seed)` on."""
     run = Run()
-
-    def flat(network: torch_ref.network.Network) -> np.ndarray:
-        return torch.cat([parameter.detach().ravel() for parameter in network.parameters()]).numpy()
-
     with TorchRecorder(_recorder(run, tick)):
         torch.manual_seed(seed)
-        network = torch_ref.network.Network(widths, dropout=DROPOUT)
-        run.start = flat(network)
-        optimizer = torch.optim.Adam(network.parameters())
-        data = torch.from_numpy(x), torch.from_numpy(targets)
-        history = torch_ref.training.train(network, optimizer, *data, epochs=epochs, batch_size=BATCH)
-    run.end, run.state, run.cost = flat(network), torch.get_rng_state().numpy(), history.cost
+        _train_side(run, TorchSide(_setup(widths)), x, targets, epochs)
+    run.state = torch.get_rng_state().numpy()
     return run
 
 
@@ -330,14 +318,26 @@ def train_scratch(
     """Train the same network in NumPy, all draws from one `TorchGenerator(seed)`."""
     run = Run()
     generator = RecordingGenerator(seed, record=_recorder(run, tick))
-    network = scratch.network.Network(widths, generator, dropout=DROPOUT)
-    run.start = network.flat_parameters.copy()
-    optimizer = scratch.optimizers.Adam(network.parameters())
-    history = scratch.training.train(
-        network, optimizer, x, targets, epochs=epochs, batch_size=BATCH, generator=generator
-    )
-    run.end, run.state, run.cost = network.flat_parameters, generator.get_state(), history.cost
+    _train_side(run, ScratchSide(_setup(widths), generator), x, targets, epochs)
+    run.state = generator.get_state()
     return run
+
+
+def _setup(widths: Sequence[int]) -> Setup:
+    return Setup({"widths": widths, "dropout": DROPOUT})
+
+
+def _train_side(
+    run: Run, side: ScratchSide | TorchSide, x: np.ndarray, targets: np.ndarray, epochs: int
+) -> None:
+    run.start = _flat(side)
+    for _ in range(epochs):
+        run.cost += [side.step(*batch) for batch in side.minibatches(x, targets, BATCH)]
+    run.end = _flat(side)
+
+
+def _flat(side: ScratchSide | TorchSide) -> np.ndarray:
+    return np.concatenate([array.ravel() for array in side.parameters().values()])
 
 
 def _recorder(run: Run, tick: Callable[[], Any]) -> Callable[[str, np.ndarray], np.ndarray]:
