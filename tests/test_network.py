@@ -28,7 +28,7 @@ def theirs(**options) -> torch_ref.network.Network:
 
 
 def test_a_bad_penalty_is_named_before_anything_is_computed():
-    with pytest.raises(ValueError, match="l2: expected a finite number >= 0, got -1.0"):
+    with pytest.raises(ValueError, match=r"l2: expected a finite number >= 0, got -1.0"):
         ours(l2=-1.0)
 
 

@@ -21,7 +21,7 @@ each_draw = pytest.mark.parametrize("draws", ["shared"] if why_not_own("cpu") el
 
 
 def test_a_bad_factor_of_the_penalty_is_named():
-    with pytest.raises(ValueError, match="l2: expected a finite number >= 0, got -0.1"):
+    with pytest.raises(ValueError, match=r"l2: expected a finite number >= 0, got -0.1"):
         ours.l2_penalty([np.ones(3)], -0.1, 5)
 
 
