@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from scratch.random import Generator, NumpyGenerator, TorchGenerator
 
 DTYPES: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 Results = dict[str, Any]  # name of an array → the array (NumPy on one side, PyTorch on the other)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,22 @@ class Case:
         }
         options = {name: widen(value) for name, value in self.options.items()}
         return replace(self, arrays=arrays, options=options, dtype=dtype, drawn_in=self.dtype)
+
+
+class Choose(Protocol):
+    """What a random case is made with: whoever chooses may look for the simplest case that fails."""
+
+    def integer(self, low: int, high: int) -> int:
+        """From low to high, both included."""
+
+    def number(self, low: float, high: float, dtype: Any = np.float64) -> float:
+        """From low to high, both included: a number that is exact in the dtype."""
+
+    def one_of(self, values: Sequence[T]) -> T:
+        """One of the values, of which the first is the simplest."""
+
+    def assume(self, condition: bool) -> None:
+        """Go on with this case only if the condition is true."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +302,7 @@ class Component:
         functions: names in `scratch.<topic>`; what a learner writes (a method as Class.method)
         reference: names in `torch_ref.<topic>`
         cases: (rng, dtype) → the cases
+        random_case: (choose, dtype) → a case of any shape, layout, scale and setting, made from choices
         run_scratch: (case, f) → named arrays, calling the scratch functions as attributes of `f`
         run_torch: case → the same named arrays, as tensors
         budget: the allowed distance in rounding units, with its reason
@@ -303,6 +321,7 @@ class Component:
     functions: tuple[str, ...]
     reference: tuple[str, ...]
     cases: Callable[[np.random.Generator, Any], Iterable[Case]]
+    random_case: Callable[[Choose, Any], Case]
     run_scratch: Callable[[Case, Any], Results]
     run_torch: Callable[[Case], Results]
     budget: Budget

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from choices import made
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from compare.cases import all_components
-from compare.component import DTYPES, Case, copy_with_strides
+from compare.component import DTYPES, Case, Choose, copy_with_strides
 from compare.measure import to_numpy
 from compare.run import run_scratch
 
@@ -24,9 +25,14 @@ seeded = settings(
 )
 
 
-def in_any_dtype(cases: Callable[[Any], st.SearchStrategy]) -> st.SearchStrategy:
-    """Cases in float32 or in float64."""
-    return st.one_of([cases(dtype) for dtype in DTYPES.values()])
+def in_any_dtype(random_case: Callable[[Choose, Any], Case]) -> st.SearchStrategy[Case]:
+    """Random cases in float32 or in float64."""
+    return st.one_of([made(random_case, dtype) for dtype in DTYPES.values()])
+
+
+def random_cases(name: str) -> st.SearchStrategy[Case]:
+    """Those of a component."""
+    return in_any_dtype(all_components()[name].random_case)
 
 
 def run(side: str, name: str, case: Case, **changes: Any) -> dict[str, np.ndarray]:

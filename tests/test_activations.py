@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from laws import each_side, in_any_dtype, run, seeded
-from strategies.activations import cases, leaky_cases
 
 import scratch.activations as ours
+from compare.cases.activations import leaky_random_case, random_case
 
 NAMES = tuple(ours.ACTIVATIONS)
 
@@ -20,7 +20,7 @@ def test_an_unknown_activation_is_named():
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_relu_is_idempotent_and_splits_x_and_its_gradient_in_two(side, case):
     x, here, there = case["x"], run(side, "relu", case), run(side, "relu", case, x=-case["x"])
     again = run(side, "relu", case, x=here["output"])
@@ -32,7 +32,7 @@ def test_relu_is_idempotent_and_splits_x_and_its_gradient_in_two(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(leaky_cases))
+@given(case=in_any_dtype(leaky_random_case))
 def test_leaky_relu_is_two_relus(side, case):
     """relu(x) − a·relu(−x), and at the kink the slope of the left side"""
     slope, x, dy = case.dtype(case.options.get("negative_slope", 0.01)), case["x"], case["dy"]
@@ -45,7 +45,7 @@ def test_leaky_relu_is_two_relus(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_tanh_is_odd_and_its_slope_even(side, case):
     here, there = run(side, "tanh", case), run(side, "tanh", case, x=-case["x"])
     np.testing.assert_array_equal(there["output"], -here["output"])
@@ -55,7 +55,7 @@ def test_tanh_is_odd_and_its_slope_even(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_the_sigmoids_of_x_and_minus_x_add_up_to_1(side, case):
     here, there = run(side, "sigmoid", case)["output"], run(side, "sigmoid", case, x=-case["x"])["output"]
     unit = np.finfo(case.dtype).eps
@@ -64,7 +64,7 @@ def test_the_sigmoids_of_x_and_minus_x_add_up_to_1(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_the_sigmoid_is_a_tanh_of_half_the_width(side, case):
     """σ(x) = (1 + tanh(x/2))/2, each within its budget, and 1 + tanh rounded once"""
     sigmoid, half = run(side, "sigmoid", case), run(side, "tanh", case, x=case["x"] / 2)
@@ -77,7 +77,7 @@ def test_the_sigmoid_is_a_tanh_of_half_the_width(side, case):
 @each_side
 @pytest.mark.parametrize("name", NAMES)
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_the_backward_pass_is_linear_in_the_upstream_gradient(side, name, case):
     """Exactly so for powers of two, as long as nothing is subnormal"""
     once, twice = (run(side, name, case, dy=factor * case["dy"])["grad.x"] for factor in (1, -4))

@@ -9,11 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import allowed, each_side, in_any_dtype, run, seeded, times
-from strategies.batch_norm import cases
 
 import scratch.batch_norm as ours
 import torch_ref.batch_norm as theirs
-from compare.cases.batch_norm import COMPONENTS, run_scratch
+from compare.cases.batch_norm import COMPONENTS, random_case, run_scratch
 from compare.run import cases_of
 
 
@@ -113,7 +112,7 @@ def test_evaluation_changes_nothing_and_takes_any_batch():
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_the_output_has_mean_beta_and_a_variance_of_almost_gamma_squared(side, case):
     """γ²·σ²/(σ² + ε), each within the budget of the output: a value off by δ moves the mean by δ at most, and
     the root of the variance likewise
@@ -128,7 +127,7 @@ def test_the_output_has_mean_beta_and_a_variance_of_almost_gamma_squared(side, c
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases), k=st.integers(-5, 5))
+@given(case=in_any_dtype(random_case), k=st.integers(-5, 5))
 def test_other_units_of_measurement_make_no_difference_with_epsilon_in_their_square(side, case, k):
     """Exactly so for powers of two: y(2ᵏ·x, 4ᵏ·ε) = y(x, ε), and dx is 2ᵏ times smaller"""
     eps, unit = case.options.get("eps", 1e-5), 2.0**k
@@ -143,7 +142,7 @@ def test_other_units_of_measurement_make_no_difference_with_epsilon_in_their_squ
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_the_gradient_knows_that_shifts_and_scales_of_a_batch_do_not_count(side, case):
     """Σ dx = 0, and Σ dx·(x − μ) = γ·dγ·ε/(σ² + ε), which is 0 but for ε"""
     results, x = run(side, "batch_norm", case), wide(case["x"])
@@ -160,7 +159,7 @@ def test_the_gradient_knows_that_shifts_and_scales_of_a_batch_do_not_count(side,
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=in_any_dtype(random_case))
 def test_without_a_momentum_the_running_statistics_are_plain_averages(side, case):
     """Of the means of both batches, and of their unbiased variances, whatever was there before"""
     case = replace(case, options={**case.options, "momentum": None, "num_batches_tracked": 0})

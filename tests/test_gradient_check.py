@@ -5,13 +5,14 @@ import doctest
 import numpy as np
 import pytest
 import torch
+from choices import made
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import each_side, seeded
-from strategies.arrays import SEEDS, floats, laid_out, sizes
 
 import scratch.gradient_check as ours
 import torch_ref.gradient_check as theirs
+from compare.cases.choices import any_seed, any_size, floats, laid_out
 from scratch.network import Network
 from scratch.random import NumpyGenerator
 
@@ -131,12 +132,11 @@ def test_the_examples_of_the_docstrings_run():
     assert doctest.testmod(ours) == (0, 3)
 
 
-@st.composite
-def quadratics(draw):
+def quadratics(choose):
     """½·xᵀAx + bᵀx at some x, and ε: whole numbers and a power of two, so that nothing is rounded"""
-    n, rng = draw(sizes(1, 6)), np.random.default_rng(draw(SEEDS))
+    n, rng = any_size(choose, 1, 6), np.random.default_rng(any_seed(choose))
     half, b, x = (rng.integers(-9, 10, shape).astype(np.float64) for shape in ((n, n), n, n))
-    return half + half.T, b, laid_out(draw, x), 2.0 ** draw(st.integers(-20, 6))
+    return half + half.T, b, laid_out(choose, x), 2.0 ** choose.integer(-20, 6)
 
 
 def numerical(side, f, x, eps):
@@ -147,7 +147,7 @@ def numerical(side, f, x, eps):
 
 @each_side
 @seeded
-@given(quadratics())
+@given(made(quadratics))
 def test_two_sides_are_exact_for_every_quadratic_whatever_the_step(side, problem):
     a, b, x, eps = problem
 
@@ -160,7 +160,7 @@ def test_two_sides_are_exact_for_every_quadratic_whatever_the_step(side, problem
 
 @each_side
 @seeded
-@given(quadratics())
+@given(made(quadratics))
 def test_for_a_cube_two_sides_are_off_by_the_square_of_the_step(side, problem):
     """((x + ε)³ − (x − ε)³)/(2ε) = 3x² + ε²: exactly so for whole numbers and a power of two not too small"""
     _, _, x, _ = problem
@@ -170,7 +170,7 @@ def test_for_a_cube_two_sides_are_off_by_the_square_of_the_step(side, problem):
 
 @each_side
 @seeded
-@given(a=st.integers(0, 2).flatmap(lambda n: floats((3,) * n, np.float64)), seed=SEEDS)
+@given(a=st.integers(0, 2).flatmap(lambda n: made(floats, (3,) * n, np.float64)), seed=made(any_seed))
 def test_the_relative_error_is_a_relative_error(side, a, seed):
     """Between 0 and 1, symmetric, and the same in any unit of measure"""
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import each_side, in_any_dtype, run, seeded
-from strategies.initializers import INPUTS
+from laws import each_side, random_cases, run, seeded
 from torch import nn
 
 import scratch.initializers as ours
@@ -113,7 +112,7 @@ def test_the_variance_is_that_of_the_paper_whatever_the_options(side, draws, nam
 
     That of the mean is √(variance/n). The seeds are always the same; of others, one in 10⁸ may fail.
     """
-    case = data.draw(in_any_dtype(INPUTS[name]).filter(lambda case: case.options.get("gain", 1) > 1e-6))
+    case = data.draw(random_cases(name).filter(lambda case: case.options.get("gain", 1) > 1e-6))
     case = replace(case, options={**case.options, "shape": fans}, draws=draws)
     weight = run(side, name, case)["weight"].astype(np.float64)
     n, variance = weight.size, variance_of(name, fans, case.options)
@@ -130,7 +129,7 @@ def test_the_variance_is_that_of_the_paper_whatever_the_options(side, draws, nam
 @given(data=st.data())
 def test_a_transposed_weight_has_the_other_fan(side, name, data):
     """Equal seeds give equal numbers, row by row: what differs is the standard deviation."""
-    case = data.draw(in_any_dtype(INPUTS[name]).filter(lambda case: case.options.get("gain", 1) > 1e-6))
+    case = data.draw(random_cases(name).filter(lambda case: case.options.get("gain", 1) > 1e-6))
     shape = case.options["shape"]
     turned = replace(case, options={**case.options, "shape": shape[::-1]})
     weight, other = (run(side, name, c)["weight"].ravel() for c in (case, turned))

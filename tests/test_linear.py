@@ -2,10 +2,9 @@
 
 import numpy as np
 from hypothesis import given
-from hypothesis import strategies as st
 from laws import each_side, in_any_dtype, run, seeded
-from strategies.arrays import SEEDS, laid_out, sizes
 
+from compare.cases.choices import any_seed, any_size, laid_out
 from compare.component import Case
 from scratch.linear import linear_forward
 
@@ -16,13 +15,14 @@ def test_a_dtype_that_says_more_about_its_numbers_is_still_the_same():
     np.testing.assert_array_equal(y, linear_forward(x, weight, None)[0])
 
 
-@st.composite
-def whole_numbers(draw, dtype) -> Case:
+def whole_numbers(choose, dtype) -> Case:
     """Small whole numbers: no sum and no product of them is rounded, so that laws hold exactly"""
-    batch, fan_in, fan_out = draw(sizes(0)), draw(sizes()), draw(sizes())
+    batch, fan_in, fan_out = any_size(choose, 0), any_size(choose), any_size(choose)
     shapes = {"x": (batch, fan_in), "weight": (fan_out, fan_in), "bias": (fan_out,), "dy": (batch, fan_out)}
-    rng = np.random.default_rng(draw(SEEDS))
-    arrays = {key: laid_out(draw, rng.integers(-9, 10, shape).astype(dtype)) for key, shape in shapes.items()}
+    rng = np.random.default_rng(any_seed(choose))
+    arrays = {
+        key: laid_out(choose, rng.integers(-9, 10, shape).astype(dtype)) for key, shape in shapes.items()
+    }
     return Case("whole numbers", arrays, dtype=dtype)
 
 

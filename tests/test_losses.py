@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from choices import made
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
-from strategies.arrays import SEEDS
-from strategies.losses import INPUTS
+from laws import allowed, changed, each_side, random_cases, run, seeded, times
 from torch.nn import functional as F  # noqa: N812
 
 from compare.cases import all_components
+from compare.cases.choices import any_seed
+from compare.cases.losses import COMPONENTS
 from compare.component import Case
 from scratch import losses as ours
 
@@ -71,11 +72,11 @@ def test_an_empty_batch_has_no_mean_and_an_empty_gradient():
 
 
 @each_side
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", [component.name for component in COMPONENTS])
 @seeded
 @given(data=st.data())
 def test_a_loss_is_not_negative_and_its_mean_is_its_sum_divided(side, name, data):
-    case = data.draw(in_any_dtype(INPUTS[name]))
+    case = data.draw(random_cases(name))
     mean, total = (run(side, name, replace(case, options={"reduction": r})) for r in ("mean", "sum"))
     whole = replace(case, options={"reduction": "sum"})
     scales = all_components()[name].magnitude(whole)
@@ -91,7 +92,7 @@ def test_a_loss_is_not_negative_and_its_mean_is_its_sum_divided(side, name, data
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS[CLASSES]))
+@given(case=random_cases(CLASSES))
 def test_the_gradients_of_an_examples_logits_add_up_to_0(side, case):
     gradient = run(side, CLASSES, case)["grad.logits"].astype(np.longdouble)
     assert (np.abs(gradient.sum(axis=1)) <= allowed(CLASSES, case, "grad.logits").sum(axis=1)).all()
@@ -99,7 +100,7 @@ def test_the_gradients_of_an_examples_logits_add_up_to_0(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS[CLASSES]), shift=st.integers(-1000, 1000))
+@given(case=random_cases(CLASSES), shift=st.integers(-1000, 1000))
 def test_a_number_added_to_all_logits_of_an_example_changes_nothing(side, case, shift):
     logits = np.round(np.clip(case["logits"], -64, 64) * 8) / 8  # so that no sum is rounded
     here, there = run(side, CLASSES, case, logits=logits), run(side, CLASSES, case, logits=logits + shift)
@@ -109,7 +110,7 @@ def test_a_number_added_to_all_logits_of_an_example_changes_nothing(side, case, 
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS[LOGITS]))
+@given(case=random_cases(LOGITS))
 def test_two_classes_are_one_binary_choice(side, case):
     """−log softmax([0, x])₁ = −log σ(x), and −log softmax([0, x])₀ = −log(1 − σ(x))"""
     x, hard = case["logits"].ravel(), (case["targets"].ravel() > 0.5).astype(np.int64)
@@ -125,7 +126,7 @@ def test_two_classes_are_one_binary_choice(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS[LOGITS]))
+@given(case=random_cases(LOGITS))
 def test_the_other_class_is_the_other_sign(side, case):
     """L(x, y) = L(−x, 1 − y), for targets of which 1 − y is not rounded"""
     x, y = case["logits"], np.round(case["targets"] * 8) / 8
@@ -139,7 +140,7 @@ def test_the_other_class_is_the_other_sign(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS[LOGITS]))
+@given(case=random_cases(LOGITS))
 def test_cross_entropy_of_the_sigmoid_is_that_of_the_logit(side, case):
     """p = σ(x) is known to half a rounding unit of 1, which the logarithm magnifies by up to 1 + e^|x|."""
     x = np.clip(case["logits"], -4, 4)
@@ -160,7 +161,7 @@ def test_cross_entropy_of_the_sigmoid_is_that_of_the_logit(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS[SQUARES]))
+@given(case=random_cases(SQUARES))
 def test_squared_errors_are_symmetric_and_quadratic(side, case):
     """Exactly so: the sign is not rounded, and no power of two"""
     x, t = case["input"], case["targets"]
@@ -175,7 +176,7 @@ def test_squared_errors_are_symmetric_and_quadratic(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS[SQUARES]), seed=SEEDS)
+@given(case=random_cases(SQUARES), seed=made(any_seed))
 def test_the_gradient_of_the_squares_is_their_slope(side, case, seed):
     """L(x + v) − L(x − v) = 2·⟨∇L(x), v⟩, exactly so for a quadratic L and whole numbers"""
     x, t, v = np.random.default_rng(seed).integers(-9, 10, (3, *case["input"].shape))

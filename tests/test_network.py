@@ -8,10 +8,10 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
-from strategies.network import INPUTS
 
 import scratch.network
 import torch_ref.network
+from compare.cases.network import random_case
 from compare.component import Case
 from compare.training.weights import convert
 from scratch.random import NumpyGenerator
@@ -148,13 +148,11 @@ def without(case: Case, *options: str) -> Case:
     return replace(case, options={key: value for key, value in case.options.items() if key not in options})
 
 
-def plain_cases(dtype):
+def plain_case(choose, dtype):
     """Of these every example counts for itself, and nothing is drawn."""
-    return (
-        INPUTS["network"](dtype)
-        .filter(lambda case: not case.options.get("batch_norm"))
-        .map(lambda case: without(case, "dropout", "l2"))
-    )
+    case = random_case(choose, dtype)
+    choose.assume(not case.options.get("batch_norm"))
+    return without(case, "dropout", "l2")
 
 
 def part(case: Case, rows: slice) -> Case:
@@ -168,7 +166,7 @@ def assert_close(case: Case, key: str, found: np.ndarray, expected: np.ndarray) 
 
 @each_side
 @seeded
-@given(case=in_any_dtype(plain_cases))
+@given(case=in_any_dtype(plain_case))
 def test_the_gradient_of_two_batches_is_the_mean_of_theirs(side, case):
     """Weighted by their sizes; so are the costs, while logits stand below each other"""
     m, k = len(case["x"]), len(case["x"]) // 2
@@ -186,7 +184,7 @@ def test_the_gradient_of_two_batches_is_the_mean_of_theirs(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(lambda dtype: INPUTS["network"](dtype).map(lambda case: without(case, "dropout"))))
+@given(case=in_any_dtype(random_case).map(lambda case: without(case, "dropout")))
 def test_the_order_of_the_examples_does_not_matter(side, case):
     backwards = part(case, slice(None, None, -1))
     there, back = run(side, "network", case), run(side, "network", backwards)
@@ -199,7 +197,7 @@ def test_the_order_of_the_examples_does_not_matter(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(plain_cases), power=st.integers(-3, 3))
+@given(case=in_any_dtype(plain_case), power=st.integers(-3, 3))
 def test_without_biases_a_network_of_relus_is_homogeneous(side, case, power):
     """c times the input, c times the logits, for c > 0
 
@@ -215,7 +213,7 @@ def test_without_biases_a_network_of_relus_is_homogeneous(side, case, power):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(plain_cases))
+@given(case=in_any_dtype(plain_case))
 def test_the_gradients_of_the_last_biases_add_up_to_0_for_classes(side, case):
     """A constant added to all logits changes no probability."""
     assume(case.options.get("loss", "cross_entropy") == "cross_entropy")
@@ -225,7 +223,7 @@ def test_the_gradients_of_the_last_biases_add_up_to_0_for_classes(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS["network"]))
+@given(case=in_any_dtype(random_case))
 def test_a_network_without_a_penalty_costs_less_by_the_penalty(side, case):
     """P = λ/(2m)·Σ‖W‖², and the gradients of weights by λ/m·W; all others stay"""
     l2, m = case.options.get("l2", 0.0), len(case["x"])

@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from laws import allowed, changed, each_side, in_any_dtype, run, seeded
-from strategies.arrays import SEEDS, sizes
-from strategies.optimizers import INPUTS, SHARES
+from laws import allowed, changed, each_side, in_any_dtype, random_cases, run, seeded
 
+from compare.cases.choices import any_seed, any_size, power
+from compare.cases.optimizers import COMPONENTS, any_share
 from compare.component import Case
 from scratch import optimizers as scratch
 from torch_ref import optimizers as reference
@@ -179,13 +179,12 @@ def with_options(case, **options):
     return case.but(case.name, **options)
 
 
-@st.composite
-def plain_adam(draw, dtype) -> Case:
+def plain_adam(choose, dtype) -> Case:
     """Without weight decay, θ from 0, gradients of one order of magnitude in each case"""
-    betas = draw(st.tuples(SHARES, st.floats(0.01, 0.999)))
-    rates = tuple(draw(st.lists(st.sampled_from([0.125, 1.0, 4.0]), min_size=1, max_size=6)))
-    n, rng = draw(sizes()), np.random.default_rng(draw(SEEDS))
-    grads = rng.standard_normal((len(rates), n)) * 2.0 ** draw(st.integers(-9, 9))
+    betas = any_share(choose), choose.number(0.01, 0.999)
+    rates = tuple(choose.one_of([0.125, 1.0, 4.0]) for _ in range(choose.integer(1, 6)))
+    n, rng = any_size(choose), np.random.default_rng(any_seed(choose))
+    grads = rng.standard_normal((len(rates), n)) * 2.0 ** choose.integer(-9, 9)
     arrays = {"param.0": np.zeros(n, dtype), "grads.0": grads.astype(dtype)}
     options = {"optimizer": "Adam", "rates": rates, "betas": betas, "eps": 0.0}
     return Case("plain Adam", arrays, options, dtype=dtype)
@@ -250,11 +249,11 @@ def test_without_epsilon_the_size_of_the_gradients_does_not_matter(side, case, p
 
 
 @each_side
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", [component.name for component in COMPONENTS])
 @seeded
 @given(data=st.data())
 def test_mirrored_parameters_and_gradients_take_mirrored_steps(side, name, data):
-    case = data.draw(in_any_dtype(INPUTS[name]))
+    case = data.draw(random_cases(name))
     results = run(side, name, case)
     mirrored = run(side, name, changed(case, **{key: -array for key, array in case.arrays.items()}))
     for key, array in results.items():
@@ -263,11 +262,11 @@ def test_mirrored_parameters_and_gradients_take_mirrored_steps(side, name, data)
 
 
 @each_side
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", [component.name for component in COMPONENTS])
 @seeded
 @given(data=st.data())
 def test_a_rate_of_zero_moves_the_state_but_no_parameter(side, name, data):
-    case = data.draw(in_any_dtype(INPUTS[name]))
+    case = data.draw(random_cases(name))
     case = with_options(case, rates=(0.0,) * len(case.options["rates"]))
     results = run(side, name, case)
     for key, array in results.items():
@@ -279,14 +278,13 @@ def test_a_rate_of_zero_moves_the_state_but_no_parameter(side, name, data):
             assert (array[moved] != 0).all() or case.options.get("weight_decay") or "grad_avg" in key
 
 
-@st.composite
-def one_push(draw, dtype) -> Case:
+def one_push(choose, dtype) -> Case:
     """Whole numbers and powers of two: nothing is rounded. A gradient at one step, and none at the others"""
-    n, rng, steps = draw(sizes()), np.random.default_rng(draw(SEEDS)), draw(st.integers(1, 6))
+    n, rng, steps = any_size(choose), np.random.default_rng(any_seed(choose)), choose.integer(1, 6)
     arrays = {"param.0": rng.integers(-99, 100, n), "grads.0": np.zeros((steps, n))}
-    push = draw(st.integers(0, steps - 1))
+    push = choose.integer(0, steps - 1)
     arrays["grads.0"][push] = rng.integers(-9, 10, n)
-    options = {"rates": (draw(st.sampled_from([0.125, 0.5, 1.0, 2.0])),) * steps, "push": push}
+    options = {"rates": (choose.one_of([0.125, 0.5, 1.0, 2.0]),) * steps, "push": push}
     return Case("one push", {k: a.astype(dtype) for k, a in arrays.items()}, options, dtype=dtype)
 
 
@@ -319,13 +317,12 @@ def test_one_push_is_all_of_a_step_and_dies_away_geometrically_with_momentum(
         np.testing.assert_array_equal(results[f"step{t + 1}.update.0"], expected)
 
 
-@st.composite
-def constant_gradients(draw, dtype) -> Case:
+def constant_gradients(choose, dtype) -> Case:
     """The same gradient at every step, of any size beside ε"""
-    n, rng, steps = draw(sizes()), np.random.default_rng(draw(SEEDS)), draw(st.integers(1, 5))
+    n, rng, steps = any_size(choose), np.random.default_rng(any_seed(choose)), choose.integer(1, 5)
     grad = rng.choice([-1, 1], n) * 10.0 ** rng.uniform(-6, 1, n)
     arrays = {"param.0": np.zeros(n, dtype), "grads.0": np.tile(grad, (steps, 1)).astype(dtype)}
-    options = {"rates": (0.1,) * steps, "eps": draw(st.floats(-10, 0).map(lambda e: 10.0**e))}
+    options = {"rates": (0.1,) * steps, "eps": power(choose, -10, 0)}
     return Case("constant gradient", arrays, options, dtype=dtype)
 
 
@@ -365,12 +362,11 @@ def test_rmsprop_under_a_constant_gradient(side, case, alpha, momentum, centered
         assert (np.abs(results[name] + 0.1 * b) <= allowed("rmsprop", case, name)).all()
 
 
-@st.composite
-def whole_numbers(draw, dtype) -> Case:
+def whole_numbers(choose, dtype) -> Case:
     """One step of whole numbers, rates and decays that are powers of two: no sum and no product is rounded"""
-    n, rng = draw(sizes()), np.random.default_rng(draw(SEEDS))
+    n, rng = any_size(choose), np.random.default_rng(any_seed(choose))
     arrays = {"param.0": rng.integers(-99, 100, n), "grads.0": rng.integers(-9, 10, (1, n))}
-    options = {"rates": (draw(st.sampled_from([0.125, 0.5])),), "weight_decay": 0.25}
+    options = {"rates": (choose.one_of([0.125, 0.5]),), "weight_decay": 0.25}
     return Case("whole numbers", {k: a.astype(dtype) for k, a in arrays.items()}, options, dtype=dtype)
 
 

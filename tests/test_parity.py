@@ -36,6 +36,7 @@ def component(
         functions=(),
         reference=(),
         cases=three_cases,
+        random_case=lambda choose, dtype: Case("random", dtype=dtype),
         run_scratch=lambda case, f: ours(case),
         run_torch=theirs,
         budget=Budget(budget, "as the test wants it"),

@@ -15,15 +15,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from choices import made
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import each_side, seeded
-from strategies.random import INPUTS, bounds
-from strategies.random import SEEDS as ANY_SEED
 
 import scratch.random
 import torch_ref.random as theirs
-from compare.cases.random import COMPONENTS, SEEDS, SIZES, Call, draw, state_at
+from compare.cases.random import (
+    COMPONENTS,
+    SEEDS,
+    SIZES,
+    Call,
+    any_bounds,
+    any_random_seed,
+    draw,
+    random_states,
+    state_at,
+)
 from compare.draws import why_not_own
 from compare.report.sources import source_of
 from compare.run import cases_of, run_case
@@ -34,6 +43,7 @@ from scratch.random.philox import CudaGenerator, philox4x32
 NAMED = tuple(SEEDS.values())
 MORE = (2**63, -12345, 12345678901234, 10**9, 2**40 + 1, *range(2, 42))
 DTYPES = ("float32", "float64")
+ANY_SEED = made(any_random_seed)
 LINUX_X86 = (platform.system(), platform.machine()) == ("Linux", "x86_64")
 GLIBC = platform.libc_ver()[0] == "glibc"
 exact = pytest.mark.skipif(bool(why_not_own("cpu")), reason=why_not_own("cpu"))
@@ -694,7 +704,7 @@ def test_uniform_numbers_are_multiples_of_one_power_of_two_below_1(side, dtype, 
 @seeded
 @given(seed=ANY_SEED, data=st.data())
 def test_uniform_numbers_stay_within_any_bounds(side, dtype, seed, data):
-    low, high = data.draw(bounds(np.dtype(dtype).type))
+    low, high = data.draw(made(any_bounds, np.dtype(dtype).type))
     low, high = (np.dtype(dtype).type(bound) for bound in (low, high))
     (u,) = drawn(side, seed, [Call("uniform", 700, (float(low), float(high)))], dtype)
     assert (u >= low).all()
@@ -743,7 +753,7 @@ def test_two_calls_go_on_where_one_would(side, method, dtype, seed, n, m):
 
 
 @seeded
-@given(case=INPUTS["generator_state"](np.float32), following=INPUTS["generator_state"](np.float32))
+@given(case=made(random_states, np.float32), following=made(random_states, np.float32))
 def test_a_copy_of_the_state_goes_on_to_equal_draws(case, following):
     generator, copy = TorchGenerator(case.seed), TorchGenerator(following.seed)
     calls = [

@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from choices import made
 from hypothesis import given
-from hypothesis import strategies as st
-from laws import allowed, changed, each_side, in_any_dtype, run, seeded
-from strategies.arrays import SEEDS, sizes
-from strategies.regularization import dropout_cases, l2_cases
+from laws import allowed, changed, each_side, in_any_dtype, random_cases, run, seeded
 
 import scratch.regularization as ours
 import torch_ref.regularization as theirs
+from compare.cases.choices import any_seed, any_size
 from compare.component import Case
 from compare.draws import SharedDraws, why_not_own
 from scratch.random import NumpyGenerator
@@ -70,21 +69,18 @@ def test_weight_decay_is_the_penalty_for_adam_and_not_for_adamw():
     assert abs(weight - adam(l2, torch.optim.Adam)) > 1e-3
 
 
-@st.composite
-def whole_numbers(draw, dtype) -> Case:
+def whole_numbers(choose, dtype) -> Case:
     """Weights, a λ and an m of which no product is rounded, so that laws hold exactly"""
-    rng, m = np.random.default_rng(draw(SEEDS)), draw(st.sampled_from([1, 2, 8, 64]))
-    shapes = draw(st.lists(st.tuples(sizes(0), sizes(0)), min_size=1, max_size=3))
+    rng, m = np.random.default_rng(any_seed(choose)), choose.one_of([1, 2, 8, 64])
+    shapes = [(any_size(choose, 0), any_size(choose, 0)) for _ in range(choose.integer(1, 3))]
     arrays = {f"weight{i}": rng.integers(-9, 10, shape).astype(dtype) for i, shape in enumerate(shapes)}
     arrays["dy"] = np.array(1, dtype)
-    return Case(
-        "whole numbers", arrays, {"l2": draw(st.sampled_from([0.0, 0.5, 2.0, 8.0])), "m": m}, dtype=dtype
-    )
+    return Case("whole numbers", arrays, {"l2": choose.one_of([0.0, 0.5, 2.0, 8.0]), "m": m}, dtype=dtype)
 
 
 @each_side
 @seeded
-@given(case=in_any_dtype(whole_numbers), seed=SEEDS)
+@given(case=in_any_dtype(whole_numbers), seed=made(any_seed))
 def test_the_gradient_of_the_penalty_is_its_slope(side, case, seed):
     """P(W + V) − P(W − V) = 2·⟨∇P(W), V⟩, exactly so for a quadratic P"""
     rng, weights = np.random.default_rng(seed), {key: w for key, w in case.arrays.items() if key != "dy"}
@@ -101,7 +97,7 @@ def test_the_gradient_of_the_penalty_is_its_slope(side, case, seed):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(l2_cases))
+@given(case=random_cases("weight_decay"))
 def test_without_a_gradient_weights_decay_and_biases_stay(side, case):
     still = changed(case, **{key: 0 * array for key, array in case.arrays.items() if key.startswith("d")})
     results = run(side, "weight_decay", still)
@@ -117,7 +113,7 @@ def test_without_a_gradient_weights_decay_and_biases_stay(side, case):
 @each_side
 @each_draw
 @seeded
-@given(case=in_any_dtype(dropout_cases))
+@given(case=random_cases("dropout"))
 def test_dropout_zeroes_or_scales_exactly_and_passes_back_the_same(side, draws, case):
     x, p = case["x"], case.options["p"]
     case = replace(changed(case, dy=x), draws=draws)

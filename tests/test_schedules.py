@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from choices import made
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import allowed, each_side, run, seeded
-from strategies.schedules import DECAYS, GAMMAS, INPUTS, LONG
+from laws import allowed, each_side, random_cases, run, seeded
 
+from compare.cases.schedules import any_decay, any_gamma, any_interval
 from compare.component import Case
 from scratch import schedules as ours
 from torch_ref import schedules as theirs
@@ -136,7 +137,7 @@ FALLING = ("inverse_time", "fixed_interval", "inverse_sqrt", "exponential", "sta
 @given(data=st.data())
 def test_a_decay_never_rises_and_stays_between_0_and_the_first_rate(side, name, data):
     """With γ > 1 it is growth instead, and never falls; a few rounding units aside, for γⁿ is not exact"""
-    case = data.draw(INPUTS[name](np.float64))
+    case = data.draw(random_cases(name))
     rates, gamma = run(side, name, case)["learning_rate"], case.options.get("gamma", 1)
     ratios = 1 + 4 * np.finfo(np.float64).eps
     first = case.options["lr"] * case.options.get("k", 1)
@@ -151,7 +152,7 @@ def test_a_decay_never_rises_and_stays_between_0_and_the_first_rate(side, name, 
 
 @each_side
 @seeded
-@given(case=INPUTS["cosine_with_warmup"](np.float64))
+@given(case=random_cases("cosine_with_warmup"))
 def test_the_warm_up_rises_to_the_peak_and_the_cosine_falls_from_it_as_it_arrives(side, case):
     """Up by equal steps, to lr exactly; then between both ends, and alike from either: a + b = lr + lr_min"""
     lr, low, warmup, total = (
@@ -173,11 +174,11 @@ def test_the_warm_up_rises_to_the_peak_and_the_cosine_falls_from_it_as_it_arrive
 
 
 @each_side
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", OPTIONS)
 @seeded
 @given(data=st.data())
 def test_every_rate_is_proportional_to_the_first(side, name, data):
-    case = data.draw(INPUTS[name](np.float64))
+    case = data.draw(random_cases(name))
     doubled = {key: 2 * value if key in ("lr", "lr_min") else value for key, value in case.options.items()}
     rates, twice = (run(side, name, c)["learning_rate"] for c in (case, replace(case, options=doubled)))
     np.testing.assert_array_equal(twice[rates > 1e-300], 2 * rates[rates > 1e-300])
@@ -185,7 +186,7 @@ def test_every_rate_is_proportional_to_the_first(side, name, data):
 
 @each_side
 @seeded
-@given(gamma=GAMMAS, decay_rate=DECAYS, k=st.floats(0.1, 10), interval=LONG)
+@given(gamma=made(any_gamma), decay_rate=made(any_decay), k=st.floats(0.1, 10), interval=made(any_interval))
 def test_each_schedule_in_steps_is_a_smooth_one_that_waits(side, gamma, decay_rate, k, interval):
     """And 1/√t is half as large at 4t"""
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
+from laws import allowed, changed, each_side, random_cases, run, seeded, times
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
-from strategies.standardization import cases
 
 from scratch import standardization as ours
 from torch_ref import standardization as theirs
@@ -62,7 +61,7 @@ def test_squares_that_leave_the_range_of_float32_do_no_harm(scale):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=random_cases("standardization"))
 def test_the_training_set_gets_mean_0_and_spread_1_and_stays_so(side, case):
     train, tolerance = run(side, "standardization", case)["train"], allowed("standardization", case, "train")
     tolerance = tolerance.max(axis=0)
@@ -77,7 +76,7 @@ def test_the_training_set_gets_mean_0_and_spread_1_and_stays_so(side, case):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(cases))
+@given(case=random_cases("standardization"))
 def test_other_units_of_measurement_make_no_difference(side, case):
     """Exactly so for powers of two, and with the other sign"""
     here, there = (

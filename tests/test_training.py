@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
-from laws import allowed, each_side, in_any_dtype, run, seeded
-from strategies.training import INPUTS
+from laws import allowed, each_side, in_any_dtype, random_cases, run, seeded
 
 import scratch.training
 import torch_ref.network
 import torch_ref.training
-from compare.cases.training import EPOCHS
+from compare.cases.training import EPOCHS, random_training
 from compare.training.data import breast_cancer, digits
 from scratch.network import Network
 from scratch.optimizers import Adam
@@ -61,7 +59,7 @@ def test_a_target_between_two_classes_counts_as_neither_on_both_sides():
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS["minibatches"]))
+@given(case=random_cases("minibatches"))
 def test_the_batches_of_every_epoch_are_a_partition_of_the_examples(side, case):
     """Full ones, then the rest; every row goes with its target"""
     n, size = len(case["x"]), case.options["batch_size"]
@@ -83,7 +81,7 @@ def parameters_of(results):
 
 @each_side
 @seeded
-@given(case=in_any_dtype(INPUTS["train"]))
+@given(case=random_cases("train"))
 def test_a_rate_of_zero_learns_nothing_and_an_epoch_less_stops_where_the_longer_run_was(side, case):
     """Without epochs a run returns what it began with; the history has an entry for every step and epoch"""
     epochs = case.options["epochs"]
@@ -101,10 +99,9 @@ def test_a_rate_of_zero_learns_nothing_and_an_epoch_less_stops_where_the_longer_
         np.testing.assert_array_equal(whole[name][: len(shorter[name])], shorter[name])
 
 
-@st.composite
-def descents(draw, dtype):
+def descents(choose, dtype):
     """All examples at once, a smooth network, no chance, and a rate far below 2/curvature"""
-    case = draw(INPUTS["train"](dtype))
+    case = random_training(choose, dtype)
     plain = {key: case.options[key] for key in ("widths", "loss") if key in case.options}
     recipe = {"activation": "tanh", "batch_size": len(case["x"]), "epochs": 5, "decay_rate": 0.0}
     arrays = {**case.arrays, "x": np.clip(case["x"], -3, 3)}

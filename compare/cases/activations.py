@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.choices import any_shape, floats, some_of
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
 from torch_ref import activations as reference
 
 
@@ -48,11 +49,25 @@ def leaky_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield Case("kink, slope -0.5", zeros, {"negative_slope": -0.5}, dtype=dtype)  # each times it is the other
 
 
+def random_case(choose: Choose, dtype: Any) -> Case:
+    """Any number of dimensions, kinks, saturation."""
+    shape = any_shape(choose)
+    x = floats(choose, shape, dtype, (-12, 3))
+    return Case("random", {"x": x, "dy": floats(choose, shape, dtype)}, dtype=dtype)
+
+
+def leaky_random_case(choose: Choose, dtype: Any) -> Case:
+    """The default slope, or another one."""
+    options = some_of(choose, negative_slope=lambda choose: choose.number(-2, 2))
+    return random_case(choose, dtype).but("random", **options)
+
+
 def _component(
     name: str,
     budget: Budget,
     mistakes: tuple[Mistake, ...],
     cases: Callable[[np.random.Generator, Any], Iterator[Case]] = cases,
+    random_case: Callable[[Choose, Any], Case] = random_case,
     magnitude: Callable[[Case], dict[str, Any]] = lambda case: {},
     arbiter: bool = True,
 ) -> Component:
@@ -72,6 +87,7 @@ def _component(
         functions=(f"{name}_forward", f"{name}_backward"),
         reference=(name,),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         budget=budget,
@@ -163,6 +179,7 @@ COMPONENTS = (
             ),
         ),
         cases=leaky_cases,
+        random_case=leaky_random_case,
         arbiter=False,
     ),
     _component(

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.choices import any_size, chance, floats, near_zero, some_of
 from compare.cases.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
 from compare.measure import sum_units
 from torch_ref import batch_norm as reference
 
@@ -79,6 +80,29 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield good.but(f"eps {eps}", eps=eps)
     for momentum in (-0.1, 1.1, np.nan):
         yield good.but(f"momentum {momentum}", momentum=momentum)
+
+
+def random_case(choose: Choose, dtype: Any) -> Case:
+    """Two batches of at least two examples, whose mean may be far larger than their spread
+
+    Running statistics, γ and β are never the initial ones.
+    """
+    batch, features, affine = any_size(choose, 2, 300), any_size(choose, 1, 40), chance(choose)
+    arrays = {name: floats(choose, (batch, features), dtype) for name in ("x", "next_x", "dy")}
+    center = dtype(10.0 ** near_zero(choose, -3, 3) * choose.one_of((0, 1, -1)))
+    for name in ("x", "next_x"):
+        arrays[name][...] += center
+    if affine:
+        arrays |= {name: floats(choose, (features,), dtype, zeros=False) for name in ("gamma", "beta")}
+    arrays |= {name: floats(choose, (features,), dtype) for name in ("running_mean", "running_var")}
+    arrays["running_var"][...] = np.abs(arrays["running_var"])
+    options = some_of(
+        choose,
+        eps=lambda choose: choose.number(1e-12, 1),
+        momentum=lambda choose: choose.number(0, 1) if chance(choose) else None,
+    )
+    counted = choose.integer(0, 1000)
+    return Case("random", arrays, {"affine": affine, "num_batches_tracked": counted, **options}, dtype=dtype)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -400,6 +424,7 @@ COMPONENTS = (
         ),
         reference=("BatchNorm1d",),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,

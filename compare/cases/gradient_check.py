@@ -14,10 +14,11 @@ import scratch.gradient_check
 import scratch.losses
 import scratch.network
 from compare.cases.batch_norm import training_scales
+from compare.cases.choices import any_seed, any_size, chance, laid_out, power
 from compare.cases.error_analysis import ErrorAnalysis
 from compare.cases.inputs import fortran, normal, strided
 from compare.cases.losses import binary_logits_magnitude, classes_magnitude
-from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
 from scratch.activations import (
     leaky_relu_backward,
     leaky_relu_forward,
@@ -303,6 +304,8 @@ FUNCTIONS = {
     **dict.fromkeys(NETWORKS, Function(_network_scratch, _network_torch, _network_size)),
 }
 
+LOSSES = [name for name in FUNCTIONS if "entropy" in name or name == "mse_loss"]
+
 
 def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """Right gradients of smooth functions and wrong ones; in float32 the relative error alone.
@@ -414,6 +417,76 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
             yield good.but(f"eps {eps}", eps=eps)
 
 
+def random_numbers(choose: Choose, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Between 0.1 and 1.5, of either sign: away from the kink of leaky ReLU, and no gradient nearly 0."""
+    rng = np.random.default_rng(any_seed(choose))
+    return laid_out(choose, (rng.uniform(0.1, 1.5, shape) * rng.choice([-1, 1], shape)).astype(dtype))
+
+
+def random_layer(choose: Choose, dtype: Any) -> Case:
+    """A layer, or a gradient with a planted error."""
+    function = choose.one_of([name for name in FUNCTIONS if name not in (*LOSSES, *NETWORKS)])
+    batch = any_size(choose, 4 if function == "batch_norm" else 1, 6)
+    features = any_size(choose, 1, 4)
+    arrays = {"x": random_numbers(choose, (batch, features), dtype)}
+    if function == "linear":
+        arrays["weight"] = random_numbers(choose, (3, features), dtype)
+        arrays["bias"] = random_numbers(choose, (3,), dtype)
+    if function.startswith("batch_norm"):  # contiguous: see test_gradient_check on PyTorch's strided γ
+        for name in ("gamma", "beta", "running_mean", "running_var"):
+            arrays[name] = np.ascontiguousarray(random_numbers(choose, (features,), dtype))
+        arrays["running_var"] = np.exp(arrays["running_var"])
+    arrays["dy"] = random_numbers(choose, (batch, 3 if function == "linear" else features), dtype)
+    options: dict[str, Any] = {"function": function}
+    if function == "wrong":
+        options["factor"] = choose.number(1.02, 3) if chance(choose) else choose.number(-3, 0.98)
+    return Case("random", arrays, options, dtype=dtype)
+
+
+def random_loss(choose: Choose, dtype: Any) -> Case:
+    """Predictions and targets."""
+    function, batch, classes = choose.one_of(LOSSES), any_size(choose, 1, 5), any_size(choose, 2, 4)
+    rng = np.random.default_rng(any_seed(choose))
+    x = random_numbers(choose, (batch, classes), dtype)
+    if function == "binary_cross_entropy":
+        x = np.asarray(rng.uniform(0.1, 0.9, x.shape), dtype)
+    hard = function == "cross_entropy"
+    targets = rng.integers(0, classes, batch) if hard else rng.random(x.shape).astype(dtype)
+    return Case("random", {"x": x, "targets": targets}, {"function": function}, dtype=dtype)
+
+
+def random_network(choose: Choose, dtype: Any) -> Case:
+    """All parameters of a network, a batch and its targets: of a small one, since others take a second."""
+    function = choose.one_of(("network, smallest", "network, one logit", "network, regression"))
+    widths, batch = NETWORKS[function]["widths"], any_size(choose, 2, 5)
+    rng = np.random.default_rng(any_seed(choose))
+    network = scratch.network.Network(generator=NumpyGenerator(0), dtype=dtype, **NETWORKS[function])
+    flat = network.flat_parameters
+    arrays = {
+        "x": flat + 0.3 * normal(rng, flat.shape, dtype),
+        "inputs": laid_out(choose, normal(rng, (batch, widths[0]), dtype)),
+        "targets": rng.integers(0, 2, (batch, widths[-1])).astype(dtype),
+    }
+    return Case("random", arrays, {"function": function}, dtype=dtype)
+
+
+def random_case(choose: Choose, dtype: Any) -> Case:
+    """In float32 the relative error alone, of a gradient that is exact
+
+    A right gradient is so large that rounding alone, as `magnitude` derives it, does not make it fail.
+    """
+    if dtype == np.float32:
+        shape = any_size(choose, 1, 6), any_size(choose, 1, 4)
+        arrays = {name: random_numbers(choose, shape, dtype) for name in ("x", "dy", "other")}
+        return Case("random", arrays, {"function": "leaky_relu"}, any_seed(choose), dtype)
+    case = choose.one_of((random_layer, random_loss, random_network))(choose, dtype)
+    case = replace(case, seed=any_seed(choose))
+    if chance(choose):
+        case = case.but("random", eps=power(choose, -6.5, -5.5))
+    choose.assume(magnitude(case).get("relative_error", 0) * UNITS * np.finfo(np.float64).eps < PASSES)
+    return case
+
+
 def run_scratch(case: Case, f: Any) -> Results:
     """Our forward and backward passes, held against our numerical gradient."""
     function = FUNCTIONS[case.options["function"]].scratch(case)
@@ -493,6 +566,7 @@ COMPONENTS = (
         functions=("numerical_gradient", "relative_error", "gradient_check"),
         reference=("numerical_gradient", "relative_error", "gradient_check", "gradcheck"),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from compare.component import Budget, Case, Component, Mistake, Results
+from compare.cases.choices import any_seed, any_size, chance, some_of
+from compare.component import Budget, Case, Choose, Component, Mistake, Results
+from scratch.initializers import MODES, NONLINEARITIES
 from torch_ref import initializers as reference
 
 SHAPES = {  # name of a case → (fan_out, fan_in), no two alike when turned round
@@ -34,6 +36,13 @@ KAIMING_OPTIONS = [
 ]
 KAIMING_OPTIONS += [{"nonlinearity": "leaky_relu"}]
 XAVIER_OPTIONS = [{"gain": 5 / 3}, {"gain": math.sqrt(2)}, {"gain": 0.1}]
+Options = dict[str, Callable[[Choose], Any]]
+ANY_KAIMING: Options = {
+    "mode": lambda choose: choose.one_of(MODES),
+    "nonlinearity": lambda choose: choose.one_of(NONLINEARITIES),
+    "a": lambda choose: choose.number(-1e3, 1e3) if chance(choose) else choose.number(-3, 3),
+}
+ANY_XAVIER: Options = {"gain": lambda choose: choose.number(0, choose.one_of((3, 1e3)))}
 
 
 def _cases(options: list[dict[str, Any]]) -> Callable[[np.random.Generator, Any], Iterator[Case]]:
@@ -67,8 +76,18 @@ def kaiming_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield Case("unknown nonlinearity", {}, {"shape": (2, 3), "nonlinearity": "swish"}, dtype=dtype)
 
 
+def _random_case(options: Options) -> Callable[[Choose, Any], Case]:
+    """Any fans and seed, with some of the options, or all, or none."""
+
+    def random_case(choose: Choose, dtype: Any) -> Case:
+        chosen = {"shape": (any_size(choose), any_size(choose)), **some_of(choose, **options)}
+        return Case("random", {}, chosen, any_seed(choose), dtype)
+
+    return random_case
+
+
 def _component(
-    name: str, source: str, options: list[dict[str, Any]], mistakes: tuple[Mistake, ...]
+    name: str, source: str, options: list[dict[str, Any]], random: Options, mistakes: tuple[Mistake, ...]
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         return {"weight": getattr(f, name)(generator=case.generator(), dtype=case.dtype, **case.options)}
@@ -86,6 +105,7 @@ def _component(
         functions=(name,),
         reference=(name,),
         cases=_cases(options),
+        random_case=_random_case(random),
         run_scratch=run_scratch,
         run_torch=run_torch,
         budget=Budget(0, "the same draws times the same number, rounded once on both sides"),
@@ -206,6 +226,7 @@ COMPONENTS = (
         "zeros",
         INIT,
         [],
+        {},
         (
             Mistake(
                 "ones",
@@ -223,6 +244,7 @@ COMPONENTS = (
         "large_random",
         INIT,
         [],
+        {},
         (
             Mistake(
                 "×10 forgotten",
@@ -251,6 +273,7 @@ COMPONENTS = (
         "kaiming_normal",
         HE,
         KAIMING_OPTIONS,
+        ANY_KAIMING,
         (
             *_kaiming_mistakes(
                 _transposed(("normal(shape,", "normal(shape[::-1],"), ("a), dtype)", "a), dtype).T"))
@@ -263,12 +286,14 @@ COMPONENTS = (
         "kaiming_uniform",
         HE,
         KAIMING_OPTIONS,
+        ANY_KAIMING,
         (*_kaiming_mistakes(UNIFORM_TRANSPOSED), *UNIFORM_MISTAKES),
     ),
     _component(
         "xavier_normal",
         GLOROT,
         XAVIER_OPTIONS,
+        ANY_XAVIER,
         (
             *_xavier_mistakes(
                 _transposed(("normal(shape,", "normal(shape[::-1],"), ("gain), dtype)", "gain), dtype).T"))
@@ -281,6 +306,7 @@ COMPONENTS = (
         "xavier_uniform",
         GLOROT,
         XAVIER_OPTIONS,
+        ANY_XAVIER,
         (*_xavier_mistakes(UNIFORM_TRANSPOSED), *UNIFORM_MISTAKES),
     ),
 )

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.choices import any_size, chance, floats
 from compare.cases.inputs import finite_part, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
 from compare.measure import sum_units
 from scratch.linear import Linear
 from torch_ref import linear as reference
@@ -68,6 +69,20 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("dy of too few rows", {"dy": good["dy"][1:]})
     yield good.but("no inputs", in_features=0, out_features=5)
     yield good.but("no outputs", in_features=7, out_features=0)
+
+
+def random_case(choose: Choose, dtype: Any) -> Case:
+    """Any three sizes, batches of none among them, each array of its own scale; with a bias or without."""
+    batch, fan_in, fan_out = any_size(choose, 0, 300), any_size(choose), any_size(choose)
+    shapes: dict[str, tuple[int, ...]] = {
+        "x": (batch, fan_in),
+        "weight": (fan_out, fan_in),
+        "dy": (batch, fan_out),
+    }
+    if chance(choose):
+        shapes["bias"] = (fan_out,)
+    arrays = {name: floats(choose, shape, dtype) for name, shape in shapes.items()}
+    return Case("random", arrays, dtype=dtype)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -134,6 +149,7 @@ COMPONENTS = (
         functions=("linear_forward", "linear_backward"),
         reference=("linear",),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.choices import any_seed, any_shape, any_size, floats, laid_out
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
 from scratch.losses import EPSILON
 from torch_ref import losses as reference
 
@@ -143,6 +144,62 @@ def _case(
     return Case(name, arrays, {"reduction": reduction}, dtype=dtype, finite=finite)
 
 
+def random_probabilities(choose: Choose, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """From 0 to 1: zeros and ones only, evenly spread, or crowded at either end."""
+    p = np.asarray(np.random.default_rng(any_seed(choose)).random(shape))
+    match choose.one_of(("hard", "soft", "near 0", "near 1")):
+        case "hard":
+            p = np.round(p)
+        case "near 0":
+            p = p ** choose.integer(1, 12)
+        case "near 1":
+            p = 1 - p ** choose.integer(1, 12)
+    return laid_out(choose, np.asarray(p, dtype))
+
+
+def random_binary_logits(choose: Choose, dtype: Any) -> Case:
+    """Any logits; in a third of all cases, targets near the minimum of the loss."""
+    logits = floats(choose, any_shape(choose), dtype, (-6, 3))
+    targets = random_probabilities(choose, logits.shape, dtype)
+    if choose.one_of((False, False, True)):
+        targets[...] = np.exp(-np.logaddexp(0, -np.asarray(logits, np.float64)))
+    return _random_case(choose, dtype, logits=logits, targets=targets)
+
+
+def random_binary_probabilities(choose: Choose, dtype: Any) -> Case:
+    """Any probabilities; in a third of all cases, targets that are equal to them or nearly so."""
+    p = random_probabilities(choose, any_shape(choose), dtype)
+    targets = random_probabilities(choose, p.shape, dtype)
+    if choose.one_of((False, False, True)):
+        targets[...] = p * dtype(1 - choose.one_of((0, 1e-5, 1e-3)))
+    return _random_case(choose, dtype, probabilities=p, targets=targets)
+
+
+def random_classes(choose: Choose, dtype: Any) -> Case:
+    """Any number of classes, one among them, and batches of none."""
+    logits = floats(choose, (any_size(choose, 0, 300), any_size(choose)), dtype, (-6, 3))
+    logits[...] += dtype(choose.one_of((0, 0, 1, -30, 1e3)))
+    rng = np.random.default_rng(any_seed(choose))
+    targets = rng.integers(0, logits.shape[1], len(logits), choose.one_of((np.int64, np.int32)))
+    return _random_case(choose, dtype, logits=logits, targets=laid_out(choose, targets))
+
+
+def random_squares(choose: Choose, dtype: Any) -> Case:
+    """Any two arrays; in a third of all cases, nearly the same ones."""
+    x = floats(choose, any_shape(choose), dtype, (-6, 6))
+    targets = floats(choose, x.shape, dtype, (-6, 6))
+    if choose.one_of((False, False, True)):
+        targets[...] = x * dtype(1 - choose.one_of((0, 1e-6, 1e-3)))
+    return _random_case(choose, dtype, input=x, targets=targets)
+
+
+def _random_case(choose: Choose, dtype: Any, **arrays: np.ndarray) -> Case:
+    # No upstream gradient of 0: near the minimum, only rounding decides on the sign of 0·dx.
+    arrays["dloss"] = floats(choose, (), dtype, zeros=False)
+    finite = all(array.size for array in arrays.values())  # the mean of no numbers is NaN
+    return Case("random", arrays, {"reduction": choose.one_of(("mean", "sum"))}, dtype=dtype, finite=finite)
+
+
 def _broken(case: Callable[..., Case], targets: np.ndarray) -> Iterator[Case]:
     """One NaN or infinity spoils the loss, so each stands in a case of its own."""
     for value in SPECIAL[2:]:
@@ -193,6 +250,7 @@ def with_one(array: np.ndarray, value: float) -> np.ndarray:
 def _component(
     name: str,
     cases: Callable[[np.random.Generator, Any], Iterator[Case]],
+    random_case: Callable[[Choose, Any], Case],
     budget: Budget,
     magnitude: Callable[[Case], dict[str, Any]],
     mistakes: tuple[Mistake, ...],
@@ -222,6 +280,7 @@ def _component(
         functions=(f"{name}_forward", f"{name}_backward"),
         reference=(name,),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         budget=budget,
@@ -380,6 +439,7 @@ COMPONENTS = (
     _component(
         "binary_cross_entropy_with_logits",
         binary_logits_cases,
+        random_binary_logits,
         SUMMED,
         binary_logits_magnitude,
         (
@@ -447,6 +507,7 @@ COMPONENTS = (
     _component(
         "binary_cross_entropy",
         probability_cases,
+        random_binary_probabilities,
         SUMMED,
         probability_magnitude,
         (
@@ -517,6 +578,7 @@ COMPONENTS = (
     _component(
         "cross_entropy",
         classes_cases,
+        random_classes,
         SUMMED,
         classes_magnitude,
         (
@@ -616,6 +678,7 @@ COMPONENTS = (
     _component(
         "mse_loss",
         squares_cases,
+        random_squares,
         SUMMED,
         squares_magnitude,
         (

@@ -1,6 +1,6 @@
 """The whole network: initialise → forward → cost → backward → update, and a prediction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -9,11 +9,15 @@ import numpy as np
 import torch
 
 import scratch.network
+from compare.cases.choices import any_seed, any_size, chance, floats, some_of
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
 from compare.cases.losses import with_one
-from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
 from compare.measure import sum_units
+from scratch.activations import ACTIVATIONS
+from scratch.initializers import INITIALIZERS
+from scratch.network import LOSSES
 from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator
 from torch_ref import network as reference
@@ -117,6 +121,57 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield replace(good, name=f"no {name}", arrays=missing)
         yield good.but(f"{name} too long", {name: np.resize(good[name], (*good[name].shape, 2))})
     yield good.but("one more array", {"state.linear9.weight": x})
+
+
+def random_description(
+    choose: Choose, inits: Sequence[str] = (*INITIALIZERS, "default"), outputs: int = 5
+) -> dict[str, Any]:
+    """What a network is made from: at most so many outputs, at least two where they are classes."""
+    options = some_of(
+        choose,
+        init=lambda choose: choose.one_of(inits),
+        activation=lambda choose: choose.one_of(tuple(ACTIVATIONS)),
+        batch_norm=chance,
+        dropout=lambda choose: (
+            choose.number(0.01, 0.95) if chance(choose) else choose.one_of((0.0, 0.5, 1.0))
+        ),
+        loss=lambda choose: choose.one_of(tuple(LOSSES)),
+        l2=lambda choose: choose.number(0, 10),
+    )
+    least, most = (2, 5) if options.get("loss", "cross_entropy") == "cross_entropy" else (1, outputs)
+    hidden = [any_size(choose, 1, 20) for _ in range(choose.integer(0, 3))]
+    return {"widths": (any_size(choose, 1, 20), *hidden, any_size(choose, least, most)), **options}
+
+
+def random_targets(rng: np.random.Generator, options: dict[str, Any], batch: int, dtype: Any) -> np.ndarray:
+    """What the loss wants."""
+    shape = (batch, options["widths"][-1])
+    match options.get("loss", "cross_entropy"):
+        case "cross_entropy":
+            return rng.integers(0, shape[1], batch)
+        case "mse_loss":
+            return normal(rng, shape, dtype)
+    return rng.integers(0, 2, shape).astype(dtype)
+
+
+def random_case(choose: Choose, dtype: Any) -> Case:
+    """Any depth, widths, activation, loss, start and regularization; no parameter is 0 or 1
+
+    Batch norm wants two examples: of one, PyTorch refuses to take the variance.
+    """
+    options, seed = random_description(choose), any_seed(choose)
+    batch = any_size(choose, 2 if options.get("batch_norm") else 1, 20)
+    rng = np.random.default_rng(seed)
+    state = scratch.network.Network(generator=NumpyGenerator(seed), dtype=dtype, **options).state_dict()
+    for array in state.values():
+        if array.ndim == 1:
+            array[...] += rng.uniform(0.1, 0.5, array.shape).astype(dtype)
+    arrays = {
+        "x": floats(choose, (batch, options["widths"][0]), dtype),
+        "targets": random_targets(rng, options, batch, dtype),
+        **{f"state.{name}": array for name, array in state.items()},
+    }
+    return Case("random", arrays, options, seed, dtype)
 
 
 def _state(case: Case) -> dict[str, Any]:
@@ -228,6 +283,7 @@ COMPONENTS = (
         functions=("Network",),
         reference=("Network",),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,

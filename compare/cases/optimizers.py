@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.choices import any_seed, any_size, chance, laid_out, power, some_of
 from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, copy_with_strides
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, copy_with_strides
 from scratch import optimizers as scratch
 from torch_ref import optimizers as reference
 
@@ -130,6 +131,95 @@ def adam_cases(
 def adamw_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """The same; here the plain variant has a decay of 0.01."""
     yield from adam_cases(rng, dtype, "AdamW", {**ADAM_VARIANTS, "no decay": {"weight_decay": 0.0}})
+
+
+def any_rate(choose: Choose) -> float:
+    """Of learning."""
+    return choose.one_of((0.0, 0.1, 0.1)) if chance(choose) else power(choose, -6, 0)
+
+
+def any_share(choose: Choose) -> float:
+    """β or α."""
+    return choose.one_of((0.0, 0.5, 0.9, 0.99, 0.999)) if chance(choose) else choose.number(0, 0.999)
+
+
+def any_momentum(choose: Choose) -> float:
+    """Of a sum of gradients, which may grow."""
+    return choose.number(0, 1.2) if chance(choose) else any_share(choose)
+
+
+def any_eps(choose: Choose) -> float:
+    """0 too."""
+    return choose.one_of((0.0, 1e-8)) if chance(choose) else power(choose, -12, -1)
+
+
+def any_decay(choose: Choose) -> float:
+    """Of weights."""
+    return choose.one_of((0.0, 0.01)) if chance(choose) else choose.number(0, 1)
+
+
+RANDOM_RMSPROP: dict[str, Callable[[Choose], Any]] = {
+    "alpha": any_share,
+    "eps": any_eps,
+    "momentum": any_momentum,
+    "weight_decay": any_decay,
+}
+RANDOM_ADAM: dict[str, Callable[[Choose], Any]] = {
+    "betas": lambda choose: (any_share(choose), any_share(choose)),
+    "eps": any_eps,
+    "weight_decay": any_decay,
+    "amsgrad": chance,
+}
+
+
+def random_case(choose: Choose, dtype: Any, optimizer: str, **options: Any) -> Case:
+    """A few parameters of any layout, one to five steps of any rates, gradients of mixed scale."""
+    rates = tuple(any_rate(choose) for _ in range(choose.integer(1, 5)))
+    shapes = [_any_shape(choose) for _ in range(choose.integer(1, 2))]
+    arrays = problem(np.random.default_rng(any_seed(choose)), dtype, shapes, len(rates))
+    arrays = {name: laid_out(choose, array) for name, array in arrays.items()}
+    return Case("random", arrays, {"optimizer": optimizer, "rates": rates, **options}, dtype=dtype)
+
+
+def _any_shape(choose: Choose) -> tuple[int, ...]:
+    dimensions = choose.integer(0, 2)
+    return tuple(any_size(choose, 0, 9 if dimensions == 2 else 70) for _ in range(dimensions))
+
+
+def random_sgd(choose: Choose, dtype: Any) -> Case:
+    """With weight decay or without."""
+    return random_case(choose, dtype, "SGD", **some_of(choose, weight_decay=any_decay))
+
+
+def random_momentum(choose: Choose, dtype: Any) -> Case:
+    """The textbook's form, or PyTorch's: a momentum of 0 is none."""
+    if not chance(choose):
+        return random_case(choose, dtype, "Momentum", **some_of(choose, beta=any_share))
+    options = some_of(choose, dampening=lambda choose: choose.number(0, 1.5), weight_decay=any_decay)
+    return random_case(choose, dtype, "SGD", momentum=any_momentum(choose) or 0.9, **options)
+
+
+def random_nesterov(choose: Choose, dtype: Any) -> Case:
+    """A momentum of 0 is refused."""
+    options = some_of(choose, weight_decay=any_decay)
+    return random_case(choose, dtype, "SGD", momentum=any_momentum(choose) or 0.9, nesterov=True, **options)
+
+
+def random_rmsprop(choose: Choose, dtype: Any) -> Case:
+    """Centered only where αᵗ ≥ 10⁻³: so much of s at least, the weight of the start, is left of s − a²
+
+    Of less, what is left may be mostly rounding, and its root NaN.
+    """
+    case = random_case(choose, dtype, "RMSprop", **some_of(choose, **RANDOM_RMSPROP))
+    if not chance(choose):
+        return case
+    least = 10 ** (-3 / len(case.options["rates"]))
+    return case.but("random", alpha=choose.number(least, 0.999), centered=True)
+
+
+def random_adam(choose: Choose, dtype: Any, optimizer: str = "Adam") -> Case:
+    """With some of the options, or all, or none."""
+    return random_case(choose, dtype, optimizer, **some_of(choose, **RANDOM_ADAM))
 
 
 NOT_NEGATIVE = (-0.1, float("nan"), float("inf"))
@@ -907,6 +997,7 @@ def _component(
     name: str,
     page: str,
     cases: Callable[[np.random.Generator, Any], Iterator[Case]],
+    random_case: Callable[[Choose, Any], Case],
     sizes: Callable,
     mistakes: tuple[Mistake, ...],
     rules: tuple[str, ...],
@@ -919,6 +1010,7 @@ def _component(
         functions=rules,
         reference=optimizers,
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         budget=Budget(UNITS, "element by element, some ten roundings of ½ unit at each of five steps"),
@@ -933,6 +1025,7 @@ COMPONENTS = (
         "sgd",
         "SGD",
         lambda rng, dtype: cases(rng, dtype, "SGD", {"plain": {}, "weight decay": {"weight_decay": 0.1}}),
+        random_sgd,
         sgd_sizes,
         SGD_MISTAKES,
         ("sgd_step",),
@@ -943,6 +1036,7 @@ COMPONENTS = (
             "momentum",
             "SGD",
             momentum_cases,
+            random_momentum,
             sgd_sizes,
             MOMENTUM_MISTAKES,
             ("momentum_step", "sgd_momentum_step"),
@@ -963,6 +1057,7 @@ COMPONENTS = (
                 "weight decay": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
             },
         ),
+        random_nesterov,
         sgd_sizes,
         NESTEROV_MISTAKES,
         ("nesterov_step",),
@@ -986,11 +1081,21 @@ COMPONENTS = (
                 "all": {"alpha": 0.9, "centered": True, "momentum": 0.5, "weight_decay": 0.1},
             },
         ),
+        random_rmsprop,
         rmsprop_sizes,
         RMSPROP_MISTAKES,
         ("rmsprop_step",),
         ("RMSprop",),
     ),
-    _component("adam", "Adam", adam_cases, adam_sizes, ADAM_MISTAKES, ("adam_step",), ("Adam",)),
-    _component("adamw", "AdamW", adamw_cases, adamw_sizes, ADAMW_MISTAKES, ("adamw_step",), ("AdamW",)),
+    _component("adam", "Adam", adam_cases, random_adam, adam_sizes, ADAM_MISTAKES, ("adam_step",), ("Adam",)),
+    _component(
+        "adamw",
+        "AdamW",
+        adamw_cases,
+        partial(random_adam, optimizer="AdamW"),
+        adamw_sizes,
+        ADAMW_MISTAKES,
+        ("adamw_step",),
+        ("AdamW",),
+    ),
 )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from compare.component import Budget, Case, Component, Mistake, Results
+from compare.cases.choices import any_size, chance
+from compare.component import Budget, Case, Choose, Component, Mistake, Results
 from compare.draws import older_streams, why_not_own
 from scratch.random import TorchGenerator
 from torch_ref import random as reference
@@ -88,6 +89,106 @@ def cases_of(
 def layouts(method: str, *arguments: Any) -> dict[str, list[Call]]:
     """A case for each layout; twice, since a normal number may be left over."""
     return {name: [Call(method, size, arguments, view)] * 2 for name, (size, view) in LAYOUTS.items()}
+
+
+BORDERS = (0, 1, 2, 15, 16, 17, 31, 32, 33, 311, 312, 313, 623, 624, 625)  # of blocks of 16, and of 624 words
+
+
+def any_length(choose: Choose) -> int:
+    """Around the borders of blocks and of the engine, or anywhere."""
+    return choose.integer(0, 700) if chance(choose) else choose.one_of(BORDERS)
+
+
+def any_call_size(choose: Choose) -> int | tuple[int, ...]:
+    """One length, or a shape."""
+    match choose.one_of(("a length", "a number", "two dimensions", "three dimensions")):
+        case "a length":
+            return any_length(choose)
+        case "a number":
+            return ()
+        case "two dimensions":
+            return any_size(choose, 0, 40), any_size(choose, 0, 20)
+    return any_size(choose, 0, 9), any_size(choose, 0, 9), any_size(choose, 0, 9)
+
+
+def any_argument(choose: Choose, dtype: Any, least: float = -np.inf) -> float:
+    """Of any size up to a tenth of the largest: 6.8 standard deviations must not overflow; often near 1."""
+    most = float(dtype(np.finfo(dtype).max / 10))
+    if chance(choose):
+        return choose.number(max(least, -most), most, dtype)
+    return choose.number(max(least, -3), 3)
+
+
+def any_bounds(choose: Choose, dtype: Any) -> tuple[float, ...]:
+    """low ≤ high"""
+    return tuple(sorted((any_argument(choose, dtype), any_argument(choose, dtype))))
+
+
+def any_range(choose: Choose) -> tuple[int, int]:
+    """Widths of every order of magnitude, anywhere in the range of an int64."""
+    bits = choose.one_of((28, 32)) if chance(choose) else choose.integer(0, 63)
+    width = min(2**bits + choose.integer(-1, 2**bits), 2**64 - 1)
+    low = choose.integer(-(2**63), 2**63 - 1) if chance(choose) else choose.integer(-5, 5)
+    low = max(min(low, 2**63 - 1 - width), -(2**63))
+    return low, min(low + max(width, 1), 2**63 - 1)
+
+
+def random_call(choose: Choose, method: str, dtype: Any) -> Call:
+    """Any size, layout, dtype and argument."""
+    match method:
+        case "randint":
+            return Call(method, arguments=(*any_range(choose), any_call_size(choose)))
+        case "randperm":
+            return Call(method, arguments=(any_length(choose),))
+        case "epoch_order":
+            return Call(method, arguments=(choose.integer(1, 100),))
+    chosen = choose.one_of(("", "float32", "float64"))  # "": that of the case
+    if method in ("rand", "randn"):
+        return Call(method, any_call_size(choose), dtype=chosen)
+    dtype = np.dtype(chosen or dtype).type
+    match method:
+        case "uniform":
+            arguments = any_bounds(choose, dtype)
+        case "normal":
+            arguments = any_argument(choose, dtype), any_argument(choose, dtype, 0)
+        case _:
+            arguments = (choose.number(0, 1) if chance(choose) else choose.one_of((0.0, 0.5, 1.0)),)
+    view = choose.one_of(tuple(VIEWS))
+    dimensions = {"": 0, "axes swapped": 3}.get(view, 2)
+    shape = tuple(any_size(choose, 0, 9 if dimensions == 3 else 30) for _ in range(dimensions))
+    return Call(method, shape if view else any_call_size(choose), arguments, view, chosen)
+
+
+def any_random_seed(choose: Choose) -> int:
+    """Of 64 bits, with a sign or without."""
+    return choose.integer(-(2**63), 2**64 - 1)
+
+
+def random_calls(method: str) -> Callable[[Choose, Any], Case]:
+    """A few calls of one method, from anywhere between the words of the engine."""
+
+    def random_case(choose: Choose, dtype: Any) -> Case:
+        before = Call("rand", any_length(choose), dtype="float32")
+        calls = [random_call(choose, method, dtype) for _ in range(choose.integer(1, 3))]
+        return make_case("random", [before, *calls], any_random_seed(choose), dtype)
+
+    return random_case
+
+
+def random_states(choose: Choose, dtype: Any) -> Case:
+    """Calls of all methods, one after the other, PyTorch and NumPy taking turns."""
+    calls, ours = [], True
+    methods = (*ON_GPU, "randint", "randperm", "epoch_order")
+    for _ in range(choose.integer(0, 6)):
+        step = choose.one_of(("draw", "draw", "hand over", "elsewhere"))
+        if step == "draw":
+            calls.append(random_call(choose, choose.one_of(methods), dtype))
+        elif step == "hand over":
+            calls.append(Call("to PyTorch" if ours else "to NumPy"))
+            ours = not ours
+        else:
+            calls.append(Call("elsewhere"))
+    return make_case("random", calls, any_random_seed(choose), dtype)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -316,6 +417,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.rand.html",
         functions=tuple(f"TorchGenerator.{name}" for name in ("rand", "random", "random64", "_unit")),
         reference=("rand",),
+        random_case=random_calls("rand"),
         cases=cases_of(
             lambda n: Call("rand", n),
             {
@@ -366,6 +468,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.uniform_.html",
         functions=("TorchGenerator.uniform",),
         reference=("uniform",),
+        random_case=random_calls("uniform"),
         cases=cases_of(
             lambda n: Call("uniform", n, (-0.0357, 0.0357)),
             layouts("uniform", -2.0, 3.1)
@@ -414,6 +517,7 @@ COMPONENTS = (
         source="https://doi.org/10.1214/aoms/1177706645",
         functions=("TorchGenerator._normal_blocks", "TorchGenerator._normal_pairs"),
         reference=("randn",),
+        random_case=random_calls("randn"),
         cases=cases_of(
             lambda n: Call("randn", n),
             {
@@ -487,6 +591,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.normal_.html",
         functions=("TorchGenerator.normal",),
         reference=("normal",),
+        random_case=random_calls("normal"),
         cases=cases_of(
             lambda n: Call("normal", n, (0.3, 1.7)),
             layouts("normal", -0.7, 0.3)
@@ -538,6 +643,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.bernoulli_.html",
         functions=("TorchGenerator.bernoulli",),
         reference=("bernoulli",),
+        random_case=random_calls("bernoulli"),
         cases=cases_of(
             lambda n: Call("bernoulli", n, (0.3,)),
             layouts("bernoulli", 0.3)
@@ -581,6 +687,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html",
         functions=("TorchGenerator.dropout_mask",),
         reference=("dropout_mask", "as_default"),
+        random_case=random_calls("dropout_mask"),
         cases=cases_of(
             lambda n: Call("dropout_mask", n, (0.3,)),
             layouts("dropout_mask", 0.3)
@@ -627,6 +734,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.randint.html",
         functions=("TorchGenerator.randint",),
         reference=("randint",),
+        random_case=random_calls("randint"),
         cases=cases_of(
             lambda n: Call("randint", arguments=(-5, 1000, n)),
             {
@@ -690,6 +798,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.randperm.html",
         functions=("TorchGenerator.randperm",),
         reference=("randperm",),
+        random_case=random_calls("randperm"),
         cases=cases_of(lambda n: Call("randperm", arguments=(n,)), sizes=(*SIZES[:-1], 2, 3, 1000)),
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -734,6 +843,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/data.html",
         functions=("TorchGenerator.epoch_order",),
         reference=("epoch_order", "as_default"),
+        random_case=random_calls("epoch_order"),
         cases=cases_of(lambda n: Call("epoch_order", arguments=(n,)), sizes=(1, 2, 16, 100, 100, 1000)),
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -770,6 +880,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.Generator.html",
         functions=("TorchGenerator.get_state", "TorchGenerator.set_state"),
         reference=("as_default",),
+        random_case=random_states,
         cases=cases_of(
             lambda n: Call("normal", n, (0.3, 1.7)),
             {

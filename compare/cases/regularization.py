@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.choices import any_seed, any_shape, any_size, chance, floats
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results, differentiable, gradients
+from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
 from torch_ref import regularization as reference
 
 NETWORKS = {  # name of a case → the widths of a network, input to output
@@ -68,6 +69,27 @@ def l2_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield good.but(f"m {m}", m=m)
     yield good.but("integers", {"weight1": good["weight1"].astype(np.int64)})
     yield good.but("two dtypes", {"weight2": good["weight2"].astype(other(dtype))})
+
+
+def l2_random_case(choose: Choose, dtype: Any) -> Case:
+    """Weights and biases of one to three layers, their gradients, and any strength."""
+    widths = [any_size(choose, 0, 40) for _ in range(choose.integer(2, 4))]
+    arrays = {}
+    for i, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
+        for name in ("weight", "dweight"):
+            arrays[f"{name}{i}"] = floats(choose, (fan_out, fan_in), dtype)
+        for name in ("bias", "dbias"):
+            arrays[f"{name}{i}"] = floats(choose, (fan_out,), dtype)
+    arrays["dy"] = floats(choose, (), dtype)
+    l2 = choose.number(1e-8, 1e4) if chance(choose) else 0.0
+    return Case("random", arrays, {"l2": l2, "m": choose.integer(1, 10**6)}, dtype=dtype)
+
+
+def dropout_random_case(choose: Choose, dtype: Any) -> Case:
+    """Any probability, both ends among them."""
+    shape = any_shape(choose)
+    arrays = {"x": floats(choose, shape, dtype, (-12, 12)), "dy": floats(choose, shape, dtype)}
+    return Case("random", arrays, {"p": choose.number(0, 1)}, any_seed(choose), dtype)
 
 
 def dropout_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -184,6 +206,7 @@ COMPONENTS = (
         functions=("l2_penalty", "l2_gradient"),
         reference=("l2_penalty",),
         cases=l2_cases,
+        random_case=l2_random_case,
         run_scratch=run_scratch_penalty,
         run_torch=run_torch_penalty,
         refused=l2_refused,
@@ -247,6 +270,7 @@ COMPONENTS = (
         functions=("sgd_step_with_l2",),
         reference=("sgd_with_weight_decay",),
         cases=l2_cases,
+        random_case=l2_random_case,
         run_scratch=run_scratch_decay,
         run_torch=run_torch_decay,
         magnitude=decay_magnitude,
@@ -294,6 +318,7 @@ COMPONENTS = (
         functions=("dropout_forward", "dropout_backward"),
         reference=("dropout",),
         cases=dropout_cases,
+        random_case=dropout_random_case,
         run_scratch=run_scratch_dropout,
         run_torch=run_torch_dropout,
         refused=dropout_refused,

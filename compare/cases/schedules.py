@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from compare.component import Budget, Case, Component, Mistake, Results
+from compare.cases.choices import chance, power, some_of
+from compare.component import Budget, Case, Choose, Component, Mistake, Results
 from torch_ref import schedules as reference
 
 BATCHES = 10  # an epoch, for the mistake of counting them
@@ -97,6 +98,56 @@ def cosine_with_warmup_cases(rng: np.random.Generator, dtype: Any) -> Iterator[C
     yield case("down, up and down again", 40, warmup_epochs=3, total_epochs=14)
 
 
+def any_rate(choose: Choose) -> float:
+    """Of the first epoch."""
+    return power(choose, -8, 2) if chance(choose) else 0.0
+
+
+def any_decay(choose: Choose) -> float:
+    """The rate of a decay."""
+    return choose.number(0, 2) if chance(choose) else power(choose, -6, 6)
+
+
+def any_gamma(choose: Choose) -> float:
+    """Growth too; of powers of two, nothing is rounded."""
+    match choose.one_of(("near 1", "any size", "a power of two")):
+        case "near 1":
+            return choose.number(0.5, 1.5)
+        case "any size":
+            return power(choose, -12, 1)
+    return choose.one_of((0.5, 1.0, 2.0))
+
+
+def any_interval(choose: Choose) -> int:
+    """Of one epoch, or longer than the training."""
+    return choose.integer(1, 50)
+
+
+def any_milestones(choose: Choose) -> tuple[int, ...]:
+    """Some epochs, or none."""
+    return tuple(sorted({choose.integer(0, 60) for _ in range(choose.integer(0, 8))}))
+
+
+def _random_case(**options: Callable[[Choose], Any]) -> Callable[[Choose, Any], Case]:
+    """Rates, decays and lengths over many orders of magnitude."""
+
+    def random_case(choose: Choose, dtype: Any) -> Case:
+        chosen = {name: option(choose) for name, option in options.items()}
+        chosen = {"lr": any_rate(choose), "epochs": choose.integer(1, 40), **chosen}
+        return Case("random", {}, chosen, dtype=dtype)
+
+    return random_case
+
+
+def random_cosine_with_warmup(choose: Choose, dtype: Any) -> Case:
+    """Before, at and after the epoch of the smallest rate, which may be larger than the first."""
+    warmup = choose.integer(0, 20)
+    total = warmup + choose.integer(1, 40)
+    epochs = choose.integer(1, choose.one_of((total + 1, 100)))
+    options = {"lr": any_rate(choose), "epochs": epochs, "warmup_epochs": warmup, "total_epochs": total}
+    return Case("random", {}, {**options, **some_of(choose, lr_min=any_rate)}, dtype=dtype)
+
+
 REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # schedule → option → what it may not be
     "inverse_time": {"decay_rate": (-1.0, np.nan, np.inf)},
     "fixed_interval": {"decay_rate": (-1.0, np.nan), "interval": (0, -3, 2.0)},
@@ -135,6 +186,7 @@ def _component(
     name: str,
     scheduler: str,
     cases: Callable[[np.random.Generator, Any], Iterator[Case]],
+    random_case: Callable[[Choose, Any], Case],
     budget: Budget,
     mistakes: tuple[Mistake, ...],
     magnitude: Callable[[Case], dict[str, Any]] = lambda case: {},
@@ -166,6 +218,7 @@ def _component(
         functions=(name,),
         reference=(name,),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         budget=budget,
@@ -266,6 +319,7 @@ COMPONENTS = (
         "inverse_time",
         "LambdaLR",
         inverse_time_cases,
+        _random_case(decay_rate=any_decay),
         SAME_EXPRESSION,
         (
             _epoch_from_1(INVERSE_TIME, "the course's lecture, whose first epoch is number 1"),
@@ -282,6 +336,7 @@ COMPONENTS = (
         "fixed_interval",
         "LambdaLR",
         fixed_interval_cases,
+        _random_case(decay_rate=any_decay, interval=any_interval),
         SAME_EXPRESSION,
         (
             _epoch_from_1(FIXED_INTERVAL),
@@ -309,6 +364,7 @@ COMPONENTS = (
         "exponential",
         "ExponentialLR",
         exponential_cases,
+        _random_case(gamma=any_gamma),
         MULTIPLIED,
         (
             _epoch_from_1(EXPONENTIAL),
@@ -338,6 +394,7 @@ COMPONENTS = (
         "inverse_sqrt",
         "LambdaLR",
         inverse_sqrt_cases,
+        _random_case(k=lambda choose: power(choose, -6, 6)),
         SAME_EXPRESSION,
         (
             Mistake(
@@ -368,6 +425,7 @@ COMPONENTS = (
         "staircase",
         "StepLR",
         staircase_cases,
+        _random_case(step_size=any_interval, gamma=any_gamma),
         MULTIPLIED,
         (
             _epoch_from_1(STAIRCASE),
@@ -397,6 +455,7 @@ COMPONENTS = (
         "milestones",
         "MultiStepLR",
         milestones_cases,
+        _random_case(milestones=any_milestones, gamma=any_gamma),
         MULTIPLIED,
         (
             Mistake(
@@ -430,6 +489,7 @@ COMPONENTS = (
         "cosine_with_warmup",
         "CosineAnnealingLR",
         cosine_with_warmup_cases,
+        random_cosine_with_warmup,
         RECURSIVE_COSINE,
         (
             Mistake(

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.choices import any_size, floats, laid_out, near_zero
 from compare.cases.inputs import SIZES, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Component, Mistake, Results
+from compare.component import Budget, Case, Choose, Component, Mistake, Results
 from scratch.standardization import Standardizer
 from torch_ref import standardization as reference
 
@@ -67,6 +68,22 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("test set of one dimension", {"x_test": test[0]})
     yield good.but("test set of another dtype", {"x_test": test.astype(other(dtype))})
     yield good.but("transform before fit", unfitted=True)
+
+
+def random_case(choose: Choose, dtype: Any) -> Case:
+    """Sets whose mean may be far larger than their spread, with some features that are constant in training
+
+    At least one feature: of an empty table, PyTorch's std warns.
+    """
+    features = any_size(choose, 1, 20)
+    train = floats(choose, (any_size(choose), features), dtype)
+    test = floats(choose, (any_size(choose, 0), features), dtype)
+    center = 10.0 ** near_zero(choose, -3, 3) * choose.one_of((0, 1, -1))
+    train[...] += np.array(center, dtype)
+    test[...] += np.array(center, dtype)
+    constant = [choose.integer(0, features - 1) for _ in range(choose.integer(0, 3))]
+    train[:, constant] = train[:1, constant]
+    return Case("random", {"x_train": train, "x_test": laid_out(choose, test)}, dtype=dtype)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -133,6 +150,7 @@ COMPONENTS = (
         functions=("standardize_fit", "standardize"),
         reference=("standardize_fit", "standardize"),
         cases=cases,
+        random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         magnitude=magnitude,

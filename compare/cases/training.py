@@ -11,10 +11,11 @@ import torch
 
 import scratch.network
 import scratch.training
+from compare.cases.choices import any_seed, any_size, floats, power
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
-from compare.cases.network import with_positive_zeros
-from compare.component import Budget, Case, Component, Mistake, Results
+from compare.cases.network import random_description, random_targets, with_positive_zeros
+from compare.component import Budget, Case, Choose, Component, Mistake, Results
 from compare.measure import sum_units
 from scratch import optimizers, schedules
 from torch_ref import network as torch_network
@@ -144,6 +145,46 @@ def training_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("not contiguous", "everything", strided)
 
 
+def random_batches(choose: Choose, dtype: Any) -> Case:
+    """Batches of any size, in which every example is recognisable."""
+    examples = any_size(choose, 1, 40)
+    x = floats(choose, (examples, any_size(choose, 0, 5)), dtype)
+    options = {"batch_size": any_size(choose, 1, 50)}
+    return Case("random", {"x": x, "targets": np.arange(examples)}, options, any_seed(choose), dtype)
+
+
+INITS = ("kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform", "zeros", "default")
+
+
+def random_training(choose: Choose, dtype: Any) -> Case:
+    """A few epochs of few examples, in which no rounding grows to a tenth, as `training_magnitude` derives it
+
+    It would where runs diverge, or where batch norm sees a nearly constant feature, as it often does in three
+    examples or fewer; of one it takes no variance at all. The accuracy wants one target for each example.
+    """
+    options = random_description(choose, INITS, outputs=1)
+    least = 4 if options.get("batch_norm") else 1
+    batch_size = any_size(choose, least, 12)
+    examples = choose.integer(0, 2) * batch_size + choose.integer(least, batch_size)
+    options |= {
+        "batch_size": batch_size,
+        "epochs": choose.integer(1, 3),
+        "lr": power(choose, -6, -2 if options.get("loss") == "mse_loss" else -0.5),
+        "momentum": choose.number(0, 0.95),
+        "decay_rate": choose.number(0, 2),
+    }
+    seed = any_seed(choose)
+    arrays = {
+        "x": floats(choose, (examples, options["widths"][0]), dtype, (-3, 0)),
+        "targets": random_targets(np.random.default_rng(seed), options, examples, dtype),
+    }
+    case = Case("random", arrays, options, seed, dtype)
+    unit = training_budget(case) * np.finfo(dtype).eps
+    scales = [np.asarray(scale) for name, scale in training_magnitude(case).items() if name != "accuracy"]
+    choose.assume(all(0 < scale.max() * unit < 0.1 for scale in scales))
+    return case
+
+
 def _recipe(case: Case) -> tuple[dict[str, Any], SimpleNamespace]:
     """The description of the network, and how it is trained: options other than those of `RECIPE`."""
     options = dict(case.options)
@@ -269,6 +310,7 @@ COMPONENTS = (
         functions=("minibatches",),
         reference=("minibatches",),
         cases=batch_cases,
+        random_case=random_batches,
         run_scratch=run_batches_scratch,
         run_torch=run_batches_torch,
         refused=batches_refused,
@@ -330,6 +372,7 @@ COMPONENTS = (
         functions=("train",),
         reference=("train",),
         cases=training_cases,
+        random_case=random_training,
         run_scratch=run_training_scratch,
         run_torch=run_training_torch,
         refused=training_refused,

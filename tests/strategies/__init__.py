@@ -1,1 +1,0 @@
-"""Random cases of every component: `strategies.<topic>.INPUTS`, component name → dtype → strategy of Case."""
