@@ -11,8 +11,9 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from types import ModuleType, SimpleNamespace
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -119,6 +120,73 @@ class Budget:
         if device.startswith("cuda") and self.cuda_units is not None:
             return self.cuda_units
         return self.units(case) if callable(self.units) else self.units
+
+
+class Edge(NamedTuple):
+    """An input at a limit.
+
+    Attributes:
+        edge: the row of the table: what stands at its limit
+        what: which of several, or with what beside it
+        case: the input
+        run_scratch, run_torch: where they are not the component's
+    """
+
+    edge: str
+    what: str
+    case: Case
+    run_scratch: Callable[[Case, Any], Results] | None = None
+    run_torch: Callable[[Case], Results] | None = None
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Where NaN, ±∞, ±0 and the like are put, and which shapes and settings are at their limits.
+
+    Args:
+        bases: the names of the cases that values are put into; else “odd”, “typical” or the first
+        arrays: those of their arrays, where it is not all
+        rows: the arrays that have a row for each example: of these no row, one, and two that are the same
+        others: the first of the cases → all other edges
+        prepared: such a case → the one that is taken in its place
+    """
+
+    bases: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    others: Callable[[Case], Iterable[Edge]] = lambda case: ()
+    prepared: Callable[[Case], Case] = lambda case: case
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Edges at which scratch departs from PyTorch on purpose, and the reason, as one sentence
+
+    The sign and the payload of a NaN are nobody's promise and are not compared.
+
+    Args:
+        edges: the rows of the table
+        what: patterns of what stands at the edge
+        reason: why
+        dtypes: where it is not both
+        depends_on: what of the kernels of processor and libraries decides which of the edges depart, if any
+            do: ADDITION or FUSION; empty where every one departs with every kernel
+    """
+
+    edges: tuple[str, ...]
+    what: tuple[str, ...]
+    reason: str
+    dtypes: tuple[str, ...] = tuple(DTYPES)
+    depends_on: str = ""
+
+    def covers(self, edge: str, what: str, dtype: str) -> bool:
+        """Whether it speaks of this edge."""
+        patterns = (fnmatchcase(what, pattern) for pattern in self.what)
+        return edge in self.edges and dtype in self.dtypes and any(patterns)
+
+
+ADDITION = "the order in which the kernel of a matrix product adds"
+FUSION = "whether PyTorch's kernel multiplies and adds in one operation"
 
 
 @dataclass(frozen=True)
@@ -311,6 +379,8 @@ class Component:
             docstring derives it. Arrays that it leaves out are measured on their largest value.
         mistakes: wrong versions that the cases must expose
         refused: (rng, dtype) → inputs that scratch must refuse in its own words
+        edges: where values, shapes and settings are taken to their limits
+        departures: the edges at which the two sides may part
         arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
         not_here: why the installed PyTorch does something else by design, so that nothing is compared
     """
@@ -328,6 +398,8 @@ class Component:
     magnitude: Callable[[Case], Mapping[str, Any]] = lambda case: {}
     mistakes: tuple[Mistake, ...] = ()
     refused: Callable[[np.random.Generator, Any], Iterable[Case]] = lambda rng, dtype: ()
+    edges: Edges = Edges()
+    departures: tuple[Departure, ...] = ()
     arbiter: bool = True
     not_here: str = ""
 

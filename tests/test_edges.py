@@ -9,11 +9,11 @@ import threadpoolctl
 import torch
 
 from compare import cases, cli
-from compare.component import higher_precision
+from compare.cases.limits import LARGEST
+from compare.cases.optimizers import BEFORE
+from compare.component import ADDITION, FUSION, Departure, higher_precision
 from compare.draws import older_streams
 from compare.edges import table
-from compare.edges.departures import ADDITION, DEPARTURES, FUSION, LARGEST, Departure
-from compare.edges.named import BEFORE
 from compare.edges.probe import VALUES, Probe, bases, value_probes
 from compare.edges.table import AS_PYTORCH, DEPARTS, KINDS, REFUSED, STRICTER, Probed, examine, grouped
 from compare.environment import describe, one_thread
@@ -120,12 +120,12 @@ def in_order(order, probe: Probe) -> Probed:
         return table.outcome(probe)
 
 
-def never(departure: Departure, capable: bool = VECTORS) -> list[str]:
+def never(name: str, departure: Departure, capable: bool = VECTORS) -> list[str]:
     """What is declared but can not occur; where a kernel decides which, in neither dtype."""
     absent = [
         o.probe
-        for o in outcomes(departure.component)
-        if departure.covers(o.probe) and not departs(departure, o, capable)
+        for o in outcomes(name)
+        if departure.covers(*o.probe.where) and not departs(departure, o, capable)
     ]
     found = [f"{probe.edge}, {probe.what}" for probe in absent]
     if departure.depends_on == ADDITION:
@@ -133,27 +133,34 @@ def never(departure: Departure, capable: bool = VECTORS) -> list[str]:
     return [f"{row}, {probe.dtype}" for row, probe in zip(found, absent, strict=True)]
 
 
-@pytest.mark.parametrize("departure", DEPARTURES, ids=lambda d: f"{d.component}, {d.edges[0]}, {d.what[0]}")
-def test_every_declared_departure_really_occurs(departure: Departure):
-    covered = [o for o in outcomes(departure.component) if o.declared is departure]
+@pytest.mark.parametrize(
+    ("name", "departure"),
+    [
+        pytest.param(name, departure, id=f"{name}, {departure.edges[0]}, {departure.what[0]}")
+        for name, component in ALL.items()
+        for departure in component.departures
+    ],
+)
+def test_every_declared_departure_really_occurs(name: str, departure: Departure):
+    covered = [o for o in outcomes(name) if o.declared is departure]
     assert {o.probe.edge for o in covered} == set(departure.edges)
     for pattern in departure.what:
-        assert any(replace(departure, what=(pattern,)).covers(o.probe) for o in covered), pattern
+        assert any(replace(departure, what=(pattern,)).covers(*o.probe.where) for o in covered), pattern
     assert departure.reason.endswith(".")
-    assert never(departure) == [], f"with {KERNELS}"
+    assert never(name, departure) == [], f"with {KERNELS}"
     if departure.depends_on == FUSION and not VECTORS and not any(o.kind == DEPARTS for o in covered):
         pytest.skip(f"depends on {FUSION}; does not occur with {KERNELS}")
 
 
 def test_a_declared_departure_that_no_kernel_has_fails():
     """Of those that depend on a kernel too, and even where no other probe of the row is to be blamed."""
-    stale = Departure("linear", ("NaN",), ("x",), "No reason at all.")
-    assert never(stale) == never(replace(stale, depends_on=FUSION), capable=True)
-    assert never(stale) == ["NaN, x, float32", "NaN, x, float64"]
-    assert never(replace(stale, depends_on=FUSION), capable=False) == []  # nothing is fused there
-    assert never(replace(stale, depends_on=ADDITION)) == ["NaN, x"]
-    half = Departure("linear", LARGEST, ("x", "bias"), "Half a reason.", depends_on=ADDITION)
-    assert never(half) == ["largest float, bias", "−largest float, bias"]
+    stale = Departure(("NaN",), ("x",), "No reason at all.")
+    assert never("linear", stale) == never("linear", replace(stale, depends_on=FUSION), capable=True)
+    assert never("linear", stale) == ["NaN, x, float32", "NaN, x, float64"]
+    assert never("linear", replace(stale, depends_on=FUSION), capable=False) == []  # nothing is fused there
+    assert never("linear", replace(stale, depends_on=ADDITION)) == ["NaN, x"]
+    half = Departure(LARGEST, ("x", "bias"), "Half a reason.", depends_on=ADDITION)
+    assert never("linear", half) == ["largest float, bias", "−largest float, bias"]
 
 
 def test_the_kernels_are_named(monkeypatch):
@@ -165,10 +172,10 @@ def test_the_kernels_are_named(monkeypatch):
     assert {pool["architecture"] for pool in pools} <= set(described["NumPy's BLAS"].split())
 
 
-def relu_probe(monkeypatch, edge: str, backward=None) -> Probed:
+def relu_probe(monkeypatch, edge: str, backward=None, **fields) -> Probed:
     if backward:
         monkeypatch.setattr(activations, "relu_backward", backward)
-    probes = table.probes(ALL["relu"], "float32")
+    probes = table.probes(replace(ALL["relu"], **fields), "float32")
     return table.outcome(next(probe for probe in probes if probe.edge == edge))
 
 
@@ -186,13 +193,11 @@ def test_an_undeclared_departure_fails(monkeypatch):
 
 
 def test_a_departure_that_no_longer_occurs_fails(monkeypatch):
-    stale = Departure("relu", ("+0",), ("one of x",), "No reason at all.")
-    monkeypatch.setattr(table, "DEPARTURES", (stale,))
-    outcome = relu_probe(monkeypatch, "+0")
+    stale = Departure(("+0",), ("one of x",), "No reason at all.")
+    outcome = relu_probe(monkeypatch, "+0", departures=(stale,))
     assert (outcome.kind, outcome.ok) == (AS_PYTORCH, False)
     assert outcome.finding == "relu, +0, one of x, float32: declared as a departure, but as PyTorch"
-    monkeypatch.setattr(table, "DEPARTURES", (replace(stale, depends_on=ADDITION),))
-    assert relu_probe(monkeypatch, "+0").ok
+    assert relu_probe(monkeypatch, "+0", departures=(replace(stale, depends_on=ADDITION),)).ok
 
 
 def test_a_breakdown_is_no_refusal(monkeypatch):

@@ -1,5 +1,6 @@
 """ReLU, leaky ReLU, tanh and sigmoid: kinks, saturation, subnormals, every layout."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +8,20 @@ import numpy as np
 
 from compare.cases.choices import any_shape, floats, some_of
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
+from compare.cases.limits import BEYOND, FLOAT32, at, elementwise
+from compare.component import (
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    differentiable,
+    gradients,
+)
 from torch_ref import activations as reference
 
 
@@ -62,6 +76,12 @@ def leaky_random_case(choose: Choose, dtype: Any) -> Case:
     return random_case(choose, dtype).but("random", **options)
 
 
+def leaky_edges(base: Case) -> Iterator[Edge]:
+    """And any slope."""
+    yield from elementwise(base)
+    yield from at(base, "negative_slope", 0.0, -0.0, 5e-324, 1e308, math.inf, -math.inf, math.nan)
+
+
 def _component(
     name: str,
     budget: Budget,
@@ -70,6 +90,8 @@ def _component(
     random_case: Callable[[Choose, Any], Case] = random_case,
     magnitude: Callable[[Case], dict[str, Any]] = lambda case: {},
     arbiter: bool = True,
+    edges: Callable[[Case], Iterator[Edge]] = elementwise,
+    departures: tuple[Departure, ...] = (),
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         y, cache = getattr(f, f"{name}_forward")(case["x"], **case.options)
@@ -95,6 +117,8 @@ def _component(
         mistakes=mistakes,
         refused=refused,
         arbiter=arbiter,
+        edges=Edges(rows=("x", "dy"), others=edges),
+        departures=departures,
     )
 
 
@@ -181,6 +205,8 @@ COMPONENTS = (
         cases=leaky_cases,
         random_case=leaky_random_case,
         arbiter=False,
+        edges=leaky_edges,
+        departures=(Departure(("negative_slope = 1e308",), ("",), BEYOND, FLOAT32),),
     ),
     _component(
         "tanh",

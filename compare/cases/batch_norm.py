@@ -1,5 +1,6 @@
 """Batch normalisation: two training batches, then evaluation, with both backward passes."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,21 @@ import torch
 
 from compare.cases.choices import any_size, chance, floats, near_zero, some_of
 from compare.cases.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
+from compare.cases.limits import FLOAT32, INFINITE, LARGEST, at, edge
+from compare.component import (
+    FUSION,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    differentiable,
+    gradients,
+)
 from compare.measure import sum_units
 from torch_ref import batch_norm as reference
 
@@ -103,6 +118,21 @@ def random_case(choose: Choose, dtype: Any) -> Case:
     )
     counted = choose.integer(0, 1000)
     return Case("random", arrays, {"affine": affine, "num_batches_tracked": counted, **options}, dtype=dtype)
+
+
+def edges(base: Case) -> Iterator[Edge]:
+    """No variance, a running one that is none, and any ε, momentum and number of batches."""
+    for value in (0.0, 0.1, 3e5):
+        yield edge(base, "zero variance", f"all {value:g}", {"x": np.full_like(base["x"], value)})
+    zeros = np.zeros_like(base["running_var"])
+    yield edge(base, "running variance 0", arrays={"running_var": zeros})
+    yield edge(base, "running variance 0", "momentum 0", {"running_var": zeros}, momentum=0.0)
+    yield edge(base, "running variance negative", "momentum 0", {"running_var": zeros - 1}, momentum=0.0)
+    yield from at(base, "eps", 0.0, 5e-324, 1e308, -1e-5, math.nan, math.inf)
+    yield from at(base, "momentum", 0.0, 1.0, None, 1.1, -0.1, math.nan)
+    most, full = 2**63 - 2, "2⁶³ − 1 batches counted"
+    yield edge(base, full, "momentum 0.1", num_batches_tracked=most)
+    yield edge(base, full, "momentum None", num_batches_tracked=most, momentum=None)
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -410,6 +440,34 @@ MISTAKES = (
     ),
 )
 
+FOLDED = (
+    "PyTorch computes x·α + (β − μ·α) with α = γ/s, ours γ·(x − μ)/s + β: where α or μ·α is infinite, or"
+    " x − μ is 0, the two forms part."
+)
+LAST_FACTOR = (
+    "PyTorch multiplies Σ dy·(x − μ) by 1/s, ours adds up dy·((x − μ)/s): where a factor is 0 or infinite,"
+    " the order of the factors shows."
+)
+THREE_FACTORS = "dy, 1/s and γ are multiplied in another order, and one of the orders overflows on the way."
+BATCHES = ("not affine: x", "not affine: next_x")
+DEPARTURES = (
+    Departure(INFINITE, ("gamma", "one of gamma"), FOLDED),
+    Departure(("+∞",), ("not affine: running_var",), FOLDED),
+    Departure(("−0",), BATCHES, FOLDED),
+    Departure(("−smallest subnormal",), BATCHES, FOLDED, depends_on=FUSION),
+    Departure(
+        LARGEST,
+        ("gamma", "one of gamma", "running_mean", "not affine: one of x", "not affine: one of next_x"),
+        FOLDED,
+    ),
+    Departure(("+∞",), ("running_var",), LAST_FACTOR),
+    Departure(("eps = 1e308",), ("",), LAST_FACTOR, FLOAT32),
+    Departure(("−largest float",), ("one of x",), LAST_FACTOR),
+    Departure(("largest float",), ("one of next_x",), LAST_FACTOR),
+    Departure(LARGEST, ("one of running_mean",), LAST_FACTOR, depends_on=FUSION),
+    Departure(LARGEST, ("dy", "one of dy", "not affine: dy", "not affine: one of dy"), THREE_FACTORS),
+)
+
 COMPONENTS = (
     Component(
         name="batch_norm",
@@ -434,5 +492,7 @@ COMPONENTS = (
         ),
         mistakes=MISTAKES,
         refused=refused,
+        edges=Edges(bases=("odd", "not affine"), rows=("x", "next_x", "dy"), others=edges),
+        departures=DEPARTURES,
     ),
 )

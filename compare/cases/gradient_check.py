@@ -17,8 +17,21 @@ from compare.cases.batch_norm import training_scales
 from compare.cases.choices import any_seed, any_size, chance, laid_out, power
 from compare.cases.error_analysis import ErrorAnalysis
 from compare.cases.inputs import fortran, normal, strided
+from compare.cases.limits import FLOAT64, at
 from compare.cases.losses import binary_logits_magnitude, classes_magnitude
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
+from compare.component import (
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    differentiable,
+    gradients,
+)
 from scratch.activations import (
     leaky_relu_backward,
     leaky_relu_forward,
@@ -417,6 +430,11 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
             yield good.but(f"eps {eps}", eps=eps)
 
 
+def edges(base: Case) -> Iterator[Edge]:
+    """Steps that vanish beside x, and none."""
+    yield from at(base, "eps", 0.0, 1e-300, 1e-17, math.nan, math.inf, -1e-6)
+
+
 def random_numbers(choose: Choose, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Between 0.1 and 1.5, of either sign: away from the kink of leaky ReLU, and no gradient nearly 0."""
     rng = np.random.default_rng(any_seed(choose))
@@ -571,6 +589,15 @@ COMPONENTS = (
         run_torch=run_torch,
         magnitude=magnitude,
         refused=refused,
+        edges=Edges(("linear",), rows=("x", "dy", "other"), others=edges),
+        departures=(
+            Departure(
+                ("no examples",),
+                ("",),
+                "Of a function of no numbers the gradient is empty; PyTorch can not stack no differences.",
+                FLOAT64,
+            ),
+        ),
         budget=Budget(
             lambda case: UNITS * max(1.0, math.sqrt(case["x"].size / 256)),
             "a few roundings in each of two values of f, in units of u·F/ε; a sum of n > 256 terms, taken one"

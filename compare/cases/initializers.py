@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from compare.cases.choices import any_seed, any_size, chance, some_of
-from compare.component import Budget, Case, Choose, Component, Mistake, Results
+from compare.cases.limits import at
+from compare.component import Budget, Case, Choose, Component, Edge, Edges, Mistake, Results
 from scratch.initializers import MODES, NONLINEARITIES
 from torch_ref import initializers as reference
 
@@ -86,8 +87,32 @@ def _random_case(options: Options) -> Callable[[Choose, Any], Case]:
     return random_case
 
 
+def edges(base: Case) -> Iterator[Edge]:
+    """Fans of 1 and of 0, and shapes that have none."""
+    yield from at(base, "shape", (1, 1), (1, 20), (20, 1), (0, 3), (3, 0), (3,), (2, 3, 4), ())
+
+
+def kaiming_edges(base: Case) -> Iterator[Edge]:
+    """And any slope; names that are unknown."""
+    yield from edges(base)
+    yield from at(base, "a", 0.0, 1.0, 1e154, 1e155, math.inf, math.nan, nonlinearity="leaky_relu")
+    yield from at(base, "mode", "fan")
+    yield from at(base, "nonlinearity", "swish")
+
+
+def xavier_edges(base: Case) -> Iterator[Edge]:
+    """And any gain."""
+    yield from edges(base)
+    yield from at(base, "gain", 0.0, -1.0, 1e308, math.inf, math.nan)
+
+
 def _component(
-    name: str, source: str, options: list[dict[str, Any]], random: Options, mistakes: tuple[Mistake, ...]
+    name: str,
+    source: str,
+    options: list[dict[str, Any]],
+    random: Options,
+    edges: Callable[[Case], Iterator[Edge]],
+    mistakes: tuple[Mistake, ...],
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         return {"weight": getattr(f, name)(generator=case.generator(), dtype=case.dtype, **case.options)}
@@ -112,6 +137,7 @@ def _component(
         mistakes=mistakes,
         refused=kaiming_refused if name.startswith("kaiming") else refused,
         arbiter=False,
+        edges=Edges(others=edges),
     )
 
 
@@ -227,6 +253,7 @@ COMPONENTS = (
         INIT,
         [],
         {},
+        edges,
         (
             Mistake(
                 "ones",
@@ -245,6 +272,7 @@ COMPONENTS = (
         INIT,
         [],
         {},
+        edges,
         (
             Mistake(
                 "×10 forgotten",
@@ -274,6 +302,7 @@ COMPONENTS = (
         HE,
         KAIMING_OPTIONS,
         ANY_KAIMING,
+        kaiming_edges,
         (
             *_kaiming_mistakes(
                 _transposed(("normal(shape,", "normal(shape[::-1],"), ("a), dtype)", "a), dtype).T"))
@@ -287,6 +316,7 @@ COMPONENTS = (
         HE,
         KAIMING_OPTIONS,
         ANY_KAIMING,
+        kaiming_edges,
         (*_kaiming_mistakes(UNIFORM_TRANSPOSED), *UNIFORM_MISTAKES),
     ),
     _component(
@@ -294,6 +324,7 @@ COMPONENTS = (
         GLOROT,
         XAVIER_OPTIONS,
         ANY_XAVIER,
+        xavier_edges,
         (
             *_xavier_mistakes(
                 _transposed(("normal(shape,", "normal(shape[::-1],"), ("gain), dtype)", "gain), dtype).T"))
@@ -307,6 +338,7 @@ COMPONENTS = (
         GLOROT,
         XAVIER_OPTIONS,
         ANY_XAVIER,
+        xavier_edges,
         (*_xavier_mistakes(UNIFORM_TRANSPOSED), *UNIFORM_MISTAKES),
     ),
 )

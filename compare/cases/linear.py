@@ -9,7 +9,21 @@ import numpy as np
 
 from compare.cases.choices import any_size, chance, floats
 from compare.cases.inputs import finite_part, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
+from compare.cases.limits import LARGEST, OVERFLOW, SUBNORMAL, edge
+from compare.component import (
+    ADDITION,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    differentiable,
+    gradients,
+)
 from compare.measure import sum_units
 from scratch.linear import Linear
 from torch_ref import linear as reference
@@ -85,6 +99,21 @@ def random_case(choose: Choose, dtype: Any) -> Case:
     return Case("random", arrays, dtype=dtype)
 
 
+def edges(base: Case) -> Iterator[Edge]:
+    """No features on either side, and no bias."""
+    x, weight, dy = (base[name] for name in ("x", "weight", "dy"))
+    yield edge(base, "no input features", arrays={"x": x[:, :0], "weight": weight[:, :0]})
+    none_out = {"weight": weight[:0], "dy": dy[:, :0], "bias": base["bias"][:0]}
+    yield edge(base, "no output features", arrays=none_out)
+    yield Edge("no bias", "", replace(base, arrays={"x": x, "weight": weight, "dy": dy}))
+
+
+ZEROS = (
+    "Every product of a sum is below the smallest number, and whether the sum is +0 or −0 depends on where"
+    " the kernel of a matrix product starts to add, and on whether it rounds each product."
+)
+
+
 def run_scratch(case: Case, f: Any) -> Results:
     """Forward and backward by hand."""
     y, cache = f.linear_forward(case["x"], case["weight"], case.arrays.get("bias"))
@@ -154,6 +183,11 @@ COMPONENTS = (
         run_torch=run_torch,
         magnitude=magnitude,
         refused=refused,
+        edges=Edges(rows=("x", "dy"), others=edges),
+        departures=(
+            Departure(SUBNORMAL, ("x",), ZEROS, depends_on=ADDITION),
+            Departure(LARGEST, ("x", "weight", "dy"), OVERFLOW, depends_on=ADDITION),
+        ),
         budget=Budget(
             lambda case: sum_units(max(_sizes(case)), math.prod(sorted(_sizes(case))[1:])),
             "N sums of n terms in another order, the longest and the most of them in the case:"

@@ -8,7 +8,20 @@ import torch
 
 from compare.cases.choices import any_seed, any_shape, any_size, floats, laid_out
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
+from compare.cases.limits import at, edge
+from compare.component import (
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    differentiable,
+    gradients,
+)
 from scratch.losses import EPSILON
 from torch_ref import losses as reference
 
@@ -200,6 +213,44 @@ def _random_case(choose: Choose, dtype: Any, **arrays: np.ndarray) -> Case:
     return Case("random", arrays, {"reduction": choose.one_of(("mean", "sum"))}, dtype=dtype, finite=finite)
 
 
+def edges_of_targets(base: Case) -> Iterator[Edge]:
+    """Targets that are all alike, that are reached, and that are of another shape."""
+    prediction, targets = next(iter(base.arrays)), base["targets"]
+    for value in (0.0, 1.0, 0.5):
+        yield edge(base, f"all targets {value:g}", arrays={"targets": np.full_like(targets, value)})
+    for value in (0.0, 1.0):
+        found = np.full_like(base[prediction], value)
+        equal = {prediction: found, "targets": found}
+        yield edge(base, "predictions equal the targets", f"{value:g}", equal)
+    none = {prediction: found[:0], "targets": found[:0]}
+    yield edge(base, "sum over no examples", arrays=none, reduction="sum")
+    yield edge(base, "targets of another shape", arrays={"targets": targets[:, :1]})
+    yield from at(base, "reduction", "sum", "none")
+
+
+def edges_of_classes(base: Case) -> Iterator[Edge]:
+    """Classes that do not exist, one and none, and logits that are certain or say nothing."""
+    logits, targets = base["logits"], base["targets"]
+    rows, classes = logits.shape
+    for name, value in (("class 0", 0), ("class K − 1", classes - 1), ("class K", classes), ("class −1", -1)):
+        yield edge(base, f"all targets {name}", arrays={"targets": np.full_like(targets, value)})
+    ignored = {"targets": np.full_like(targets, -100)}
+    yield edge(base, "target −100", "PyTorch's ignore_index", ignored)
+    zeros = np.zeros_like(targets)
+    yield edge(base, "one class", arrays={"logits": logits[:, :1], "targets": zeros})
+    yield edge(base, "no classes", arrays={"logits": logits[:, :0], "targets": zeros})
+    yield edge(base, "no classes", "no examples", {"logits": logits[:0, :0], "targets": targets[:0]})
+    for name, value in (("all logits equal", 3.0), ("all logits −∞", -np.inf), ("all logits +∞", np.inf)):
+        yield edge(base, name, arrays={"logits": np.full_like(logits, value)})
+    masked = np.full_like(logits, -np.inf)
+    masked[np.arange(rows), targets] = 0.5
+    yield edge(base, "all but the target −∞", arrays={"logits": masked})
+    yield edge(base, "the target −∞", arrays={"logits": np.where(masked == 0.5, -np.inf, logits)})
+    none = {"logits": logits[:0], "targets": targets[:0]}
+    yield edge(base, "sum over no examples", arrays=none, reduction="sum")
+    yield from at(base, "reduction", "sum", "none")
+
+
 def _broken(case: Callable[..., Case], targets: np.ndarray) -> Iterator[Case]:
     """One NaN or infinity spoils the loss, so each stands in a case of its own."""
     for value in SPECIAL[2:]:
@@ -254,6 +305,8 @@ def _component(
     budget: Budget,
     magnitude: Callable[[Case], dict[str, Any]],
     mistakes: tuple[Mistake, ...],
+    edges: Callable[[Case], Iterator[Edge]] = edges_of_targets,
+    departures: tuple[Departure, ...] = (),
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         prediction = next(iter(case.arrays))
@@ -287,6 +340,8 @@ def _component(
         magnitude=quiet_magnitude,
         refused=_refused(cases),
         mistakes=mistakes,
+        edges=Edges(rows=("logits", "probabilities", "input", "targets"), others=edges),
+        departures=departures,
     )
 
 
@@ -672,6 +727,14 @@ COMPONENTS = (
                 "target not subtracted",
                 "p alone: every logit is pushed down, the right one too.",
                 [("    dlogits[batch, targets] = -share\n", "")],
+            ),
+        ),
+        edges_of_classes,
+        (
+            Departure(
+                ("no classes",),
+                ("no examples",),
+                "NumPy knows no largest of no logits, and says so; PyTorch's loss is NaN.",
             ),
         ),
     ),

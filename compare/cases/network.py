@@ -12,8 +12,22 @@ import scratch.network
 from compare.cases.choices import any_seed, any_size, chance, floats, some_of
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
+from compare.cases.limits import FLOAT32, LARGEST, OVERFLOW, at
 from compare.cases.losses import with_one
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
+from compare.component import (
+    ADDITION,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    differentiable,
+    gradients,
+)
 from compare.measure import sum_units
 from scratch.activations import ACTIVATIONS
 from scratch.initializers import INITIALIZERS
@@ -121,6 +135,14 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield replace(good, name=f"no {name}", arrays=missing)
         yield good.but(f"{name} too long", {name: np.resize(good[name], (*good[name].shape, 2))})
     yield good.but("one more array", {"state.linear9.weight": x})
+
+
+def edges(base: Case) -> Iterator[Edge]:
+    """Dropout of all, penalties that are none, and networks that are none."""
+    yield from at(base, "dropout", 0.0, 1.0, 1.1)
+    yield from at(base, "l2", 0.0, -1.0)
+    yield from at(base, "widths", (20,), (20, 0), ())
+    yield from at(base, "activation", "swish")
 
 
 def random_description(
@@ -275,6 +297,11 @@ BATCH_NORM = """\
                 self.layers[f"batch_norm{i}"] = BatchNorm1d(fan_out, dtype=dtype)
 """
 
+OTHER_SCALE = (
+    "A variance overflows in float32, but not in the higher precision that the scale is computed in: the two"
+    " sides are equal to a few digits less than all, and counted in the rounding units of another network."
+)
+
 COMPONENTS = (
     Component(
         name="network",
@@ -288,6 +315,17 @@ COMPONENTS = (
         run_torch=run_torch,
         magnitude=magnitude,
         refused=refused,
+        edges=Edges(
+            ("typical", "everything"),
+            ("x", "state.linear1.weight", "state.linear1.bias"),
+            ("x", "targets"),
+            edges,
+        ),
+        departures=(
+            Departure(LARGEST, ("x", "state.linear1.weight", "everything: x"), OVERFLOW, depends_on=ADDITION),
+            Departure(("largest float",), ("state.linear1.bias",), OVERFLOW, depends_on=ADDITION),
+            Departure(LARGEST, ("everything: one of x",), OTHER_SCALE, FLOAT32),
+        ),
         budget=Budget(
             budget,
             "N sums of n terms in another order: ¼·√n·ln(10⁶·N) units, at least 32, of what every layer"

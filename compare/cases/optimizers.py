@@ -1,7 +1,8 @@
 """Gradient descent, momentum, Nesterov, RMSProp, Adam, AdamW: every buffer and every update, step by step."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +12,20 @@ import torch
 
 from compare.cases.choices import any_seed, any_size, chance, laid_out, power, some_of
 from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, copy_with_strides
+from compare.cases.limits import BAD, BEYOND, FLOAT32, LARGEST, at, bad, edge
+from compare.component import (
+    FUSION,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    copy_with_strides,
+)
 from scratch import optimizers as scratch
 from torch_ref import optimizers as reference
 
@@ -131,6 +145,166 @@ def adam_cases(
 def adamw_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """The same; here the plain variant has a decay of 0.01."""
     yield from adam_cases(rng, dtype, "AdamW", {**ADAM_VARIANTS, "no decay": {"weight_decay": 0.0}})
+
+
+STEPS, ELEMENTS = 2, 19  # at edges: one parameter that fills two vectors of a processor and begins a third
+BEFORE = {  # edge → steps taken before
+    "step 1": 0,
+    "step 2": 1,
+    "step 7 000: 0.9ᵗ is subnormal": 6_999,
+    "step 7 100: 0.9ᵗ is 0": 7_099,
+    "step 10⁶": 10**6 - 1,
+    "step 2²⁴": 2**24 - 1,
+    "step 2²⁴ + 10⁶": 2**24 + 10**6 - 1,
+}
+
+
+def _short(case: Case) -> Case:
+    arrays = problem(np.random.default_rng(0), case.dtype, ((ELEMENTS,),), STEPS)
+    return replace(case, arrays=arrays, options={**case.options, "rates": case.options["rates"][:STEPS]})
+
+
+def no_parameters(base: Case) -> Iterator[Edge]:
+    """None, an empty one, a single number, and a gradient of another shape."""
+    yield Edge("no parameters", "", replace(base, arrays={}))
+    empty = {"param.0": np.zeros((0, 3), base.dtype), "grads.0": np.zeros((STEPS, 0, 3), base.dtype)}
+    yield Edge("an empty parameter", "", replace(base, arrays=empty))
+    single = problem(np.random.default_rng(0), base.dtype, ((),), STEPS)
+    yield Edge("a single number", "", replace(base, arrays=single))
+    yield edge(base, "a gradient of another shape", arrays={"grads.0": base["grads.0"][:, :-1]})
+
+
+def late_steps(base: Case, optimizer: str, several: Sequence[Mapping[str, Any]]) -> Iterator[Edge]:
+    """One step of optimizers that have taken many, with the state that these would have left
+
+    The counter is set and not counted up: nothing depends on it but Adam's corrections, and what is done at
+    the first step. All numbers have one sign, so that nothing cancels: each result is counted in itself.
+    """
+    rng = np.random.default_rng(0)
+    names = (
+        "param",
+        "grad",
+        "momentum_buffer",
+        "square_avg",
+        "exp_avg",
+        "exp_avg_sq",
+        "max_exp_avg_sq",
+        "grad_avg",
+    )
+    arrays = {name: rng.uniform(0.5, 1, ELEMENTS).astype(base.dtype) for name in names}
+    zero = np.zeros(ELEMENTS, base.dtype)
+    arrays |= {"param": zero, "grad_avg": arrays["grad_avg"] / 10}
+    for name, before in BEFORE.items():
+        for options in several:
+            given = {option: value for option, value in options.items() if option != "gradient"}
+            zeros = dict.fromkeys(("grad", "exp_avg", "exp_avg_sq") if "gradient" in options else (), zero)
+            options_of_case = {"before": before, "given": given, "class": optimizer}
+            case = Case(name, {**arrays, **zeros}, options_of_case, dtype=base.dtype)
+            what = ", ".join(f"{option} {value}" for option, value in options.items())
+            yield Edge(name, what, case, _late_scratch, _late_torch)
+
+
+def _late_scratch(case: Case, f: Any) -> Results:
+    param = case["param"].copy()
+    optimizer = getattr(scratch, case.options["class"])([param], 0.1, **case.options["given"])
+    optimizer.rule = getattr(f, optimizer.rule.__name__)
+    optimizer.steps = case.options["before"]
+    if optimizer.steps:
+        optimizer.state = {name: [case[name].copy()] for name in optimizer.state}
+    optimizer.step([case["grad"]])
+    return {name: arrays[0] for name, arrays in optimizer.state.items()} | {"param": param}
+
+
+def _late_torch(case: Case) -> Results:
+    """The counter is a float32, which 1 does not bring beyond 2²⁴."""
+    param = case["param"]
+    optimizer = getattr(reference, case.options["class"])([param], 0.1, **case.options["given"])
+    names = getattr(scratch, case.options["class"])([np.zeros(1)], 0.1, **case.options["given"]).state
+    if case.options["before"]:
+        optimizer.state[param] = {name: case[name] for name in names}
+        optimizer.state[param]["step"] = torch.tensor(float(min(case.options["before"], 2**24)))
+    reference.step(optimizer, [case["grad"]])
+    return {name: optimizer.state[param][name] for name in names} | {"param": param}
+
+
+def rate_edges(base: Case) -> Iterator[Edge]:
+    """Any learning rate."""
+    for name, rate in (("= 0.0", 0.0), ("= 1e308", 1e308), *BAD):
+        yield edge(base, f"lr {name}", rates=(rate,) * STEPS)
+
+
+def sgd_edges(base: Case) -> Iterator[Edge]:
+    """And any weight decay."""
+    yield from rate_edges(base)
+    yield from at(base, "weight_decay", 0.0, 5e-324, 1e308)
+    yield from bad(base, "weight_decay")
+
+
+def momentum_edges(base: Case) -> Iterator[Edge]:
+    """Both forms, with any β, momentum and dampening."""
+    yield from rate_edges(base.but("", beta=0.9))
+    yield from at(base, "beta", 0.0, 1.0, 1 - 2**-53)
+    yield from bad(base, "beta")
+    base = base.but("", optimizer="SGD")
+    yield from at(base, "momentum", 1.0, 2.0, 5e-324)
+    yield from bad(base, "momentum")
+    yield from at(base, "dampening", 0.0, 1.0, 2.0, momentum=0.9)
+    yield from bad(base, "dampening", momentum=0.9)
+
+
+def nesterov_edges(base: Case) -> Iterator[Edge]:
+    """Any momentum; dampening is not for it."""
+    base = base.but("", nesterov=True, momentum=0.9)
+    yield from sgd_edges(base)
+    yield from at(base, "momentum", 0.0, 1.0, 5e-324)
+    yield edge(base, "nesterov with dampening", dampening=0.1)
+
+
+def eps_edges(base: Case) -> Iterator[Edge]:
+    """Any rate, decay and ε."""
+    yield from sgd_edges(base)
+    yield from at(base, "eps", 0.0, 5e-324, 1e308)
+    yield from bad(base, "eps")
+
+
+def rmsprop_edges(base: Case) -> Iterator[Edge]:
+    """And any α and momentum."""
+    yield from eps_edges(base)
+    yield from at(base, "alpha", 0.0, 1.0, 1 - 2**-53)
+    yield from bad(base, "alpha")
+    yield from at(base, "momentum", 0.0, 1.0)
+
+
+def adam_edges(base: Case) -> Iterator[Edge]:
+    """And any betas."""
+    yield from eps_edges(base)
+    almost = 1 - 2**-53
+    yield from at(
+        base, "betas", (0.0, 0.0), (0.0, 0.999), (0.9, 0.0), (1.0, 0.999), (0.9, 1.0), (almost, almost)
+    )
+    yield from at(base, "betas", (math.nan, 0.9), (-0.1, 0.9))
+
+
+FUSED = (
+    "PyTorch multiplies and adds in one operation that is rounded once: a product below the smallest number"
+    " leaves −0 in a sum with 0, where two roundings leave +0."
+)
+FUSED_SQUARE = (
+    "PyTorch subtracts a² from s in one operation, in which a² does not overflow; by itself it does, and"
+    " ∞ − ∞ is NaN."
+)
+TEXTBOOK = (
+    "PyTorch's buffer, from which the textbook's velocity is read off, is 1/(1 − β) times as large: it"
+    " overflows first, and is a zero later."
+)
+COUNTER = (
+    "PyTorch counts steps in a float32, which stops at 2²⁴ = 16 777 216; ours counts on, which shows while βᵗ"
+    " is not yet 0."
+)
+FUSED_STEP = Departure(
+    ("smallest subnormal",), ("grads.0", "weight decay: grads.0"), FUSED, depends_on=FUSION
+)
+TOO_LARGE = Departure(("lr = 1e308", "weight_decay = 1e308"), ("",), BEYOND, FLOAT32)
 
 
 def any_rate(choose: Choose) -> float:
@@ -1002,7 +1176,18 @@ def _component(
     mistakes: tuple[Mistake, ...],
     rules: tuple[str, ...],
     optimizers: tuple[str, ...],
+    bases: tuple[str, ...],
+    settings: Callable[[Case], Iterator[Edge]],
+    late: Sequence[Mapping[str, Any]],
+    departures: tuple[Departure, ...],
 ) -> Component:
+    def edges(base: Case) -> Iterator[Edge]:
+        yield from no_parameters(base)
+        yield from settings(
+            replace(base, options={name: base.options[name] for name in ("optimizer", "rates")})
+        )
+        yield from late_steps(base, optimizers[-1], late)
+
     return Component(
         name=name,
         topic="optimizers",
@@ -1017,6 +1202,8 @@ def _component(
         magnitude=lambda case: magnitude(case, sizes),
         mistakes=mistakes,
         refused=_refused(cases),
+        edges=Edges(bases, others=edges, prepared=_short),
+        departures=departures,
     )
 
 
@@ -1030,6 +1217,10 @@ COMPONENTS = (
         SGD_MISTAKES,
         ("sgd_step",),
         ("SGD",),
+        ("plain", "weight decay"),
+        sgd_edges,
+        ({},),
+        (FUSED_STEP, TOO_LARGE),
     ),
     replace(
         _component(
@@ -1041,6 +1232,20 @@ COMPONENTS = (
             MOMENTUM_MISTAKES,
             ("momentum_step", "sgd_momentum_step"),
             ("Momentum", "SGD"),
+            ("beta 0.9", "PyTorch: weight decay"),
+            momentum_edges,
+            ({"momentum": 0.9, "dampening": 0.5},),
+            (
+                Departure(LARGEST, ("grads.0",), TEXTBOOK),
+                Departure(("−smallest subnormal",), ("grads.0",), TEXTBOOK),
+                Departure(
+                    ("smallest subnormal",),
+                    ("grads.0", "PyTorch: weight decay: grads.0"),
+                    FUSED,
+                    depends_on=FUSION,
+                ),
+                Departure(("lr = 1e308",), ("",), BEYOND, FLOAT32),
+            ),
         ),
         refused=_refused(textbook_momentum_cases, pytorch_momentum_cases),
     ),
@@ -1062,6 +1267,10 @@ COMPONENTS = (
         NESTEROV_MISTAKES,
         ("nesterov_step",),
         ("SGD",),
+        ("nesterov", "weight decay"),
+        nesterov_edges,
+        ({"momentum": 0.9, "nesterov": True},),
+        (FUSED_STEP, TOO_LARGE),
     ),
     _component(
         "rmsprop",
@@ -1086,8 +1295,33 @@ COMPONENTS = (
         RMSPROP_MISTAKES,
         ("rmsprop_step",),
         ("RMSprop",),
+        ("plain", "eps 0", "all"),
+        rmsprop_edges,
+        ({}, {"momentum": 0.5, "centered": True}),
+        (
+            TOO_LARGE,
+            Departure(("−smallest subnormal",), ("all: grads.0",), FUSED, depends_on=FUSION),
+            Departure(LARGEST, ("all: *",), FUSED_SQUARE, depends_on=FUSION),
+        ),
     ),
-    _component("adam", "Adam", adam_cases, random_adam, adam_sizes, ADAM_MISTAKES, ("adam_step",), ("Adam",)),
+    _component(
+        "adam",
+        "Adam",
+        adam_cases,
+        random_adam,
+        adam_sizes,
+        ADAM_MISTAKES,
+        ("adam_step",),
+        ("Adam",),
+        ("plain", "eps 0", "all"),
+        adam_edges,
+        ({}, {"amsgrad": True}, {"betas": (0.9, 1 - 1e-8)}, {"eps": 0.0, "gradient": 0.0}),
+        (
+            Departure(("−smallest subnormal",), ("grads.0", "eps 0: grads.0"), FUSED, depends_on=FUSION),
+            Departure(("weight_decay = 1e308",), ("",), BEYOND, FLOAT32),
+            Departure(("step 2²⁴ + 10⁶",), ("betas *",), COUNTER),
+        ),
+    ),
     _component(
         "adamw",
         "AdamW",
@@ -1097,5 +1331,9 @@ COMPONENTS = (
         ADAMW_MISTAKES,
         ("adamw_step",),
         ("AdamW",),
+        ("plain", "no decay"),
+        adam_edges,
+        ({}, {"weight_decay": 0.0}),
+        (Departure(("−smallest subnormal",), ("grads.0", "no decay: grads.0"), FUSED, depends_on=FUSION),),
     ),
 )

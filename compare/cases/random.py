@@ -10,7 +10,19 @@ import numpy as np
 import torch
 
 from compare.cases.choices import any_size, chance
-from compare.component import Budget, Case, Choose, Component, Mistake, Results
+from compare.cases.limits import BAD, FLOAT32, setting
+from compare.component import (
+    FUSION,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+)
 from compare.draws import older_streams, why_not_own
 from scratch.random import TorchGenerator
 from torch_ref import random as reference
@@ -90,6 +102,71 @@ def layouts(method: str, *arguments: Any) -> dict[str, list[Call]]:
     """A case for each layout; twice, since a normal number may be left over."""
     return {name: [Call(method, size, arguments, view)] * 2 for name, (size, view) in LAYOUTS.items()}
 
+
+Draws = dict[str, list[Call]]  # edge → the calls
+
+
+def edges_of(draws: Draws) -> Edges:
+    """Of seed 42."""
+    return Edges(
+        others=lambda base: [
+            Edge(name, "", make_case(name, calls, 42, base.dtype)) for name, calls in draws.items()
+        ]
+    )
+
+
+def edge_calls(method: str, sizes: Mapping[str, Any], arguments: Mapping[str, tuple] | None = None) -> Draws:
+    """One call each: with every size, and with every argument."""
+    usual = next(iter(arguments.values())) if arguments else ()
+    draws = {edge: [Call(method, size, usual)] for edge, size in sizes.items()}
+    return draws | {edge: [Call(method, 40, given)] for edge, given in (arguments or {}).items()}
+
+
+EDGE_SIZES = {"size 0": 0, "size (0, 3)": (0, 3), "size 1": 1, "size ()": (), "size −1": -1}
+EMPTY = {"size 0": 0}
+LENGTHS = (0, 1, 2, -1)
+LARGEST = float(np.finfo(np.float32).max)
+EDGE_BOUNDS = {
+    "low = high": (0.3, 0.3),
+    "low = high = −0": (-0.0, -0.0),
+    "low = −0": (-0.0, 1.0),
+    "low > high": (1.0, 0.0),
+    "low NaN": (math.nan, 1.0),
+    "high +∞": (0.0, math.inf),
+    "0 to the smallest subnormal": (0.0, 1.5e-45),
+    "0 to the largest float32": (0.0, LARGEST),
+    "−largest to largest float32": (-LARGEST, LARGEST),
+    "−largest to largest float64": (float(np.finfo(np.float64).min), float(np.finfo(np.float64).max)),
+}
+EDGE_MOMENTS = {
+    "std 0": (1.5, 0.0),
+    "mean −0, std 0": (-0.0, 0.0),
+    "mean −0": (-0.0, 1.0),
+    "std negative": (0.0, -1.0),
+    "std NaN": (0.0, math.nan),
+    "std +∞": (0.0, math.inf),
+    "mean NaN": (math.nan, 1.0),
+    "mean +∞": (math.inf, 1.0),
+    "std the smallest subnormal": (0.0, 1.5e-45),
+    "std the largest float32": (0.0, LARGEST),
+}
+EDGE_CHANCES = {
+    "p = 0": (0.0,),
+    "p = −0": (-0.0,),
+    "p = 1": (1.0,),
+    "p = 5e−324": (5e-324,),
+    "p = 1 − 2⁻⁵³": (1 - 2**-53,),
+    **{f"p {name}": (value,) for name, value in (*BAD, ("above 1", 1.1))},
+}
+EDGE_RANGES = {
+    "high = low + 1": (7, 8),
+    "high = low": (7, 7),
+    "high < low": (8, 7),
+    "all but one of the 64-bit integers": (-(2**63), 2**63 - 1),
+    "high = 2⁶³": (0, 2**63),
+    "low < −2⁶³": (-(2**63) - 1, 0),
+    "across 0": (-3, 4),
+}
 
 BORDERS = (0, 1, 2, 15, 16, 17, 31, 32, 33, 311, 312, 313, 623, 624, 625)  # of blocks of 16, and of 624 words
 
@@ -418,6 +495,7 @@ COMPONENTS = (
         functions=tuple(f"TorchGenerator.{name}" for name in ("rand", "random", "random64", "_unit")),
         reference=("rand",),
         random_case=random_calls("rand"),
+        edges=edges_of(edge_calls("rand", EDGE_SIZES)),
         cases=cases_of(
             lambda n: Call("rand", n),
             {
@@ -469,6 +547,7 @@ COMPONENTS = (
         functions=("TorchGenerator.uniform",),
         reference=("uniform",),
         random_case=random_calls("uniform"),
+        edges=edges_of(edge_calls("uniform", EMPTY, EDGE_BOUNDS)),
         cases=cases_of(
             lambda n: Call("uniform", n, (-0.0357, 0.0357)),
             layouts("uniform", -2.0, 3.1)
@@ -518,6 +597,7 @@ COMPONENTS = (
         functions=("TorchGenerator._normal_blocks", "TorchGenerator._normal_pairs"),
         reference=("randn",),
         random_case=random_calls("randn"),
+        edges=edges_of(edge_calls("randn", EDGE_SIZES)),
         cases=cases_of(
             lambda n: Call("randn", n),
             {
@@ -592,6 +672,20 @@ COMPONENTS = (
         functions=("TorchGenerator.normal",),
         reference=("normal",),
         random_case=random_calls("normal"),
+        edges=edges_of(
+            edge_calls("normal", EMPTY, EDGE_MOMENTS)
+            | {f"{edge}, 5 numbers": [Call("normal", 5, moments)] for edge, moments in EDGE_MOMENTS.items()}
+        ),
+        departures=(
+            Departure(
+                ("std the smallest subnormal",),
+                ("",),
+                "The addition of a mean of 0 is left out of the fused multiply-add, since it shows only here:"
+                " PyTorch has −0 where z·std is below the smallest number.",
+                FLOAT32,
+                depends_on=FUSION,
+            ),
+        ),
         cases=cases_of(
             lambda n: Call("normal", n, (0.3, 1.7)),
             layouts("normal", -0.7, 0.3)
@@ -644,6 +738,7 @@ COMPONENTS = (
         functions=("TorchGenerator.bernoulli",),
         reference=("bernoulli",),
         random_case=random_calls("bernoulli"),
+        edges=edges_of(edge_calls("bernoulli", EMPTY, EDGE_CHANCES)),
         cases=cases_of(
             lambda n: Call("bernoulli", n, (0.3,)),
             layouts("bernoulli", 0.3)
@@ -688,6 +783,7 @@ COMPONENTS = (
         functions=("TorchGenerator.dropout_mask",),
         reference=("dropout_mask", "as_default"),
         random_case=random_calls("dropout_mask"),
+        edges=edges_of(edge_calls("dropout_mask", EMPTY, EDGE_CHANCES)),
         cases=cases_of(
             lambda n: Call("dropout_mask", n, (0.3,)),
             layouts("dropout_mask", 0.3)
@@ -735,6 +831,10 @@ COMPONENTS = (
         functions=("TorchGenerator.randint",),
         reference=("randint",),
         random_case=random_calls("randint"),
+        edges=edges_of(
+            {edge: [Call("randint", (), (*bounds, 20))] for edge, bounds in EDGE_RANGES.items()}
+            | {edge: [Call("randint", (), (0, 7, size))] for edge, size in (("size 0", 0), ("size −1", -1))}
+        ),
         cases=cases_of(
             lambda n: Call("randint", arguments=(-5, 1000, n)),
             {
@@ -799,6 +899,7 @@ COMPONENTS = (
         functions=("TorchGenerator.randperm",),
         reference=("randperm",),
         random_case=random_calls("randperm"),
+        edges=edges_of({setting("n", n): [Call("randperm", (), (n,))] for n in LENGTHS}),
         cases=cases_of(lambda n: Call("randperm", arguments=(n,)), sizes=(*SIZES[:-1], 2, 3, 1000)),
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -844,6 +945,7 @@ COMPONENTS = (
         functions=("TorchGenerator.epoch_order",),
         reference=("epoch_order", "as_default"),
         random_case=random_calls("epoch_order"),
+        edges=edges_of({setting("n", n): [Call("epoch_order", (), (n,))] for n in LENGTHS}),
         cases=cases_of(lambda n: Call("epoch_order", arguments=(n,)), sizes=(1, 2, 16, 100, 100, 1000)),
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -881,6 +983,14 @@ COMPONENTS = (
         functions=("TorchGenerator.get_state", "TorchGenerator.set_state"),
         reference=("as_default",),
         random_case=random_states,
+        edges=edges_of(
+            {
+                "nothing drawn": [],
+                "only empty draws": [Call("rand", 0), Call("randn", 0), Call("randperm", (), (0,))],
+                "624 words, the whole state": [Call("rand", 624, dtype="float32")],
+                "625 words, one more": [Call("rand", 625, dtype="float32")],
+            }
+        ),
         cases=cases_of(
             lambda n: Call("normal", n, (0.3, 1.7)),
             {

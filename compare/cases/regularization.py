@@ -9,7 +9,20 @@ import torch
 
 from compare.cases.choices import any_seed, any_shape, any_size, chance, floats
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Choose, Component, Mistake, Results, differentiable, gradients
+from compare.cases.limits import BEYOND, FLOAT32, FLOAT64, LARGEST, at, bad, edge, elementwise
+from compare.component import (
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    differentiable,
+    gradients,
+)
 from torch_ref import regularization as reference
 
 NETWORKS = {  # name of a case → the widths of a network, input to output
@@ -85,11 +98,27 @@ def l2_random_case(choose: Choose, dtype: Any) -> Case:
     return Case("random", arrays, {"l2": l2, "m": choose.integer(1, 10**6)}, dtype=dtype)
 
 
+def l2_edges(base: Case) -> Iterator[Edge]:
+    """No weights, and any strength."""
+    empty = {name: array[:0] for name, array in base.arrays.items() if array.ndim}
+    yield edge(base, "empty weights", arrays=empty)
+    yield from at(base, "l2", 0.0, 5e-324, 1e308)
+    yield from at(base, "m", 0, 1, 10**6)
+    yield from bad(base, "l2")
+
+
 def dropout_random_case(choose: Choose, dtype: Any) -> Case:
     """Any probability, both ends among them."""
     shape = any_shape(choose)
     arrays = {"x": floats(choose, shape, dtype, (-12, 12)), "dy": floats(choose, shape, dtype)}
     return Case("random", arrays, {"p": choose.number(0, 1)}, any_seed(choose), dtype)
+
+
+def dropout_edges(base: Case) -> Iterator[Edge]:
+    """And any probability."""
+    yield from elementwise(base)
+    yield from at(base, "p", 0.0, 1.0, 5e-324, 1 - 2**-53, -0.0, 1.1)
+    yield from bad(base, "p")
 
 
 def dropout_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -198,6 +227,8 @@ DECAYED = "gradient + l2_gradient(parameter, l2, m)"
 IF_MATRIX = "        if parameter.ndim == 2:\n            gradient ="
 UNSCALED = "        noise /= 1 - p\n"
 
+AUTOGRAD = "Autograd multiplies λ/2m, dloss and 2·W in another order than (λ/m)·W, and overflows elsewhere."
+
 COMPONENTS = (
     Component(
         name="l2_penalty",
@@ -210,6 +241,11 @@ COMPONENTS = (
         run_scratch=run_scratch_penalty,
         run_torch=run_torch_penalty,
         refused=l2_refused,
+        edges=Edges(("batch of one",), ("weight1", "dy"), others=l2_edges),
+        departures=(
+            Departure(LARGEST, ("weight1", "one of weight1"), AUTOGRAD),
+            Departure(("l2 = 1e308",), ("",), AUTOGRAD, FLOAT64),
+        ),
         budget=Budget(32, "one sum of squares, all positive, in another order"),
         mistakes=(
             Mistake(
@@ -275,6 +311,8 @@ COMPONENTS = (
         run_torch=run_torch_decay,
         magnitude=decay_magnitude,
         refused=l2_refused,
+        edges=Edges(("batch of one",), ("weight1", "dweight1", "bias1", "dbias1"), others=l2_edges),
+        departures=(Departure(("l2 = 1e308",), ("",), BEYOND, FLOAT32),),
         budget=Budget(4, "element by element: two products and two sums, each rounded once"),
         mistakes=(
             Mistake(
@@ -322,6 +360,7 @@ COMPONENTS = (
         run_scratch=run_scratch_dropout,
         run_torch=run_torch_dropout,
         refused=dropout_refused,
+        edges=Edges(rows=("x", "dy"), others=dropout_edges),
         budget=Budget(
             0,
             "the same mask, one quotient and one product, each rounded once on both sides",

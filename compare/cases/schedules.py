@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from compare.cases.choices import chance, power, some_of
-from compare.component import Budget, Case, Choose, Component, Mistake, Results
+from compare.cases.limits import at, bad, edge
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from torch_ref import schedules as reference
 
 BATCHES = 10  # an epoch, for the mistake of counting them
@@ -96,6 +97,72 @@ def cosine_with_warmup_cases(rng: np.random.Generator, dtype: Any) -> Iterator[C
     yield case("one epoch of cosine", 8, warmup_epochs=7, total_epochs=8)
     yield case("long", 300, warmup_epochs=10, total_epochs=300)
     yield case("down, up and down again", 40, warmup_epochs=3, total_epochs=14)
+
+
+def inverse_time_edges(base: Case) -> Iterator[Edge]:
+    """Any rate of the decay."""
+    yield from at(base, "decay_rate", 0.0, 5e-324, 1e308, math.nan, math.inf, -0.1)
+
+
+def fixed_interval_edges(base: Case) -> Iterator[Edge]:
+    """And intervals of one epoch and of none."""
+    yield from inverse_time_edges(base)
+    yield from at(base, "interval", 1, 0, -1)
+
+
+def exponential_edges(base: Case) -> Iterator[Edge]:
+    """Any γ."""
+    yield from _gammas(base)
+    for gamma, epochs in ((0.5, 1100), (0.1, 400), (10.0, 320)):
+        yield _out_of_range(base, gamma, epochs)
+
+
+def inverse_sqrt_edges(base: Case) -> Iterator[Edge]:
+    """Any k."""
+    yield from at(base, "k", 5e-324, 1e308, 0.0, math.nan, math.inf)
+
+
+def staircase_edges(base: Case) -> Iterator[Edge]:
+    """Any γ; steps of one epoch, of none and of more than there are."""
+    yield from _gammas(base)
+    yield from at(base, "step_size", 1, 0, -1, 10**9)
+    for gamma, epochs in ((0.1, 400), (10.0, 320)):
+        yield _out_of_range(base, gamma, epochs, step_size=1)
+
+
+def milestones_edges(base: Case) -> Iterator[Edge]:
+    """Any γ; no milestones, one at every epoch, and those that are none."""
+    yield from _gammas(base)
+    several = ((), (0,), (0, 1, 2, 3, 4), (3, 3), (5, 2), (-1,), (10**9,))
+    yield from at(base, "milestones", *several)
+    for gamma, epochs in ((0.1, 400), (10.0, 320)):
+        yield _out_of_range(base, gamma, epochs + 1, milestones=tuple(range(1, epochs + 1)))
+
+
+def cosine_with_warmup_edges(base: Case) -> Iterator[Edge]:
+    """Of one epoch; no warm-up and nothing else; far beyond the end; and any smallest rate."""
+    yield edge(base, "epoch 0", epochs=1)
+    yield from at(base, "warmup_epochs", 0, 1, 29, 30, -1, epochs=31)
+    yield from at(base, "total_epochs", 1, 0, epochs=3, warmup_epochs=0)
+    yield edge(base, "ten periods beyond the last epoch", epochs=300)
+    yield from at(base, "lr_min", 0.0, 0.3, 0.5, math.nan, math.inf, -0.1, epochs=31)
+
+
+def _gammas(base: Case) -> Iterator[Edge]:
+    yield from at(base, "gamma", 1.0, 0.0, 5e-324, 1e308, math.nan, math.inf, -0.5)
+
+
+def _out_of_range(base: Case, gamma: float, epochs: int, **others: Any) -> Edge:
+    name = f"rate {'under' if gamma < 1 else 'over'}flows"
+    return edge(base, name, f"gamma {gamma:g}", gamma=gamma, epochs=epochs, **others)
+
+
+RATE = (
+    "γⁿ overflows in Python with an exception, where PyTorch multiplies on with an infinite rate: an error is"
+    " the better answer."
+)
+HALVED = "Below the smallest normal number PyTorch rounds at every epoch, γⁿ·lr is rounded once."
+RATE_OVERFLOWS = Departure(("rate overflows",), ("gamma 10",), RATE)
 
 
 def any_rate(choose: Choose) -> float:
@@ -187,10 +254,12 @@ def _component(
     scheduler: str,
     cases: Callable[[np.random.Generator, Any], Iterator[Case]],
     random_case: Callable[[Choose, Any], Case],
+    edges: Callable[[Case], Iterator[Edge]],
     budget: Budget,
     mistakes: tuple[Mistake, ...],
     magnitude: Callable[[Case], dict[str, Any]] = lambda case: {},
     arbiter: bool = False,
+    departures: tuple[Departure, ...] = (),
 ) -> Component:
     def arguments(case: Case) -> tuple[Any, Any, dict[str, Any]]:
         options = dict(case.options)
@@ -211,6 +280,27 @@ def _component(
             scheduler.step()
         return {"learning_rate": torch.tensor(rates, dtype=torch.float64)}
 
+    def all_edges(base: Case) -> Iterator[Edge]:
+        """Any first rate, epoch by epoch; distant epochs, by PyTorch's own jump; then settings."""
+        yield from at(base, "lr", 0.0, 5e-324, 1e308)
+        yield from bad(base, "lr")
+        if scheduler != "CosineAnnealingLR":  # here in a SequentialLR, which can not jump
+            for label, epoch in (("0", 0), ("10⁶", 10**6), ("10¹⁵", 10**15)):
+                case = base.but("", epochs=epoch)
+                yield Edge(f"epoch {label}", "", case, jump_scratch, jump_torch)
+        yield from edges(base)
+
+    def jump_scratch(case: Case, f: Any) -> Results:
+        lr, epoch, options = arguments(case)
+        return {"learning_rate": np.array(getattr(f, name)(lr, epoch, **options))}
+
+    def jump_torch(case: Case) -> Results:
+        lr, epoch, options = arguments(case)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr)
+        scheduler: Any = getattr(reference, name)(optimizer, **options)
+        scheduler.step(epoch)
+        return {"learning_rate": torch.tensor(optimizer.param_groups[0]["lr"], dtype=torch.float64)}
+
     return Component(
         name=name,
         topic="schedules",
@@ -225,6 +315,8 @@ def _component(
         magnitude=magnitude,
         mistakes=mistakes,
         refused=_refused(name, cases),
+        edges=Edges(others=all_edges, prepared=lambda case: case.but("", lr=0.3, epochs=5)),
+        departures=departures,
         arbiter=arbiter,
     )
 
@@ -320,6 +412,7 @@ COMPONENTS = (
         "LambdaLR",
         inverse_time_cases,
         _random_case(decay_rate=any_decay),
+        inverse_time_edges,
         SAME_EXPRESSION,
         (
             _epoch_from_1(INVERSE_TIME, "the course's lecture, whose first epoch is number 1"),
@@ -337,6 +430,7 @@ COMPONENTS = (
         "LambdaLR",
         fixed_interval_cases,
         _random_case(decay_rate=any_decay, interval=any_interval),
+        fixed_interval_edges,
         SAME_EXPRESSION,
         (
             _epoch_from_1(FIXED_INTERVAL),
@@ -365,6 +459,7 @@ COMPONENTS = (
         "ExponentialLR",
         exponential_cases,
         _random_case(gamma=any_gamma),
+        exponential_edges,
         MULTIPLIED,
         (
             _epoch_from_1(EXPONENTIAL),
@@ -389,12 +484,17 @@ COMPONENTS = (
         ),
         magnitude=decayed_magnitude,
         arbiter=True,
+        departures=(
+            Departure(("gamma = 1e308", "rate overflows"), ("", "gamma 10"), RATE),
+            Departure(("rate underflows",), ("gamma 0.5",), HALVED),
+        ),
     ),
     _component(
         "inverse_sqrt",
         "LambdaLR",
         inverse_sqrt_cases,
         _random_case(k=lambda choose: power(choose, -6, 6)),
+        inverse_sqrt_edges,
         SAME_EXPRESSION,
         (
             Mistake(
@@ -426,6 +526,7 @@ COMPONENTS = (
         "StepLR",
         staircase_cases,
         _random_case(step_size=any_interval, gamma=any_gamma),
+        staircase_edges,
         MULTIPLIED,
         (
             _epoch_from_1(STAIRCASE),
@@ -450,12 +551,14 @@ COMPONENTS = (
         ),
         magnitude=decayed_magnitude,
         arbiter=True,
+        departures=(RATE_OVERFLOWS,),
     ),
     _component(
         "milestones",
         "MultiStepLR",
         milestones_cases,
         _random_case(milestones=any_milestones, gamma=any_gamma),
+        milestones_edges,
         MULTIPLIED,
         (
             Mistake(
@@ -484,12 +587,14 @@ COMPONENTS = (
         ),
         magnitude=decayed_magnitude,
         arbiter=True,
+        departures=(RATE_OVERFLOWS,),
     ),
     _component(
         "cosine_with_warmup",
         "CosineAnnealingLR",
         cosine_with_warmup_cases,
         random_cosine_with_warmup,
+        cosine_with_warmup_edges,
         RECURSIVE_COSINE,
         (
             Mistake(

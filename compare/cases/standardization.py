@@ -7,7 +7,8 @@ import numpy as np
 
 from compare.cases.choices import any_size, floats, laid_out, near_zero
 from compare.cases.inputs import SIZES, fortran, normal, other, strided, subnormals
-from compare.component import Budget, Case, Choose, Component, Mistake, Results
+from compare.cases.limits import edge
+from compare.component import Budget, Case, Choose, Component, Edge, Edges, Mistake, Results
 from scratch.standardization import Standardizer
 from torch_ref import standardization as reference
 
@@ -86,6 +87,14 @@ def random_case(choose: Choose, dtype: Any) -> Case:
     return Case("random", {"x_train": train, "x_test": laid_out(choose, test)}, dtype=dtype)
 
 
+def edges(base: Case) -> Iterator[Edge]:
+    """No variance, and no features."""
+    train, test = base["x_train"], base["x_test"]
+    for value in (0.0, 0.1, float(np.finfo(base.dtype).max)):
+        yield edge(base, "zero variance", f"all {value:.3g}", {"x_train": np.full_like(train, value)})
+    yield edge(base, "no features", arrays={"x_train": train[:, :0], "x_test": test[:, :0]})
+
+
 def run_scratch(case: Case, f: Any) -> Results:
     """Fitted once, applied to both sets."""
     if "unfitted" in case.options:
@@ -159,6 +168,7 @@ COMPONENTS = (
             "sums over m examples in another order: max(32, 2√m) units of the condition of mean and spread",
         ),
         refused=refused,
+        edges=Edges(rows=("x_train", "x_test"), others=edges),
         mistakes=(
             Mistake(
                 "test set by its own statistics",

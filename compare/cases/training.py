@@ -14,8 +14,20 @@ import scratch.training
 from compare.cases.choices import any_seed, any_size, floats, power
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
+from compare.cases.limits import LARGEST, OVERFLOW, at
 from compare.cases.network import random_description, random_targets, with_positive_zeros
-from compare.component import Budget, Case, Choose, Component, Mistake, Results
+from compare.component import (
+    ADDITION,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+)
 from compare.measure import sum_units
 from scratch import optimizers, schedules
 from torch_ref import network as torch_network
@@ -185,6 +197,17 @@ def random_training(choose: Choose, dtype: Any) -> Case:
     return case
 
 
+def edges_of_batches(base: Case) -> Iterator[Edge]:
+    """Batches of one example, of nearly all, of all and of more than there are."""
+    yield from at(base, "batch_size", 1, 12, 13, 14, 10**9, 0, -1)
+
+
+def edges_of_training(base: Case) -> Iterator[Edge]:
+    """Dropout of none and of all, and no penalty."""
+    yield from at(base, "dropout", 0.0, 1.0)
+    yield from at(base, "l2", 0.0)
+
+
 def _recipe(case: Case) -> tuple[dict[str, Any], SimpleNamespace]:
     """The description of the network, and how it is trained: options other than those of `RECIPE`."""
     options = dict(case.options)
@@ -314,6 +337,7 @@ COMPONENTS = (
         run_scratch=run_batches_scratch,
         run_torch=run_batches_torch,
         refused=batches_refused,
+        edges=Edges(rows=("x", "targets"), others=edges_of_batches),
         budget=Budget(0, "rows are moved, not computed"),
         mistakes=(
             Mistake(
@@ -376,6 +400,8 @@ COMPONENTS = (
         run_scratch=run_training_scratch,
         run_torch=run_training_torch,
         refused=training_refused,
+        edges=Edges(("typical",), rows=("x", "targets"), others=edges_of_training),
+        departures=(Departure(LARGEST, ("x",), OVERFLOW, depends_on=ADDITION),),
         magnitude=training_magnitude,
         budget=Budget(
             training_budget,

@@ -1,13 +1,12 @@
 """One question: a component, and an input that stands at an edge."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from compare.cases.optimizers import problem
-from compare.component import Case, Component, Results, copy_with_strides
+from compare.component import DTYPES, Case, Component, Edge, Results, copy_with_strides
 from compare.run import cases_of
 
 
@@ -20,22 +19,27 @@ class Probe:
         edge: the row of the table: what stands at its limit
         what: which array, how much of it, or which setting
         case: the input
-        scales: of the base case, for arrays whose own scale the edge has spoiled
         run_scratch, run_torch: where they are not the component's
+        scales: of the base case, for arrays whose own scale the edge has spoiled
     """
 
     component: Component
     edge: str
     what: str
     case: Case
-    scales: Mapping[str, Any] = field(default_factory=dict)
     run_scratch: Callable[[Case, Any], Results] | None = None
     run_torch: Callable[[Case], Results] | None = None
+    scales: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What it is called in the record."""
         return ", ".join(filter(None, (self.edge, self.what)))
+
+    @property
+    def where(self) -> tuple[str, str, str]:
+        """What a departure is declared for."""
+        return self.edge, self.what, self.dtype
 
     @property
     def dtype(self) -> str:
@@ -54,28 +58,16 @@ VALUES: dict[str, tuple[Callable[[Any], float], bool]] = {  # (dtype → value, 
     "largest float": (lambda info: info.max, True),
     "−largest float": (lambda info: info.min, True),
 }
-BASES: dict[
-    str, tuple[str, ...]
-] = {  # the cases that values are put into; else “odd”, “typical” or the first
-    "batch_norm": ("odd", "not affine"),
-    **dict.fromkeys(("l2_penalty", "weight_decay"), ("batch of one",)),
-    "momentum": ("beta 0.9", "PyTorch: weight decay"),
-    "nesterov": ("nesterov", "weight decay"),
-    "sgd": ("plain", "weight decay"),
-    "rmsprop": ("plain", "eps 0", "all"),
-    "adam": ("plain", "eps 0", "all"),
-    "adamw": ("plain", "no decay"),
-    "gradient_check": ("linear",),
-    "network": ("typical", "everything"),
-    "train": ("typical",),
-}
-ARRAYS = {  # those of the base case that values are put into, where it is not all
-    "l2_penalty": ("weight1", "dy"),
-    "weight_decay": ("weight1", "dweight1", "bias1", "dbias1"),
-    "network": ("x", "state.linear1.weight", "state.linear1.bias"),
-}
-STEPS = 2  # of an optimizer, on one parameter that fills two vectors of a processor and begins a third
-ELEMENTS = 19
+HUGE = 1e100  # a setting that makes infinities and leaves no scale as it was
+
+
+def probes(component: Component, dtype: str) -> Iterator[Probe]:
+    """Every probe of a component: values, then numbers of examples, then what it names itself."""
+    found = bases(component, DTYPES[dtype])
+    yield from value_probes(component, dtype, found)
+    for edge in (*_rows(component.edges.rows, found), *component.edges.others(found[0])):
+        scales = component.magnitude(found[0]) if _huge(edge.case.options.values()) else {}
+        yield Probe(component, *edge, scales)
 
 
 def bases(component: Component, dtype: Any) -> list[Case]:
@@ -83,14 +75,8 @@ def bases(component: Component, dtype: Any) -> list[Case]:
     known = {case.name: case for case in cases_of(component, 0, dtype)}
     usual = next((name for name in ("odd", "typical") if name in known), next(iter(known)))
     # (The gradient check refuses float32: it has one case there.)
-    found = [known.get(name, known[usual]) for name in BASES.get(component.name, (usual,))]
-    return [_short(case) for case in found] if component.topic == "optimizers" else found
-
-
-def _short(case: Case) -> Case:
-    """A few steps of an optimizer on one parameter."""
-    arrays = problem(np.random.default_rng(0), case.dtype, ((ELEMENTS,),), STEPS)
-    return replace(case, arrays=arrays, options={**case.options, "rates": case.options["rates"][:STEPS]})
+    found = [known.get(name, known[usual]) for name in component.edges.bases or (usual,)]
+    return [component.edges.prepared(case) for case in found]
 
 
 def value_probes(component: Component, dtype: str, bases: Sequence[Case]) -> Iterator[Probe]:
@@ -100,7 +86,7 @@ def value_probes(component: Component, dtype: str, bases: Sequence[Case]) -> Ite
         names = [
             name
             for name, array in base.arrays.items()
-            if array.dtype.kind == "f" and name in ARRAYS.get(component.name, base.arrays)
+            if array.dtype.kind == "f" and name in (component.edges.arrays or base.arrays)
         ]
         scales = component.magnitude(base) if names else {}
         for edge, (value, spoils) in VALUES.items():
@@ -115,9 +101,26 @@ def value_probes(component: Component, dtype: str, bases: Sequence[Case]) -> Ite
                     changed[...] = value(np.finfo(dtype))
                     what = variant + (f"one of {name}" if place == "one" else name)
                     case = replace(base, arrays=arrays, finite=False)
-                    yield Probe(component, edge, what, case, scales if spoils else {})
+                    yield Probe(component, edge, what, case, scales=scales if spoils else {})
 
 
 def changed_index(array: np.ndarray) -> slice:
     """The element in the middle."""
     return slice(array.size // 2, array.size // 2 + 1)
+
+
+def _rows(arrays: Sequence[str], bases: Sequence[Case]) -> Iterator[Edge]:
+    """No example, one, and two that are the same."""
+    for base in bases:
+        names = [name for name in arrays if name in base.arrays]
+        what = base.name if len(bases) > 1 else ""
+        for edge, rows in (("no examples", []), ("one example", [0]), ("two equal examples", [0, 0])):
+            if names:
+                yield Edge(edge, what, base.but(base.name, {name: base[name][rows] for name in names}))
+
+
+def _huge(values: Iterable[Any]) -> bool:
+    return any(
+        _huge(value) if isinstance(value, tuple) else isinstance(value, float) and abs(value) > HUGE
+        for value in values
+    )

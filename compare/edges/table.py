@@ -1,6 +1,6 @@
 """The table: what became of every probe, and whether that is as declared."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from compare.cases import bad_input
-from compare.component import DTYPES, Component, Results
-from compare.edges.departures import DEPARTURES, Departure
-from compare.edges.named import named_probes
-from compare.edges.probe import Probe, bases, value_probes
+from compare.component import DTYPES, Component, Departure, Results
+from compare.edges.probe import Probe, probes
 from compare.environment import undisturbed
 from compare.measure import compare_results, difference_text, to_numpy
 from compare.run import Outcome, in_our_words, in_words, run_both
@@ -157,13 +155,6 @@ def _paired(entries: Sequence[str]) -> list[str]:
     return sorted(paired, key=lambda entry: entry.endswith("(otherwise)"))
 
 
-def probes(component: Component, dtype: str) -> Iterator[Probe]:
-    """Every probe of a component: values, then shapes and settings."""
-    found = bases(component, DTYPES[dtype])
-    yield from value_probes(component, dtype, found)
-    yield from named_probes(component, dtype, found)
-
-
 def examine(component: Component, dtypes: Sequence[str] = tuple(DTYPES)) -> list[Probed]:
     """The outcomes of all probes of a component."""
     return [outcome(probe) for dtype in dtypes for probe in probes(component, dtype)]
@@ -230,7 +221,7 @@ def _scales(probe: Probe, torch: Results) -> dict[str, Any]:
 
 
 def _declaration(probe: Probe) -> Departure | None:
-    return next((departure for departure in DEPARTURES if departure.covers(probe)), None)
+    return next((d for d in probe.component.departures if d.covers(*probe.where)), None)
 
 
 def write_record(components: Sequence[Component]) -> Path:
