@@ -365,7 +365,7 @@ class Component:
 
     Args:
         name: what the table and the command line call it
-        topic: the file that it stands in, in `scratch/`, `torch_ref/`, `compare/cases/` and `tests/`
+        topic: the file that it stands in, in `scratch/`, `torch_ref/` and `compare/cases/`
         source: paper or page
         functions: names in `scratch.<topic>`; what a learner writes (a method as Class.method)
         reference: names in `torch_ref.<topic>`

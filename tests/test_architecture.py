@@ -19,7 +19,7 @@ def test_the_contracts_on_imports_are_kept(monkeypatch):
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_has_one_file_or_package_of_its_name_everywhere(topic):
-    for path in (f"scratch/{topic}", f"torch_ref/{topic}", f"compare/cases/{topic}", f"tests/test_{topic}"):
+    for path in (f"scratch/{topic}", f"torch_ref/{topic}", f"compare/cases/{topic}"):
         assert (ROOT / f"{path}.py").is_file() or (ROOT / path / "__init__.py").is_file(), path
 
 

@@ -71,11 +71,9 @@ def test_every_test_make_target_and_module_exists(page: Path):
 
 
 def test_what_is_counted_is_what_there_is():
+    """Roughly, so that a new component changes no page."""
     mistakes = sum(len(component.mistakes) for component in all_components().values())
-    counts = {
-        "README.md": [f"{len(all_components())} components", f"{mistakes} wrong versions"],
-        "docs/trust.md": [f"reject all {mistakes},"],
-        "docs/conventions.md": [f"There are {len(CONVENTIONS)} of them."],
-    }
-    for name, texts in counts.items():
-        assert [text for text in texts if text not in (ROOT / name).read_text("utf-8")] == [], name
+    for name in ("README.md", "docs/trust.md"):
+        (told,) = re.findall(r"more than (\d+)\s+wrong versions", (ROOT / name).read_text("utf-8"))
+        assert 0.8 * mistakes < int(told) < mistakes, name
+    assert f"There are {len(CONVENTIONS)} of them." in (ROOT / "docs/conventions.md").read_text("utf-8")

@@ -1,10 +1,12 @@
 """The components, a file a topic: every one there is, in the order of the study day."""
 
 import importlib
+import pkgutil
 
+import scratch
 from compare.component import Component
 
-TOPICS = (
+STUDY_DAY = (
     "random",
     "initializers",
     "standardization",
@@ -18,6 +20,11 @@ TOPICS = (
     "gradient_check",
     "network",
     "training",
+)
+TOPICS = sorted(  # the files that have one of the same name in scratch/; what is not of the study day, last
+    {file.name for file in pkgutil.iter_modules(__path__)}
+    & {file.name for file in pkgutil.iter_modules(scratch.__path__)},
+    key=lambda topic: (topic not in STUDY_DAY, STUDY_DAY.index(topic) if topic in STUDY_DAY else topic),
 )
 
 
