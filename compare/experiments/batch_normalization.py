@@ -147,10 +147,8 @@ def one_step_errors(run: Run) -> dict[int, float]:
     for t in _moments(run.recipe):
         side = rebuild(run, t)
         side.step(data.x_train, data.targets_train)
-        after = run.snapshots[t + 1]
-        errors[t] = max(
-            float(np.abs(weights - after[name]).max()) for name, weights in side.parameters().items()
-        )
+        weights, after = side.weights(), run.snapshots[t + 1]
+        errors[t] = max(float(np.abs(weights[name] - after[name]).max()) for name in side.network.shapes)
     return errors
 
 

@@ -41,36 +41,22 @@ class Run:
         )
 
 
-_SETUP = Setup(
-    network={
+def _run(examples: Callable[[Any], data.Data], batch_size: int, **network: Any) -> Run:
+    network |= {
         "activation": "relu",
         "batch_norm": True,
         "dropout": 0.2,
         "init": "kaiming_normal",
         "l2": 0.05,
-    },
-    lr=0.01,
-    schedule="inverse_time",
-    schedule_options={"decay_rate": 0.5},
-)
-
-
-def _setup(**network: Any) -> Setup:
-    return replace(_SETUP, network={**_SETUP.network, **network})
+    }
+    setup = Setup(network, lr=0.01, schedule="inverse_time", schedule_options={"decay_rate": 0.5})
+    return Run(examples, setup, epochs=5, batch_size=batch_size)
 
 
 _RUNS = {
-    "digits": Run(
-        data.digits,
-        _setup(widths=(64, 64, 32, 10), loss="cross_entropy"),
-        epochs=5,
-        batch_size=64,
-    ),
-    "breast_cancer": Run(
-        data.breast_cancer,
-        _setup(widths=(30, 16, 8, 1), loss="binary_cross_entropy_with_logits"),
-        epochs=5,
-        batch_size=32,
+    "digits": _run(data.digits, 64, widths=(64, 64, 32, 10), loss="cross_entropy"),
+    "breast_cancer": _run(
+        data.breast_cancer, 32, widths=(30, 16, 8, 1), loss="binary_cross_entropy_with_logits"
     ),
 }
 RUNS = tuple(_RUNS)
@@ -157,16 +143,8 @@ def train_in_lockstep(
     upstream = record_upstream(ours.network)
     free_outputs, follower_outputs = record_relus(free.network), record_relus(follower.network)
     x, targets = examples.x_train, examples.targets_train
-    result = TrainingResult(
-        name,
-        run.description,
-        dtype,
-        device,
-        seed,
-        BUDGET,
-        steps_per_epoch=steps(name) // run.epochs,
-        test_samples=len(examples.x_test),
-    )
+    result = TrainingResult(name, run.description, dtype, device, seed, BUDGET, steps(name) // run.epochs)
+    result.test_samples = len(examples.x_test)
     for epoch in range(run.epochs):
         batches = zip(*(side.minibatches(x, targets, run.batch_size) for side in (ours, free)), strict=True)
         result.learning_rate.append(ours.lr)
@@ -174,7 +152,8 @@ def train_in_lockstep(
         for (our_x, our_targets), (their_x, their_targets) in batches:
             hand_over(ours, follower)
             cost = ours.step(our_x, our_targets), follower.step(their_x, their_targets)
-            outputs = relu_outputs(ours.network)
+            layers = ours.network.layers.items()
+            outputs = {layer_name: layer.cache for layer_name, layer in layers if "relu" in layer_name}
             kinks = crossed_kinks(outputs, follower_outputs)
             _compare_step(result, epoch, ours, follower, cost, upstream, kinks)
             result.loss_scratch.append(cost[0])
@@ -237,8 +216,8 @@ def _breach(epoch: int, step: int, found: Difference) -> Breach:
 
 
 def _distance(ours: ScratchSide, theirs: TorchSide) -> float:
-    parameters = theirs.parameters()
-    return max(float(np.abs(array - parameters[name]).max()) for name, array in ours.parameters().items())
+    a, b = ours.weights(), theirs.weights()
+    return max(float(np.abs(a[name] - b[name]).max()) for name in ours.network.shapes)
 
 
 def _record_accuracy(
@@ -317,11 +296,6 @@ def gradient_terms(network: scratch.network.Network, upstream: Mapping[str, np.n
         if "bias" in layer.parameters:
             terms[f"{name}.bias"] = float(np.sqrt(dy2.sum(axis=0).max()))
     return terms
-
-
-def relu_outputs(network: scratch.network.Network) -> dict[str, np.ndarray]:
-    """What every ReLU returned in the last step."""
-    return {name: layer.cache for name, layer in network.layers.items() if name.startswith("relu")}
 
 
 def record_relus(network: torch.nn.Module) -> dict[str, torch.Tensor]:

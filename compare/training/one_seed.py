@@ -300,53 +300,36 @@ def make_examples(widths: Sequence[int], examples: int) -> tuple[np.ndarray, np.
     return x.astype(np.float32), targets
 
 
-def train_torch(
-    seed: int, widths: Sequence[int], x: np.ndarray, targets: np.ndarray, epochs: int, tick: Callable[[], Any]
+def train(
+    name: str,
+    seed: int,
+    widths: Sequence[int],
+    x: np.ndarray,
+    targets: np.ndarray,
+    epochs: int,
+    tick: Callable[[], Any],
 ) -> Run:
-    """Train as a PyTorch user does, from `torch.manual_seed(seed)` on."""
-    run = Run()
-    with TorchRecorder(_recorder(run, tick)):
-        torch.manual_seed(seed)
-        _train_side(run, TorchSide(_setup(widths)), x, targets, epochs)
-    run.state = torch.get_rng_state().numpy()
-    return run
+    """Train PyTorch as its users do, after `torch.manual_seed(seed)`; NumPy on a `TorchGenerator(seed)`."""
+    run, setup = Run(), Setup({"widths": widths, "dropout": DROPOUT})
 
-
-def train_scratch(
-    seed: int, widths: Sequence[int], x: np.ndarray, targets: np.ndarray, epochs: int, tick: Callable[[], Any]
-) -> Run:
-    """Train the same network in NumPy, all draws from one `TorchGenerator(seed)`."""
-    run = Run()
-    generator = RecordingGenerator(seed, record=_recorder(run, tick))
-    _train_side(run, ScratchSide(_setup(widths), generator), x, targets, epochs)
-    run.state = generator.get_state()
-    return run
-
-
-def _setup(widths: Sequence[int]) -> Setup:
-    return Setup({"widths": widths, "dropout": DROPOUT})
-
-
-def _train_side(
-    run: Run, side: ScratchSide | TorchSide, x: np.ndarray, targets: np.ndarray, epochs: int
-) -> None:
-    run.start = _flat(side)
-    for _ in range(epochs):
-        run.cost += [side.step(*batch) for batch in side.minibatches(x, targets, BATCH)]
-    run.end = _flat(side)
-
-
-def _flat(side: ScratchSide | TorchSide) -> np.ndarray:
-    return np.concatenate([array.ravel() for array in side.parameters().values()])
-
-
-def _recorder(run: Run, tick: Callable[[], Any]) -> Callable[[str, np.ndarray], np.ndarray]:
     def record(kind: str, values: np.ndarray) -> np.ndarray:
         run.draws.append((kind, values.copy()))
         tick()
         return values
 
-    return record
+    def parameters() -> np.ndarray:
+        return np.concatenate([array.ravel() for array in side.weights().values()])
+
+    generator = RecordingGenerator(seed, record=record)
+    with TorchRecorder(record):
+        torch.manual_seed(seed)
+        side = TorchSide(setup) if name == "PyTorch" else ScratchSide(setup, generator)
+        run.start = parameters()
+        for _ in range(epochs):
+            run.cost += [side.step(*batch) for batch in side.minibatches(x, targets, BATCH)]
+    run.end = parameters()
+    run.state = torch.get_rng_state().numpy() if name == "PyTorch" else generator.get_state()
+    return run
 
 
 KINDS = {
@@ -400,9 +383,9 @@ def _train(
     runs = []
     with one_thread(), Progress(*columns, console=stderr, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=2 * (3 * layers + epochs * (1 + steps * (layers - 1))))
-        for name, train in (("PyTorch", train_torch), ("NumPy", train_scratch)):
+        for name in ("PyTorch", "NumPy"):
             bar.update(task, description=name)
-            runs.append(train(seed, widths, x, targets, epochs, lambda: bar.advance(task)))
+            runs.append(train(name, seed, widths, x, targets, epochs, lambda: bar.advance(task)))
     return runs
 
 

@@ -5,7 +5,7 @@ What goes into a side and comes out of it are NumPy's arrays, by PyTorch's names
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,132 +21,112 @@ import torch_ref.network
 import torch_ref.optimizers
 import torch_ref.schedules
 import torch_ref.training
-from compare.training.weights import to_scratch
+from compare.measure import to_numpy
 from scratch.random import Generator
 
 Arrays = dict[str, np.ndarray]
+GLOBAL_GENERATOR = nullcontext()  # within it PyTorch draws as ever
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What both sides build.
-
-    Args:
-        network: arguments of `Network`
-        optimizer: name of a class in `scratch.optimizers` and `torch_ref.optimizers`
-        lr: learning rate, the initial one if there is a schedule
-        hyperparameters: the optimizer's other arguments
-        schedule: name of a function in `scratch.schedules` and `torch_ref.schedules`
-        schedule_options: its arguments
-    """
+    """What both sides build: arguments of `Network`, and names that both libraries have."""
 
     network: Mapping[str, Any]
     optimizer: str = "Adam"
-    lr: float = 1e-3
+    lr: float = 1e-3  # the initial one, if there is a schedule
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     schedule: str | None = None
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class ScratchSide:
-    """A NumPy network in training.
+class Side:
+    """A network in training: what is the same on both sides."""
 
-    Args:
-        setup: what to build
-        draws: draws the weights, the orders of the examples and the dropout masks
-        dtype: of everything
-    """
+    library: Any
+    scheduler: Any = None
 
-    def __init__(self, setup: Setup, draws: Generator, *, dtype: Any = np.float32) -> None:
-        self.draws, self.dtype = draws, dtype
-        self.network = scratch.network.Network(generator=draws, dtype=dtype, **setup.network)
-        optimizer = getattr(scratch.optimizers, setup.optimizer)
-        self.optimizer = optimizer(self.network.parameters(), lr=setup.lr, **setup.hyperparameters)
-        self.scheduler: Any = None
-        if setup.schedule:
-            schedule = partial(getattr(scratch.schedules, setup.schedule), **setup.schedule_options)
-            self.scheduler = scratch.schedules.Scheduler(self.optimizer, schedule)
+    def __init__(self, setup: Setup, draws: Any, dtype: Any, network: Any) -> None:
+        self.draws, self.dtype, self.network = draws, dtype, network
+        optimizer = getattr(self.library.optimizers, setup.optimizer)
+        self.optimizer = optimizer(network.parameters(), lr=setup.lr, **setup.hyperparameters)
 
-    def array(self, values: Any) -> np.ndarray:
+    def array(self, values: np.ndarray) -> Any:
         """`values` as `step` takes them: floating-point numbers in the side's dtype."""
-        values = np.asarray(values)
         return values.astype(self.dtype) if values.dtype.kind == "f" else values
 
-    def minibatches(self, x: np.ndarray, targets: np.ndarray, batch_size: int) -> list:
-        """The batches of one epoch."""
-        return list(scratch.training.minibatches(x, targets, batch_size, self.draws))
-
-    def step(self, x: np.ndarray, targets: np.ndarray) -> float:
+    def step(self, x: Any, targets: Any) -> float:
         """One training step; returns the cost."""
-        return scratch.training.train_step(self.network, self.optimizer, x, targets)
+        return self.library.training.train_step(self.network, self.optimizer, x, targets)
 
     def end_epoch(self) -> None:
         """Go to the learning rate of the next epoch."""
         if self.scheduler:
             self.scheduler.step()
 
+    def weights(self) -> Arrays:
+        """Copies of every parameter and running statistic."""
+        return {name: to_numpy(array).copy() for name, array in self.network.state_dict().items()}
+
+    def load(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Take over weights; those that are not given stay as they are."""
+        given = {name: self.array(array) for name, array in weights.items()}
+        self.network.load_state_dict({**self.network.state_dict(), **given})
+
+    @torch.no_grad()
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """In evaluation mode."""
+        logits = self.network.eval().forward(self.array(x))
+        self.network.train()
+        return to_numpy(logits)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The class of each row."""
+        return to_numpy(self.network.predict(self.array(x)))
+
+
+class ScratchSide(Side):
+    """NumPy's side; `draws` draws weights, orders of the examples and dropout masks."""
+
+    library = scratch
+
+    def __init__(self, setup: Setup, draws: Generator, *, dtype: Any = np.float32) -> None:
+        network = scratch.network.Network(generator=draws, dtype=dtype, **setup.network)
+        super().__init__(setup, draws, dtype, network)
+        if setup.schedule:
+            schedule = partial(getattr(scratch.schedules, setup.schedule), **setup.schedule_options)
+            self.scheduler = scratch.schedules.Scheduler(self.optimizer, schedule)
+
+    def minibatches(self, x: np.ndarray, targets: np.ndarray, batch_size: int) -> list:
+        """The batches of one epoch."""
+        return list(scratch.training.minibatches(x, targets, batch_size, self.draws))
+
     @property
     def lr(self) -> float:
         """The learning rate."""
         return self.optimizer.lr
 
-    def parameters(self) -> Arrays:
-        """Every parameter by name."""
-        return self.network.named(self.network.flat_parameters)
-
-    def weights(self) -> Arrays:
-        """Copies of every parameter and running statistic by name."""
-        return {name: array.copy() for name, array in self.network.state_dict().items()}
-
-    def load(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Take over parameters and running statistics; those that are not given stay as they are."""
-        given = {name: self.array(array) for name, array in weights.items()}
-        self.network.load_state_dict({**self.network.state_dict(), **given})
-
     def state(self) -> Arrays:
         """The weights, and what the optimizer keeps of every parameter: linear1.weight.exp_avg, …"""
-        state = self.weights()
-        for moment, (flat,) in self.optimizer.state.items():
-            state |= {f"{name}.{moment}": array for name, array in self.network.named(flat).items()}
-        return state
-
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """In evaluation mode."""
-        logits = self.network.eval().forward(self.array(x))
-        self.network.train()
-        return logits
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Classes."""
-        return self.network.predict(self.array(x))
+        moments = {key: self.network.named(flat) for key, (flat,) in self.optimizer.state.items()}
+        return self.weights() | {f"{n}.{key}": moments[key][n] for key in moments for n in moments[key]}
 
 
-class TorchSide:
-    """The same in PyTorch.
+class TorchSide(Side):
+    """PyTorch's side; `draws` is a context, one of `compare.draws`, within which PyTorch draws."""
 
-    Args:
-        setup: what to build
-        draws: a context of `compare.draws`, within which PyTorch draws; None: from its global generator
-        dtype: of everything, one of NumPy's
-        device: where everything lies
-    """
+    library = torch_ref
 
     def __init__(
-        self, setup: Setup, draws: AbstractContextManager | None = None,
-        *, dtype: Any = np.float32, device: str = "cpu",
-    ) -> None:  # fmt: skip
-        self.draws: Any = draws or nullcontext()
-        self.dtype, self.device = dtype, device
-        with self.draws:
-            self.network = torch_ref.network.Network(
-                dtype=getattr(torch, np.dtype(dtype).name), device=device, **setup.network
-            )
+        self, setup: Setup, draws: Any = GLOBAL_GENERATOR, *, dtype: Any = np.float32, device: str = "cpu"
+    ) -> None:
+        self.device = device
+        options = {"dtype": getattr(torch, np.dtype(dtype).name), "device": device, **setup.network}
+        with draws:
+            super().__init__(setup, draws, dtype, torch_ref.network.Network(**options))
         for layer in self.network.children():
             if isinstance(layer, torch.nn.Dropout):  # nothing else draws in a step
                 layer.forward = self._drawing(layer.forward)  # type: ignore[method-assign]
-        optimizer = getattr(torch_ref.optimizers, setup.optimizer)
-        self.optimizer = optimizer(self.network.parameters(), lr=setup.lr, **setup.hyperparameters)
-        self.scheduler: Any = None
         if setup.schedule:
             schedule = getattr(torch_ref.schedules, setup.schedule)
             self.scheduler = schedule(self.optimizer, **setup.schedule_options)
@@ -158,61 +138,24 @@ class TorchSide:
 
         return within_draws
 
-    def array(self, values: Any) -> torch.Tensor:
-        """`values` as `step` takes them: floating-point numbers in the side's dtype."""
-        values = np.asarray(values)
-        values = values.astype(self.dtype) if values.dtype.kind == "f" else values
-        return torch.from_numpy(values).to(self.device)
+    def array(self, values: np.ndarray) -> torch.Tensor:
+        """`values` as `step` takes them: a tensor on the device."""
+        return torch.from_numpy(super().array(values)).to(self.device)
 
     def minibatches(self, x: np.ndarray, targets: np.ndarray, batch_size: int) -> list:
         """The batches of one epoch."""
-        data = torch.from_numpy(x), torch.from_numpy(targets)
         with self.draws:
+            data = torch.from_numpy(x), torch.from_numpy(targets)
             loader = torch_ref.training.minibatches(*data, batch_size)
             return [[tensor.to(self.device) for tensor in batch] for batch in loader]
-
-    def step(self, x: torch.Tensor, targets: torch.Tensor) -> float:
-        """One training step; returns the cost."""
-        return torch_ref.training.train_step(self.network, self.optimizer, x, targets)
-
-    def end_epoch(self) -> None:
-        """Go to the learning rate of the next epoch."""
-        if self.scheduler:
-            self.scheduler.step()
 
     @property
     def lr(self) -> float:
         """The learning rate."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def parameters(self) -> Arrays:
-        """Every parameter by name."""
-        return to_scratch(dict(self.network.named_parameters()))
-
-    def weights(self) -> Arrays:
-        """Copies of every parameter and running statistic by name."""
-        return to_scratch(self.network.state_dict())
-
-    def load(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Take over parameters and running statistics; those that are not given stay as they are."""
-        given = {name: self.array(array) for name, array in weights.items()}
-        self.network.load_state_dict({**self.network.state_dict(), **given})
-
     def state(self) -> Arrays:
-        """The weights, and what the optimizer keeps of every parameter: linear1.weight.exp_avg, …"""
-        state = self.weights()
-        for name, parameter in self.network.named_parameters():
-            moments = {f"{name}.{key}": value for key, value in self.optimizer.state[parameter].items()}
-            state |= to_scratch({key: value for key, value in moments.items() if key != f"{name}.step"})
-        return state
-
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """In evaluation mode."""
-        with torch.no_grad():
-            logits = self.network.eval()(self.array(x))
-        self.network.train()
-        return logits.cpu().numpy()
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Classes."""
-        return self.network.predict(self.array(x)).cpu().numpy()
+        """The same names as on NumPy's side."""
+        kept = {name: self.optimizer.state[p] for name, p in self.network.named_parameters()}
+        moments = {f"{n}.{key}": kept[n][key] for n in kept for key in kept[n] if key != "step"}
+        return self.weights() | {name: to_numpy(tensor) for name, tensor in moments.items()}
