@@ -48,10 +48,8 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         ("mean", "sum")    one of these words
         "floating"         a dtype
 
-    All floating-point arrays have one dtype. The annotations say what may be None, and what is a number.
-    Numbers reach the function as Python's, which take the dtype of the arrays that they meet: a float32
-    array times `np.float64(0.1)` is float64. (Among arrays of `longdouble` a number of that dtype stays what
-    it is, since Python's have fewer digits.)
+    All floating-point arrays have one dtype. The annotations say what may be None, and what is a number:
+    numbers reach the function as Python's.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -61,13 +59,10 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         }
         places = {name: i for i, name in enumerate(annotations)}
         numbers = [(places[n], n, *_NUMBERS[kind]) for n, kind in annotations.items() if kind in _NUMBERS]
-        values = [
-            (places[n], n, _check_value(n, what, annotations[n]))
-            for n, what in expected.items()
-            if n not in arrays
-        ]
-        names = list(annotations)[: 1 + max((places[n] for n in arrays), default=-1)]  # up to the last array
-        first = len(names)
+        others = {n: what for n, what in expected.items() if n not in arrays}
+        values = [(places[n], n, _check_value(n, what, annotations[n])) for n, what in others.items()]
+        first = 1 + max((places[n] for n in arrays), default=-1)  # arguments up to the last array
+        names = list(annotations)[:first]
         check_arrays = _check_arrays(names, arrays, annotations)
 
         @functools.wraps(function)
@@ -211,6 +206,10 @@ def _rule(wanted: Any, annotation: Any) -> tuple[str, Callable[[Any], bool]]:
 
 
 def _number(name: str, value: Any, arguments: Any) -> Any:
+    """Python's number, which takes the dtype of the arrays that it meets: np.float64(0.1) would widen them.
+
+    Among arrays of `longdouble` a number of that dtype stays what it is, since Python's have fewer digits.
+    """
     if type(value) in (float, int):
         return value
     value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
