@@ -34,3 +34,14 @@ def test_no_component_draws_from_global_state():
                     assert called != "torch.manual_seed", f"{file.name}:{node.lineno}"
                     if called.startswith("np.random."):
                         assert node.func.attr in made, f"{file.name}:{node.lineno} calls {called}"
+
+
+def test_what_a_reader_opens_fits_on_a_screen():
+    """Functions, and classes of few methods, with their docstrings."""
+    for package in ("scratch", "torch_ref"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                small = isinstance(node, ast.ClassDef) and len(node.body) < 7
+                if isinstance(node, ast.FunctionDef) or small:
+                    lines = (node.end_lineno or 0) - node.lineno + 1
+                    assert lines <= 60, f"{file.name}:{node.lineno} {node.name}: {lines} lines"
