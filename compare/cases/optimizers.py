@@ -55,14 +55,19 @@ def problem(rng: np.random.Generator, dtype: Any, shapes: Any, steps: int = len(
     return arrays
 
 
-def cases(
-    rng: np.random.Generator, dtype: Any, optimizer: str, variants: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Case]:
+Variants = Mapping[str, Mapping[str, Any]]  # name of a case → options
+
+
+def cases(rng: np.random.Generator, dtype: Any, optimizer: str, variants: Variants) -> Iterator[Case]:
     """Every size, layout and special value with the first variant; every variant at the typical size."""
     first = next(iter(variants.values()))
 
     def case(name: str, arrays: Mapping[str, Any], variant: Mapping[str, Any] = first, **kwargs: Any) -> Case:
         options = {"optimizer": optimizer, "rates": RATES, **variant}
+        if variant.get("betas") == (0.0, 0.0):
+            # No −0: for it `torch.lerp` at weight 1 gives −0 in whole vectors where it gives +0 in the
+            # elements left over, and the other way round.
+            arrays = {key: np.where(array == 0, 0, array) for key, array in arrays.items()}
         return Case(name, arrays, options, dtype=dtype, **kwargs)
 
     for name, shapes in SHAPES.items():
@@ -94,29 +99,6 @@ def cases(
     yield case("defaults", problem(rng, dtype, SHAPES["smallest"]), {**first, "defaults": True})
 
 
-def textbook_momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """An average of the gradients."""
-    return cases(rng, dtype, "Momentum", {"beta 0.9": {"beta": 0.9}, "beta 0.5": {"beta": 0.5}})
-
-
-def pytorch_momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """A sum of them, and dampening."""
-    variants = {
-        "momentum": {"momentum": 0.9},
-        "dampening": {"momentum": 0.9, "dampening": 0.5},
-        "dampening as large as momentum": {"momentum": 0.9, "dampening": 0.9},
-        "weight decay": {"momentum": 0.5, "dampening": 0.1, "weight_decay": 0.1},
-    }
-    for case in cases(rng, dtype, "SGD", variants):
-        yield replace(case, name=f"PyTorch: {case.name}")
-
-
-def momentum_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """The textbook's form, then PyTorch's."""
-    yield from textbook_momentum_cases(rng, dtype)
-    yield from pytorch_momentum_cases(rng, dtype)
-
-
 ADAM_VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "betas 0.5 and 0.9": {"betas": (0.5, 0.9)},
@@ -127,24 +109,6 @@ ADAM_VARIANTS: dict[str, dict[str, Any]] = {
     "amsgrad": {"betas": (0.9, 0.5), "amsgrad": True},
     "all": {"betas": (0.5, 0.9), "eps": 1e-6, "weight_decay": 0.1, "amsgrad": True},
 }
-
-
-def adam_cases(
-    rng: np.random.Generator, dtype: Any, optimizer: str = "Adam", variants: Any = ADAM_VARIANTS
-) -> Iterator[Case]:
-    """Adam and AMSGrad."""
-    for case in cases(rng, dtype, optimizer, variants):
-        arrays = case.arrays
-        if case.options.get("betas") == (0.0, 0.0):
-            # No −0: for it `torch.lerp` at weight 1 gives −0 in whole vectors where it gives +0 in the
-            # elements left over, and the other way round.
-            arrays = {name: np.where(array == 0, 0, array) for name, array in arrays.items()}
-        yield replace(case, arrays=arrays)
-
-
-def adamw_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-    """The same; here the plain variant has a decay of 0.01."""
-    yield from adam_cases(rng, dtype, "AdamW", {**ADAM_VARIANTS, "no decay": {"weight_decay": 0.0}})
 
 
 STEPS, ELEMENTS = 2, 19  # at edges: one parameter that fills two vectors of a processor and begins a third
@@ -360,9 +324,9 @@ def _any_shape(choose: Choose) -> tuple[int, ...]:
     return tuple(any_size(choose, 0, 9 if dimensions == 2 else 70) for _ in range(dimensions))
 
 
-def random_sgd(choose: Choose, dtype: Any) -> Case:
-    """With weight decay or without."""
-    return random_case(choose, dtype, "SGD", **some_of(choose, weight_decay=any_decay))
+def _random(optimizer: str, **options: Callable[[Choose], Any]) -> Callable[[Choose, Any], Case]:
+    """With some of the options, or all, or none."""
+    return lambda choose, dtype: random_case(choose, dtype, optimizer, **some_of(choose, **options))
 
 
 def random_momentum(choose: Choose, dtype: Any) -> Case:
@@ -391,11 +355,6 @@ def random_rmsprop(choose: Choose, dtype: Any) -> Case:
     return case.but("random", alpha=choose.number(least, 0.999), centered=True)
 
 
-def random_adam(choose: Choose, dtype: Any, optimizer: str = "Adam") -> Case:
-    """With some of the options, or all, or none."""
-    return random_case(choose, dtype, optimizer, **some_of(choose, **RANDOM_ADAM))
-
-
 NOT_NEGATIVE = (-0.1, float("nan"), float("inf"))
 NOT_BELOW_1 = (-0.1, 1.0, 1.5, float("nan"))
 MOMENTUM: dict[str, tuple[Any, ...]] = dict.fromkeys(("momentum", "dampening"), NOT_NEGATIVE)
@@ -421,13 +380,12 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # optimizer → option → w
 }
 
 
-def _refused(*cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Callable:
+def _refused(optimizers: Mapping[str, Variants]) -> Callable:
     """Of the first case of each: options out of their range, gradients that do not fit."""
 
     def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-        for several in cases:
-            good = next(iter(several(rng, dtype)))
-            optimizer = good.options["optimizer"]
+        for optimizer, variants in optimizers.items():
+            good = next(iter(cases(rng, dtype, optimizer, variants)))
             for rate in NOT_NEGATIVE:
                 yield good.but(f"{optimizer}: rate {rate}", rates=(rate,))
             for option, values in REFUSED[optimizer].items():
@@ -1170,38 +1128,43 @@ ADAMW_MISTAKES = (
 def _component(
     name: str,
     page: str,
-    cases: Callable[[np.random.Generator, Any], Iterator[Case]],
+    optimizers: Mapping[str, Variants],
     random_case: Callable[[Choose, Any], Case],
     sizes: Callable,
     mistakes: tuple[Mistake, ...],
     rules: tuple[str, ...],
-    optimizers: tuple[str, ...],
     bases: tuple[str, ...],
     settings: Callable[[Case], Iterator[Edge]],
     late: Sequence[Mapping[str, Any]],
     departures: tuple[Departure, ...],
 ) -> Component:
+    def all_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+        """Of every optimizer: the second one is PyTorch's form of the first."""
+        for i, (optimizer, variants) in enumerate(optimizers.items()):
+            for case in cases(rng, dtype, optimizer, variants):
+                yield replace(case, name=f"PyTorch: {case.name}") if i else case
+
     def edges(base: Case) -> Iterator[Edge]:
         yield from no_parameters(base)
         yield from settings(
             replace(base, options={name: base.options[name] for name in ("optimizer", "rates")})
         )
-        yield from late_steps(base, optimizers[-1], late)
+        yield from late_steps(base, [*optimizers][-1], late)
 
     return Component(
         name=name,
         topic="optimizers",
         source=f"https://docs.pytorch.org/docs/stable/generated/torch.optim.{page}.html",
         functions=rules,
-        reference=optimizers,
-        cases=cases,
+        reference=tuple(optimizers),
+        cases=all_cases,
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
         budget=Budget(UNITS, "element by element, some ten roundings of ½ unit at each of five steps"),
         magnitude=lambda case: magnitude(case, sizes),
         mistakes=mistakes,
-        refused=_refused(cases),
+        refused=_refused(optimizers),
         edges=Edges(bases, others=edges, prepared=_short),
         departures=departures,
     )
@@ -1211,62 +1174,61 @@ COMPONENTS = (
     _component(
         "sgd",
         "SGD",
-        lambda rng, dtype: cases(rng, dtype, "SGD", {"plain": {}, "weight decay": {"weight_decay": 0.1}}),
-        random_sgd,
+        {"SGD": {"plain": {}, "weight decay": {"weight_decay": 0.1}}},
+        _random("SGD", weight_decay=any_decay),
         sgd_sizes,
         SGD_MISTAKES,
         ("sgd_step",),
-        ("SGD",),
         ("plain", "weight decay"),
         sgd_edges,
         ({},),
         (FUSED_STEP, TOO_LARGE),
     ),
-    replace(
-        _component(
-            "momentum",
-            "SGD",
-            momentum_cases,
-            random_momentum,
-            sgd_sizes,
-            MOMENTUM_MISTAKES,
-            ("momentum_step", "sgd_momentum_step"),
-            ("Momentum", "SGD"),
-            ("beta 0.9", "PyTorch: weight decay"),
-            momentum_edges,
-            ({"momentum": 0.9, "dampening": 0.5},),
-            (
-                Departure(LARGEST, ("grads.0",), TEXTBOOK),
-                Departure(("−smallest subnormal",), ("grads.0",), TEXTBOOK),
-                Departure(
-                    ("smallest subnormal",),
-                    ("grads.0", "PyTorch: weight decay: grads.0"),
-                    FUSED,
-                    depends_on=FUSION,
-                ),
-                Departure(("lr = 1e308",), ("",), BEYOND, FLOAT32),
+    _component(
+        "momentum",
+        "SGD",
+        {
+            "Momentum": {"beta 0.9": {"beta": 0.9}, "beta 0.5": {"beta": 0.5}},
+            "SGD": {
+                "momentum": {"momentum": 0.9},
+                "dampening": {"momentum": 0.9, "dampening": 0.5},
+                "dampening as large as momentum": {"momentum": 0.9, "dampening": 0.9},
+                "weight decay": {"momentum": 0.5, "dampening": 0.1, "weight_decay": 0.1},
+            },
+        },
+        random_momentum,
+        sgd_sizes,
+        MOMENTUM_MISTAKES,
+        ("momentum_step", "sgd_momentum_step"),
+        ("beta 0.9", "PyTorch: weight decay"),
+        momentum_edges,
+        ({"momentum": 0.9, "dampening": 0.5},),
+        (
+            Departure(LARGEST, ("grads.0",), TEXTBOOK),
+            Departure(("−smallest subnormal",), ("grads.0",), TEXTBOOK),
+            Departure(
+                ("smallest subnormal",),
+                ("grads.0", "PyTorch: weight decay: grads.0"),
+                FUSED,
+                depends_on=FUSION,
             ),
+            Departure(("lr = 1e308",), ("",), BEYOND, FLOAT32),
         ),
-        refused=_refused(textbook_momentum_cases, pytorch_momentum_cases),
     ),
     _component(
         "nesterov",
         "SGD",
-        lambda rng, dtype: cases(
-            rng,
-            dtype,
-            "SGD",
-            {
+        {
+            "SGD": {
                 "nesterov": {"momentum": 0.9, "nesterov": True},
                 "momentum 0.5": {"momentum": 0.5, "nesterov": True},
                 "weight decay": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
-            },
-        ),
+            }
+        },
         random_nesterov,
         sgd_sizes,
         NESTEROV_MISTAKES,
         ("nesterov_step",),
-        ("SGD",),
         ("nesterov", "weight decay"),
         nesterov_edges,
         ({"momentum": 0.9, "nesterov": True},),
@@ -1275,11 +1237,8 @@ COMPONENTS = (
     _component(
         "rmsprop",
         "RMSprop",
-        lambda rng, dtype: cases(
-            rng,
-            dtype,
-            "RMSprop",
-            {
+        {
+            "RMSprop": {
                 "plain": {},
                 "alpha 0.5": {"alpha": 0.5},
                 "large eps": {"eps": 1e-3},
@@ -1288,13 +1247,12 @@ COMPONENTS = (
                 "momentum": {"momentum": 0.9},
                 "weight decay": {"weight_decay": 0.1},
                 "all": {"alpha": 0.9, "centered": True, "momentum": 0.5, "weight_decay": 0.1},
-            },
-        ),
+            }
+        },
         random_rmsprop,
         rmsprop_sizes,
         RMSPROP_MISTAKES,
         ("rmsprop_step",),
-        ("RMSprop",),
         ("plain", "eps 0", "all"),
         rmsprop_edges,
         ({}, {"momentum": 0.5, "centered": True}),
@@ -1307,12 +1265,11 @@ COMPONENTS = (
     _component(
         "adam",
         "Adam",
-        adam_cases,
-        random_adam,
+        {"Adam": ADAM_VARIANTS},
+        _random("Adam", **RANDOM_ADAM),
         adam_sizes,
         ADAM_MISTAKES,
         ("adam_step",),
-        ("Adam",),
         ("plain", "eps 0", "all"),
         adam_edges,
         ({}, {"amsgrad": True}, {"betas": (0.9, 1 - 1e-8)}, {"eps": 0.0, "gradient": 0.0}),
@@ -1325,12 +1282,11 @@ COMPONENTS = (
     _component(
         "adamw",
         "AdamW",
-        adamw_cases,
-        partial(random_adam, optimizer="AdamW"),
+        {"AdamW": {**ADAM_VARIANTS, "no decay": {"weight_decay": 0.0}}},
+        _random("AdamW", **RANDOM_ADAM),
         adamw_sizes,
         ADAMW_MISTAKES,
         ("adamw_step",),
-        ("AdamW",),
         ("plain", "no decay"),
         adam_edges,
         ({}, {"weight_decay": 0.0}),

@@ -4,6 +4,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -396,14 +397,13 @@ ENGINES = (
 )
 
 
-def _refused(calls: Mapping[str, tuple[tuple[Any, ...], ...]]) -> Callable:
-    """One bad call each: of a method, with these arguments of `Call`. PyTorch refuses in words of its own."""
+def _refused(method: str, *several: tuple[Any, ...]) -> Callable:
+    """One bad call each, with these arguments of `Call`. PyTorch refuses in words of its own."""
 
     def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
-        for method, several in calls.items():
-            for arguments in several:
-                call = Call(method, *arguments)
-                yield make_case(str(call), [call], 3, dtype)
+        for arguments in several:
+            call = Call(method, *arguments)
+            yield make_case(str(call), [call], 3, dtype)
 
     return refused
 
@@ -487,10 +487,11 @@ self.seed, self._fresh = seed, fresh
         self._engine.set_state(("MT19937", np.array(words, np.uint32), 624 if fresh else drawn, 0, 0.0))
         self._cached_normal = cached_normal if cached else None"""
 
+_component = partial(Component, topic="random", run_scratch=run_scratch, run_torch=run_torch, arbiter=False)
+
 COMPONENTS = (
-    Component(
+    _component(
         name="rand",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.rand.html",
         functions=tuple(f"TorchGenerator.{name}" for name in ("rand", "random", "random64", "_unit")),
         reference=("rand",),
@@ -507,9 +508,7 @@ COMPONENTS = (
                 ],
             },
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
-        refused=_refused({"rand": ((-1,), ((2, -1),), (1.5,), ((2, 1.5),))}),
+        refused=_refused("rand", (-1,), ((2, -1),), (1.5,), ((2, 1.5),)),
         budget=EXACT,
         mistakes=(
             *ENGINES,
@@ -538,11 +537,9 @@ COMPONENTS = (
                 [(UNIT, "return self.random(n).astype(dtype) * dtype(2**-32)")],
             ),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="uniform",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.uniform_.html",
         functions=("TorchGenerator.uniform",),
         reference=("uniform",),
@@ -568,10 +565,8 @@ COMPONENTS = (
                 )
             },
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
         refused=_refused(
-            {"uniform": ((3, (1, 0)), (3, (0, math.inf)), (3, (math.nan, 1)), (3, (-2e308, 2e308)))}
+            "uniform", (3, (1, 0)), (3, (0, math.inf)), (3, (math.nan, 1)), (3, (-2e308, 2e308))
         ),
         not_here=end_of_a_range(),
         budget=Budget(0, "product and sum fused, rounded once, as in the builds of PyTorch"),
@@ -588,11 +583,9 @@ COMPONENTS = (
             ),
             _logical("u"),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="randn",
-        topic="random",
         source="https://doi.org/10.1214/aoms/1177706645",
         functions=("TorchGenerator._normal_blocks", "TorchGenerator._normal_pairs"),
         reference=("randn",),
@@ -606,9 +599,7 @@ COMPONENTS = (
                 "two dimensions, below 16": [Call("randn", (5, 3))] * 2,
             },
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
-        refused=_refused({"randn": ((-1,), ((2, -1),), (1.5,))}),
+        refused=_refused("randn", (-1,), ((2, -1),), (1.5,)),
         budget=NORMAL,
         magnitude=normal_magnitude,
         mistakes=(
@@ -663,11 +654,9 @@ COMPONENTS = (
                 [("[] if self._cached_normal is None else [self._cached_normal]", "[]")],
             ),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="normal",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.normal_.html",
         functions=("TorchGenerator.normal",),
         reference=("normal",),
@@ -700,9 +689,7 @@ COMPONENTS = (
                 )
             },
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
-        refused=_refused({"normal": ((3, (0, -1)), (3, (0, -1e-9)))}),
+        refused=_refused("normal", (3, (0, -1)), (3, (0, -1e-9))),
         budget=NORMAL,
         magnitude=normal_magnitude,
         mistakes=(
@@ -729,11 +716,9 @@ COMPONENTS = (
             ),
             _logical("self._normal_pairs(array.size, mean, std)"),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="bernoulli",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.Tensor.bernoulli_.html",
         functions=("TorchGenerator.bernoulli",),
         reference=("bernoulli",),
@@ -744,9 +729,7 @@ COMPONENTS = (
             layouts("bernoulli", 0.3)
             | {f"p = {p}": [Call("bernoulli", 100, (p,))] for p in (0, 0.3, 0.5, 0.999, 1)},
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
-        refused=_refused({"bernoulli": ((3, (-0.1,)), (3, (1.1,)), (3, (math.nan,)))}),
+        refused=_refused("bernoulli", (3, (-0.1,)), (3, (1.1,)), (3, (math.nan,))),
         not_here=older_streams(),
         budget=INTEGERS,
         mistakes=(
@@ -774,11 +757,9 @@ COMPONENTS = (
             ),
             _logical("self._unit(array.size, np.float64) < p"),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="dropout_mask",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html",
         functions=("TorchGenerator.dropout_mask",),
         reference=("dropout_mask", "as_default"),
@@ -789,9 +770,7 @@ COMPONENTS = (
             layouts("dropout_mask", 0.3)
             | {f"p = {p}": [Call("dropout_mask", (13, 7), (p,))] * 2 for p in (0, 0.3, 0.5, 0.999, 1)},
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
-        refused=_refused({"dropout_mask": ((3, (-0.1,)), (3, (1.1,)))}),
+        refused=_refused("dropout_mask", (3, (-0.1,)), (3, (1.1,))),
         not_here=older_streams(),
         budget=INTEGERS,
         mistakes=(
@@ -822,11 +801,9 @@ COMPONENTS = (
             ),
             _logical("self._unit(array.size, np.float64) < p"),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="randint",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.randint.html",
         functions=("TorchGenerator.randint",),
         reference=("randint",),
@@ -850,11 +827,7 @@ COMPONENTS = (
             }
             | {"two dimensions": [Call("randint", arguments=(0, 10, (13, 7)))]},
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
-        refused=_refused(
-            {"randint": (((), (3, 3, 2)), ((), (3, 2, 2)), ((), (0, 2**63, 2)), ((), (0, 3, -2)))}
-        ),
+        refused=_refused("randint", ((), (3, 3, 2)), ((), (3, 2, 2)), ((), (0, 2**63, 2)), ((), (0, 3, -2))),
         not_here=older_streams(),
         budget=INTEGERS,
         mistakes=(
@@ -890,20 +863,16 @@ COMPONENTS = (
                 convention="PyTorch 2.6",
             ),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="randperm",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.randperm.html",
         functions=("TorchGenerator.randperm",),
         reference=("randperm",),
         random_case=random_calls("randperm"),
         edges=edges_of({setting("n", n): [Call("randperm", (), (n,))] for n in LENGTHS}),
         cases=cases_of(lambda n: Call("randperm", arguments=(n,)), sizes=(*SIZES[:-1], 2, 3, 1000)),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
-        refused=_refused({"randperm": (((), (-1,)), ((), (2.5,)))}),
+        refused=_refused("randperm", ((), (-1,)), ((), (2.5,))),
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -936,19 +905,15 @@ COMPONENTS = (
                 [(SHUFFLE, "return self._engine.permutation(n)")],
             ),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="epoch_order",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/data.html",
         functions=("TorchGenerator.epoch_order",),
         reference=("epoch_order", "as_default"),
         random_case=random_calls("epoch_order"),
         edges=edges_of({setting("n", n): [Call("epoch_order", (), (n,))] for n in LENGTHS}),
         cases=cases_of(lambda n: Call("epoch_order", arguments=(n,)), sizes=(1, 2, 16, 100, 100, 1000)),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
         budget=INTEGERS,
         mistakes=(
             Mistake(
@@ -974,11 +939,9 @@ COMPONENTS = (
                 [("& np.uint64(2**63 - 1)", ">> np.uint64(32)")],
             ),
         ),
-        arbiter=False,
     ),
-    Component(
+    _component(
         name="generator_state",
-        topic="random",
         source="https://docs.pytorch.org/docs/stable/generated/torch.Generator.html",
         functions=("TorchGenerator.get_state", "TorchGenerator.set_state"),
         reference=("as_default",),
@@ -1044,8 +1007,6 @@ COMPONENTS = (
                 ],
             },
         ),
-        run_scratch=run_scratch,
-        run_torch=run_torch,
         refused=no_states,
         not_here=older_streams(),
         budget=NORMAL,
@@ -1090,6 +1051,5 @@ COMPONENTS = (
                 [(RESTORED, "self.__init__(seed, variant=self.variant)")],
             ),
         ),
-        arbiter=False,
     ),
 )
