@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import scratch.activations
 import scratch.gradient_check
 import scratch.losses
 import scratch.network
@@ -32,14 +33,7 @@ from compare.component import (
     differentiable,
     gradients,
 )
-from scratch.activations import (
-    leaky_relu_backward,
-    leaky_relu_forward,
-    sigmoid_backward,
-    sigmoid_forward,
-    tanh_backward,
-    tanh_forward,
-)
+from scratch.activations import leaky_relu_backward, leaky_relu_forward
 from scratch.batch_norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -96,6 +90,13 @@ def _layer(
 
 def _first(found: Any) -> np.ndarray:
     return found[0] if isinstance(found, tuple) else found
+
+
+def _activation(name: str) -> Function:
+    """Whose values are at most 1."""
+    forward, backward = (getattr(scratch.activations, f"{name}_{way}") for way in ("forward", "backward"))
+    apply = getattr(activations, name)
+    return _layer(lambda case, x: forward(x), backward, lambda case, x: apply(x), lambda case: 1)
 
 
 def _loss(name: str, size: Callable[[Case], float]) -> Function:
@@ -276,15 +277,8 @@ FUNCTIONS = {
         lambda case: np.sqrt(case["x"] ** 2 @ (case["weight"] ** 2).T + case["bias"] ** 2),
     ),
     "leaky_relu": _layer(_leaky_relu_scratch, leaky_relu_backward, _leaky_relu_torch, lambda case: case["x"]),
-    "tanh": _layer(
-        lambda case, x: tanh_forward(x), tanh_backward, lambda case, x: activations.tanh(x), lambda case: 1
-    ),
-    "sigmoid": _layer(
-        lambda case, x: sigmoid_forward(x),
-        sigmoid_backward,
-        lambda case, x: activations.sigmoid(x),
-        lambda case: 1,
-    ),
+    "tanh": _activation("tanh"),
+    "sigmoid": _activation("sigmoid"),
     "dropout": _layer(
         lambda case, x: dropout_forward(x, DROPOUT, case.generator()),
         dropout_backward,

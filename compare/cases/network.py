@@ -90,20 +90,22 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
 
 
 def _case(rng: np.random.Generator, dtype: Any, name: str, options: dict[str, Any]) -> Case:
-    seed = int(rng.integers(2**31))
+    seed, batch = int(rng.integers(2**31)), BATCH_SIZES.get(name, 13)
+    state = _parameters(rng, options, seed, dtype, move=options.get("init") != "zeros")
+    arrays = {"x": normal(rng, (batch, options["widths"][0]), dtype)}
+    arrays["targets"] = random_targets(rng, options, batch, dtype)
+    return Case(name, {**arrays, **state}, options, seed, dtype)
+
+
+def _parameters(
+    rng: np.random.Generator, options: dict[str, Any], seed: int, dtype: Any, move: bool = True
+) -> dict[str, np.ndarray]:
+    """The state of a new network, all but its weights moved away from 0 and 1."""
     state = scratch.network.Network(generator=NumpyGenerator(seed), dtype=dtype, **options).state_dict()
     for array in state.values():
-        if array.ndim == 1 and options.get("init") != "zeros":
+        if array.ndim == 1 and move:
             array[...] += rng.uniform(0.1, 0.5, array.shape).astype(dtype)
-    batch, widths = BATCH_SIZES.get(name, 13), options["widths"]
-    arrays = {"x": normal(rng, (batch, widths[0]), dtype)}
-    if "loss" not in options:
-        arrays["targets"] = rng.integers(0, widths[-1], batch)
-    elif options["loss"] == "mse_loss":
-        arrays["targets"] = normal(rng, (batch, widths[-1]), dtype)
-    else:
-        arrays["targets"] = rng.integers(0, 2, (batch, 1)).astype(dtype)
-    return Case(name, {**arrays, **{f"state.{k}": v for k, v in state.items()}}, options, seed, dtype)
+    return {f"state.{name}": array for name, array in state.items()}
 
 
 NOT_A_DESCRIPTION: dict[str, tuple[Any, ...]] = {
@@ -184,16 +186,12 @@ def random_case(choose: Choose, dtype: Any) -> Case:
     options, seed = random_description(choose), any_seed(choose)
     batch = any_size(choose, 2 if options.get("batch_norm") else 1, 20)
     rng = np.random.default_rng(seed)
-    state = scratch.network.Network(generator=NumpyGenerator(seed), dtype=dtype, **options).state_dict()
-    for array in state.values():
-        if array.ndim == 1:
-            array[...] += rng.uniform(0.1, 0.5, array.shape).astype(dtype)
+    state = _parameters(rng, options, seed, dtype)
     arrays = {
         "x": floats(choose, (batch, options["widths"][0]), dtype),
         "targets": random_targets(rng, options, batch, dtype),
-        **{f"state.{name}": array for name, array in state.items()},
     }
-    return Case("random", arrays, options, seed, dtype)
+    return Case("random", {**arrays, **state}, options, seed, dtype)
 
 
 def _state(case: Case) -> dict[str, Any]:
