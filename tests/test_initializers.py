@@ -14,44 +14,12 @@ from torch import nn
 import scratch.initializers as ours
 import torch_ref.initializers as theirs
 from compare.draws import why_not_own
-from scratch.random import NumpyGenerator
 
 NAMES = tuple(ours.INITIALIZERS)
-SHAPE = (200, 300)  # (fan_out, fan_in)
-STD = {
-    "zeros": 0,
-    "large_random": 10,
-    "kaiming_normal": math.sqrt(2 / 300),
-    "kaiming_uniform": math.sqrt(2 / 300),
-    "xavier_normal": math.sqrt(2 / 500),
-    "xavier_uniform": math.sqrt(2 / 500),
-}
 
 
 def test_both_sides_have_the_same_names():
     assert tuple(theirs.INITIALIZERS) == tuple(ours.INITIALIZERS)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_mean_and_spread_lie_within_five_standard_errors(name):
-    n, std = math.prod(SHAPE), STD[name]
-    weight = ours.INITIALIZERS[name](SHAPE, NumpyGenerator(0), dtype=np.float64)
-    filled = theirs.INITIALIZERS[name](
-        torch.empty(SHAPE, dtype=torch.float64), generator=torch.Generator().manual_seed(0)
-    )
-    for array in (weight, filled.numpy()):
-        assert array.shape == SHAPE
-        assert abs(array.mean()) <= 5 * std / math.sqrt(n)
-        assert abs(array.std() - std) <= 5 * std / math.sqrt(2 * n)
-
-
-@pytest.mark.parametrize("name", ["kaiming_uniform", "xavier_uniform"])
-def test_uniform_numbers_fill_their_range(name):
-    bound = math.sqrt(3) * STD[name]
-    weight = ours.INITIALIZERS[name](SHAPE, NumpyGenerator(0), dtype=np.float64)
-    assert weight.min() >= -bound
-    assert weight.max() < bound
-    assert min(-weight.min(), weight.max()) > 0.999 * bound
 
 
 @pytest.mark.parametrize("nonlinearity", ours.NONLINEARITIES)
@@ -93,8 +61,13 @@ GAIN_SQUARED = {  # the textbooks' table
 }
 
 
+FIXED = {"zeros": 0, "large_random": 100}
+
+
 def variance_of(name: str, shape: tuple[int, int], options) -> float:
     """He: gain²/fan; Glorot: 2·gain²/(fan_in + fan_out)"""
+    if name in FIXED:
+        return FIXED[name]
     fan_out, fan_in = shape
     if name.startswith("xavier"):
         return 2 * options.get("gain", 1.0) ** 2 / (fan_in + fan_out)
@@ -104,7 +77,7 @@ def variance_of(name: str, shape: tuple[int, int], options) -> float:
 
 @each_side
 @pytest.mark.parametrize("draws", ["shared"] if why_not_own("cpu") else ["shared", "own"])
-@pytest.mark.parametrize("name", ["kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform"])
+@pytest.mark.parametrize("name", NAMES)
 @seeded
 @given(data=st.data(), fans=st.tuples(st.integers(20, 80), st.integers(20, 80)))
 def test_the_variance_is_that_of_the_paper_whatever_the_options(side, draws, name, data, fans):

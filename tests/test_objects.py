@@ -221,15 +221,6 @@ def test_every_layer_of_a_deep_network_goes_along_into_evaluation_and_back(side)
 
 
 @each_side
-def test_training_after_a_prediction_is_training(side):
-    plain, predicted = Side(side, **EVERYTHING), Side(side, **EVERYTHING)
-    predicted.predict()
-    for one in (plain, predicted):
-        one.train(2)
-    same(predicted.state(), plain.state())
-
-
-@each_side
 def test_training_begins_by_switching_to_training(side):
     plain, evaluating = Side(side, **EVERYTHING), Side(side, **EVERYTHING)
     evaluating.network.eval()
@@ -723,19 +714,6 @@ def test_a_generator_is_the_default_one_only_while_it_is_meant_to_be():
     drawn = torch.Generator().manual_seed(1)
     torch.rand(3, generator=drawn)
     assert torch.equal(generator.get_state(), drawn.get_state())
-
-
-def test_mini_batches_of_pytorch_come_in_the_order_of_the_generator_that_they_are_given():
-    x = torch.arange(20.0)[:, None]
-
-    def order(seed: int, of_the_default: int) -> list[float]:
-        torch.manual_seed(of_the_default)
-        generator = torch.Generator().manual_seed(seed)
-        return (
-            torch.cat([b for b, _ in torch_ref.training.minibatches(x, x, 7, generator)]).flatten().tolist()
-        )
-
-    assert order(1, 0) == order(1, 9) != order(2, 0)
 
 
 def test_a_run_of_pytorch_has_the_order_of_the_generator_that_it_is_given():

@@ -23,25 +23,20 @@ from laws import each_side, seeded
 import scratch.random
 import torch_ref.random as theirs
 from compare.cases.random import (
-    COMPONENTS,
     SEEDS,
     SIZES,
     Call,
     any_bounds,
     any_random_seed,
     draw,
-    random_states,
     state_at,
 )
 from compare.draws import why_not_own
-from compare.report.sources import source_of
-from compare.run import cases_of, run_case
 from scratch.random import NumpyGenerator, TorchGenerator, platform_variant
 from scratch.random.box_muller import VARIANTS, fma, log_glibc, sincos_glibc
 from scratch.random.philox import CudaGenerator, philox4x32
 
 NAMED = tuple(SEEDS.values())
-MORE = (2**63, -12345, 12345678901234, 10**9, 2**40 + 1, *range(2, 42))
 DTYPES = ("float32", "float64")
 ANY_SEED = made(any_random_seed)
 LINUX_X86 = (platform.system(), platform.machine()) == ("Linux", "x86_64")
@@ -162,13 +157,6 @@ def test_every_bit_of_every_stream(seed, dtype):
 
 @exact
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("seed", MORE)
-def test_every_bit_of_short_streams(seed, dtype):
-    assert_one_stream(seed, SIZES[:-1], dtype)
-
-
-@exact
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_every_bit_of_a_long_stream(dtype):
     assert_one_stream(42, (65_537,), dtype)
 
@@ -176,7 +164,7 @@ def test_every_bit_of_a_long_stream(dtype):
 @exact
 @fuzz
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("seed", NAMED + MORE)
+@pytest.mark.parametrize("seed", NAMED)
 def test_every_bit_of_the_whole_grid(seed, dtype):
     assert_one_stream(seed, (*SIZES, 65_537, 1_000_003), dtype)
 
@@ -185,9 +173,7 @@ def test_every_bit_of_the_whole_grid(seed, dtype):
 @pytest.mark.skipif(not LINUX_X86, reason="PyTorch has one build of its kernels here")
 def test_every_bit_of_a_processor_without_vector_instructions():
     """The environment variable is read once, when PyTorch starts: hence a process of its own."""
-    chosen = (
-        "test_every_bit_of_every_stream or long_stream or extreme or pytorch_is_as_recorded or this_machine"
-    )
+    chosen = "test_every_bit_of_every_stream or long_stream or pytorch_is_as_recorded or this_machine"
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen],
         cwd=Path(__file__).parent.parent,
@@ -256,35 +242,6 @@ def test_masks_of_every_layout(layout, p):
             kept = torch.nn.functional.dropout(x, p) != 0
             np.testing.assert_array_equal(generator.dropout_mask(x.numpy(), p), kept)
             np.testing.assert_array_equal(generator.get_state(), torch.get_rng_state())
-
-
-@exact
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [15, 100])
-def test_extreme_arguments(dtype, n):
-    """Signs of zero, infinities, and numbers that a careless fused multiply-add makes overflow."""
-    huge = float(np.finfo(dtype).max)
-    bounds = (-huge / 4, huge / 4), (huge * 0.9, huge * 0.99), (0, 1e-30), (0.3, 0.3)
-    moments = (
-        (0, 0),
-        (-0.0, 0),
-        (1, 0),
-        (huge / 1e4, huge / 1e4),
-        (0, huge / 1e4),
-        (math.inf, 1),
-        (math.nan, 1),
-        (0, math.inf),
-    )
-    with np.errstate(all="ignore"):
-        for method, arguments in (("uniform", bounds), ("normal", moments)):
-            for pair in arguments:
-                generator, twin = TorchGenerator(3), torch.Generator().manual_seed(3)
-                call = Call(method, n, pair, dtype=dtype)
-                array, twin_array = draw(call, generator), draw(call, twin).numpy()
-                np.testing.assert_array_equal(array, twin_array, str(call))
-                number = ~np.isnan(array)
-                signs = np.signbit(array[number]), np.signbit(twin_array[number])
-                np.testing.assert_array_equal(*signs, str(call))
 
 
 @exact
@@ -627,29 +584,12 @@ def test_the_c_librarys_functions_to_the_bit():
 # The seed and the state
 
 
-def test_the_low_half_of_a_seed_counts_on_a_cpu_and_all_of_it_on_a_gpu():
-    for seed, same in ((5, 2**32 + 5), (0, 2**32), (-1, 2**64 - 1), (-1, 2**32 - 1), (2**63, 0)):
-        expected = torch.rand(20, generator=torch.Generator().manual_seed(seed))
-        for twin in (seed, same):
-            np.testing.assert_array_equal(TorchGenerator(twin).rand(20), expected)
+def test_all_of_a_seed_counts_on_a_gpu():
+    """On a CPU its low half, as the cases show."""
     assert TorchGenerator(-1).seed == TorchGenerator(2**64 - 1).seed == 2**64 - 1
     assert TorchGenerator(-(2**63)).seed == TorchGenerator(2**63).seed == 2**63
     np.testing.assert_array_equal(toy_card(-1).rand(20), toy_card(2**64 - 1).rand(20))
     assert not np.array_equal(toy_card(5).rand(20), toy_card(2**32 + 5).rand(20))
-
-
-def test_numpy_continues_a_pytorch_run_and_the_other_way_round():
-    with torch.random.fork_rng():
-        torch.manual_seed(11)
-        torch.randn(3)  # leaves one number over
-        torch.rand(700)
-        generator = TorchGenerator(0)
-        generator.set_state(torch.get_rng_state().numpy())
-        np.testing.assert_array_equal(generator.randn(2, np.float64), torch.randn(2, dtype=torch.float64))
-        generator.rand(7)
-        torch.set_rng_state(torch.from_numpy(generator.get_state()))
-        np.testing.assert_array_equal(generator.randn(100), torch.randn(100))
-        np.testing.assert_array_equal(generator.get_state(), torch.get_rng_state())
 
 
 def test_a_state_is_a_copy():
@@ -750,22 +690,6 @@ def test_two_calls_go_on_where_one_would(side, method, dtype, seed, n, m):
     first, second = drawn(side, seed, [call(n), call(m)], dtype)
     (whole,) = drawn(side, seed, [call(n + m)], dtype)
     np.testing.assert_array_equal(np.concatenate([first, second]), whole)
-
-
-@seeded
-@given(case=made(random_states, np.float32), following=made(random_states, np.float32))
-def test_a_copy_of_the_state_goes_on_to_equal_draws(case, following):
-    generator, copy = TorchGenerator(case.seed), TorchGenerator(following.seed)
-    calls = [
-        [call for call in c.options["calls"] if call.method not in ("to PyTorch", "to NumPy", "elsewhere")]
-        for c in (case, following)
-    ]
-    for call in calls[0]:
-        draw(call, generator)
-    copy.set_state(generator.get_state())
-    for call in calls[1]:
-        assert to_bytes(draw(call, generator)) == to_bytes(draw(call, copy))
-    assert to_bytes(generator.get_state()) == to_bytes(copy.get_state())
 
 
 # Bad input
@@ -871,15 +795,6 @@ def test_a_machine_that_there_is_not(arguments, message):
         TorchGenerator(0, **arguments)
 
 
-def test_which_variants_round_a_uniform_number_once():
-    u, low, high = TorchGenerator(5).rand(5000), np.float32(0.3), np.float32(1.7)
-    once, twice = fma(u, high - low, low), u * (high - low) + low
-    assert (once != twice).any()
-    for variant, expected in (("avx", once), ("scalar", once), ("default", twice)):
-        found = TorchGenerator(5, variant=variant).uniform(5000, 0.3, 1.7)
-        np.testing.assert_array_equal(found, np.where(expected == high, low, expected))
-
-
 def test_a_variant_is_a_matter_of_equality_and_not_of_identity():
     for variant in VARIANTS:
         one, other = (TorchGenerator(5, variant=name) for name in (variant, "".join(list(variant))))
@@ -941,12 +856,6 @@ def test_the_longest_permutation(monkeypatch):
     for n in (214_748_364, 214_748_365):
         with pytest.raises(ValueError, match=f"n: expected an integer from 0 to 214748363, got {n}"):
             TorchGenerator(0).randperm(n)
-
-
-def test_an_epoch_has_an_example_at_least():
-    assert TorchGenerator(3).epoch_order(1) == 0
-    with pytest.raises(ValueError, match="n: expected an integer >= 1, got 0"):
-        TorchGenerator(3).epoch_order(0)
 
 
 def test_which_seeds_numpys_own_stream_has():
@@ -1096,17 +1005,3 @@ def test_integers_are_drawn_on_the_gpu(cuda):
 
 
 # In the harness
-
-
-@pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
-def test_a_mistake_is_told_by_its_numbers_and_not_by_an_exception(component):
-    case = cases_of(component, 0, np.float64)[0]
-    for mistake in component.mistakes:
-        assert run_case(component, case, replaced=mistake.functions).error == "", mistake.name
-
-
-def test_a_method_is_shown_by_the_name_of_its_class():
-    code = source_of(scratch.random, ["TorchGenerator.rand", "platform_variant"])
-    assert code.startswith("def rand(self, size")
-    assert "\n\n\n@cache\ndef platform_variant(" in code
-    assert "def uniform" not in code
