@@ -170,7 +170,7 @@ class Departure:
         reason: why
         dtypes: where it is not both
         depends_on: what of the kernels of processor and libraries decides which of the edges depart, if any
-            do: ADDITION or FUSION; empty where every one departs with every kernel
+            do: of `cases.limits`; empty where every one departs with every kernel
     """
 
     edges: tuple[str, ...]
@@ -183,10 +183,6 @@ class Departure:
         """Whether it speaks of this edge."""
         patterns = (fnmatchcase(what, pattern) for pattern in self.what)
         return edge in self.edges and dtype in self.dtypes and any(patterns)
-
-
-ADDITION = "the order in which the kernel of a matrix product adds"
-FUSION = "whether PyTorch's kernel multiplies and adds in one operation"
 
 
 @dataclass(frozen=True)
@@ -430,22 +426,6 @@ def higher_precision(dtype: Any) -> Any | None:
     if np.dtype(dtype) == np.float32:
         return np.float64
     return np.longdouble if np.finfo(np.longdouble).eps < np.finfo(np.float64).eps else None
-
-
-def differentiable(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor, now one that autograd gives a gradient for: of integers there is none."""
-    return tensor.requires_grad_() if tensor.is_floating_point() or tensor.is_complex() else tensor
-
-
-def gradients(
-    output: torch.Tensor, upstream: torch.Tensor | None = None, **inputs: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Autograd's gradients of `output` under the names that the scratch side uses: grad.<input>."""
-    inputs = {name: tensor for name, tensor in inputs.items() if tensor.requires_grad}
-    if not inputs:
-        return {}
-    found = torch.autograd.grad(output, list(inputs.values()), upstream)
-    return {f"grad.{name}": gradient for name, gradient in zip(inputs, found, strict=True)}
 
 
 def copy_with_strides(array: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ import threadpoolctl
 import torch
 
 from compare import cases, cli
-from compare.cases.limits import LARGEST
+from compare.cases.limits import ADDITION, FUSION, LARGEST
 from compare.cases.optimizers import BEFORE
-from compare.component import ADDITION, FUSION, Departure, higher_precision
+from compare.component import Departure, higher_precision
 from compare.draws import older_streams
 from compare.edges import table
 from compare.edges.probe import VALUES, Probe, bases, value_probes

@@ -50,11 +50,11 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_shape, floats
 from compare.cases.inputs import SIZES, normal
 from compare.cases.limits import FLOAT64, LARGEST, edge, elementwise
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
-from compare.component import differentiable, gradients
 from torch_ref import softplus as reference
 
 

@@ -6,22 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_shape, floats, some_of
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
 from compare.cases.limits import BEYOND, FLOAT32, at, elementwise
-from compare.component import (
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-    differentiable,
-    gradients,
-)
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from torch_ref import activations as reference
 
 

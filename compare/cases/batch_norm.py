@@ -7,23 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_size, chance, floats, near_zero, some_of
 from compare.cases.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
-from compare.cases.limits import FLOAT32, INFINITE, LARGEST, at, edge
-from compare.component import (
-    FUSION,
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-    differentiable,
-    gradients,
-)
+from compare.cases.limits import FLOAT32, FUSION, INFINITE, LARGEST, at, edge
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from compare.measure import sum_units
 from torch_ref import batch_norm as reference
 

@@ -14,25 +14,14 @@ import scratch.activations
 import scratch.gradient_check
 import scratch.losses
 import scratch.network
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.batch_norm import training_scales
 from compare.cases.choices import any_seed, any_size, chance, laid_out, power
 from compare.cases.error_analysis import ErrorAnalysis
 from compare.cases.inputs import fortran, normal, strided
 from compare.cases.limits import FLOAT64, at
 from compare.cases.losses import binary_logits_magnitude, classes_magnitude
-from compare.component import (
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-    differentiable,
-    gradients,
-)
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from scratch.activations import leaky_relu_backward, leaky_relu_forward
 from scratch.batch_norm import (
     batch_norm_backward,

@@ -15,6 +15,10 @@ LARGEST = ("largest float", "−largest float")
 INFINITE = ("+∞", "−∞")
 FLOAT32, FLOAT64 = ("float32",), ("float64",)
 
+# What a departure may depend on:
+ADDITION = "the order in which the kernel of a matrix product adds"
+FUSION = "whether PyTorch's kernel multiplies and adds in one operation"
+
 OVERFLOW = (
     "Partial sums overflow to +∞ and −∞ in the order in which a kernel adds, and ∞ − ∞ is NaN: each library"
     " has its own order."

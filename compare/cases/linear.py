@@ -7,23 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_size, chance, floats
 from compare.cases.inputs import finite_part, fortran, normal, other, strided, subnormals
-from compare.cases.limits import LARGEST, OVERFLOW, SUBNORMAL, edge
-from compare.component import (
-    ADDITION,
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-    differentiable,
-    gradients,
-)
+from compare.cases.limits import ADDITION, LARGEST, OVERFLOW, SUBNORMAL, edge
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from compare.measure import sum_units
 from scratch.linear import Linear
 from torch_ref import linear as reference

@@ -6,22 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_seed, any_shape, any_size, floats, laid_out
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.cases.limits import at, edge
-from compare.component import (
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-    differentiable,
-    gradients,
-)
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from scratch.losses import EPSILON
 from torch_ref import losses as reference
 

@@ -9,25 +9,13 @@ import numpy as np
 import torch
 
 import scratch.network
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_seed, any_size, chance, floats, some_of
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, other, strided, zeros_and_subnormals
-from compare.cases.limits import FLOAT32, LARGEST, OVERFLOW, at
+from compare.cases.limits import ADDITION, FLOAT32, LARGEST, OVERFLOW, at
 from compare.cases.losses import with_one
-from compare.component import (
-    ADDITION,
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-    differentiable,
-    gradients,
-)
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from compare.measure import sum_units
 from scratch.activations import ACTIVATIONS
 from scratch.initializers import INITIALIZERS

@@ -12,9 +12,8 @@ import torch
 
 from compare.cases.choices import any_seed, any_size, chance, laid_out, power, some_of
 from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
-from compare.cases.limits import BAD, BEYOND, FLOAT32, LARGEST, at, bad, edge
+from compare.cases.limits import BAD, BEYOND, FLOAT32, FUSION, LARGEST, at, bad, edge
 from compare.component import (
-    FUSION,
     Budget,
     Case,
     Choose,

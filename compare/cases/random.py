@@ -11,19 +11,8 @@ import numpy as np
 import torch
 
 from compare.cases.choices import any_size, chance
-from compare.cases.limits import BAD, FLOAT32, setting
-from compare.component import (
-    FUSION,
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-)
+from compare.cases.limits import BAD, FLOAT32, FUSION, setting
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from compare.draws import older_streams, why_not_own
 from scratch.random import TorchGenerator
 from torch_ref import random as reference

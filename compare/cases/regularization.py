@@ -7,22 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_seed, any_shape, any_size, chance, floats
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.cases.limits import BEYOND, FLOAT32, FLOAT64, LARGEST, at, bad, edge, elementwise
-from compare.component import (
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-    differentiable,
-    gradients,
-)
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from torch_ref import regularization as reference
 
 NETWORKS = {  # name of a case → the widths of a network, input to output

@@ -14,20 +14,9 @@ import scratch.training
 from compare.cases.choices import any_seed, any_size, floats, power
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
-from compare.cases.limits import LARGEST, OVERFLOW, at
+from compare.cases.limits import ADDITION, LARGEST, OVERFLOW, at
 from compare.cases.network import random_description, random_targets, with_positive_zeros
-from compare.component import (
-    ADDITION,
-    Budget,
-    Case,
-    Choose,
-    Component,
-    Departure,
-    Edge,
-    Edges,
-    Mistake,
-    Results,
-)
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from compare.measure import sum_units
 from scratch import optimizers, schedules
 from torch_ref import network as torch_network

@@ -1,0 +1,19 @@
+"""How PyTorch is asked for the gradients that scratch computes by hand."""
+
+import torch
+
+
+def differentiable(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, now one that autograd gives a gradient for: of integers there is none."""
+    return tensor.requires_grad_() if tensor.is_floating_point() or tensor.is_complex() else tensor
+
+
+def gradients(
+    output: torch.Tensor, upstream: torch.Tensor | None = None, **inputs: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Autograd's gradients of `output` under the names that the scratch side uses: grad.<input>."""
+    inputs = {name: tensor for name, tensor in inputs.items() if tensor.requires_grad}
+    if not inputs:
+        return {}
+    found = torch.autograd.grad(output, list(inputs.values()), upstream)
+    return {f"grad.{name}": gradient for name, gradient in zip(inputs, found, strict=True)}
