@@ -13,6 +13,11 @@ from compare.cases.activations import leaky_random_case, random_case
 NAMES = tuple(ours.ACTIVATIONS)
 
 
+def test_an_unknown_activation_is_named():
+    with pytest.raises(ValueError, match=r"activation: expected one of relu, leaky_relu, .* got swish"):
+        ours.Activation("swish")
+
+
 @each_side
 @seeded
 @given(case=in_any_dtype(random_case))

@@ -19,6 +19,11 @@ from scratch.random import NumpyGenerator
 each_draw = pytest.mark.parametrize("draws", ["shared"] if why_not_own("cpu") else ["shared", "own"])
 
 
+def test_a_bad_factor_of_the_penalty_is_named():
+    with pytest.raises(ValueError, match=r"l2: expected a finite number >= 0, got -0.1"):
+        ours.l2_penalty([np.ones(3)], -0.1, 5)
+
+
 def test_the_weights_may_come_one_after_the_other():
     weights = [np.arange(1.0, 4), np.array([[4.0]])]
     for side, arrays in ((ours, weights), (theirs, map(torch.from_numpy, weights))):
