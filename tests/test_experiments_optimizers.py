@@ -7,8 +7,6 @@ import pytest
 
 from compare import environment
 from compare.experiments import batch_normalization, learning_rate_decay, optimizers
-from compare.experiments.experiment import Options
-from compare.experiments.page import write
 from compare.experiments.published import compare_costs
 from compare.experiments.train import SIDES, train
 from compare.training.data import circles, moons
@@ -28,13 +26,6 @@ def both(recipe, data, epochs, **options):
 def assert_agree(comparisons):
     assert comparisons
     assert not [row for row in comparisons if not row.agrees]
-
-
-def report(experiment, options):
-    """The section, from trainings without other processes."""
-    tasks = experiment.tasks(options)
-    results = {(t.key, t.side): train(t.recipe, t.side, t.data(), **t.options) for t in tasks}
-    return experiment.report(options, results)
 
 
 @pytest.mark.parametrize("key", optimizers.RECIPES)
@@ -118,18 +109,3 @@ def test_pre_activations_are_those_of_the_network():
     gamma, beta = state["batch_norm2.weight"], state["batch_norm2.bias"]
     np.testing.assert_allclose(z["batch_norm2"].mean(axis=0), beta, atol=1e-12)
     np.testing.assert_allclose(z["batch_norm2"].std(axis=0), gamma, rtol=1e-2)
-
-
-@pytest.mark.parametrize("module", [optimizers, learning_rate_decay, batch_normalization])
-@pytest.mark.parametrize("sides", [SIDES, ("torch",)])
-def test_a_first_look_reports_and_draws(module, sides, tmp_path, monkeypatch):
-    monkeypatch.setattr(Options, "shortened", lambda self, recipe: replace(recipe, epochs=5))
-    monkeypatch.setattr(optimizers, "ADAM", replace(optimizers.ADAM, epochs=20))
-    section = report(module.EXPERIMENT, Options(sides=sides, quick=True))
-    assert section.agrees
-    assert all(set(row.values) == set(sides) for row in section.comparisons)
-    if sides != SIDES:
-        return
-    page = write([section], {}, {"sides": "", "quick": True}, tmp_path)
-    assert section.title in page.read_text()
-    assert all((tmp_path / f"{figure.name}.png").stat().st_size > 5000 for figure in section.figures)

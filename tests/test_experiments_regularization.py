@@ -12,10 +12,9 @@ import scipy.io
 from compare import cli, environment
 from compare.experiments import regularization, run
 from compare.experiments.experiment import Options
-from compare.experiments.page import write
 from compare.experiments.published import compare_accuracies, compare_costs
 from compare.experiments.recipe import RecipeMasks
-from compare.experiments.regularization import COURSE_PUBLISHED, EXPERIMENT, METHODS, OWN
+from compare.experiments.regularization import COURSE_PUBLISHED, METHODS, OWN
 from compare.experiments.train import SIDES, train
 from compare.training import data
 from compare.training.data import NOISE, mat_file, noisy_classes, parabola
@@ -50,12 +49,6 @@ def own():
 
 
 @pytest.fixture
-def short(monkeypatch):
-    """Four iterations in place of a twentieth of them."""
-    monkeypatch.setattr(Options, "shortened", lambda self, recipe: replace(recipe, epochs=4))
-
-
-@pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
     """A file's content that has the form of the course's."""
     rng = np.random.default_rng(0)
@@ -69,15 +62,6 @@ def arrays() -> dict[str, np.ndarray]:
 
 def shares(of):
     return of.final[0] / 200, of.final[1] / 600
-
-
-def report(options):
-    """The section, from trainings without other processes."""
-    tasks = EXPERIMENT.tasks(options)
-    return EXPERIMENT.report(
-        options,
-        {(task.key, task.side): train(task.recipe, task.side, task.data(), **task.options) for task in tasks},
-    )
 
 
 def test_one_label_in_ten_is_wrong():
@@ -133,31 +117,25 @@ def test_both_sides_agree(method):
     assert all(row.agrees for row in rows)
 
 
-@pytest.mark.parametrize("sides", [SIDES, ("torch",)], ids="-".join)
-def test_a_first_look_reports_and_draws(sides, tmp_path, short):
-    section = report(Options(sides, quick=True))
-    assert section.agrees
-    assert all(tuple(row.values) == sides for row in section.comparisons)
-    assert len(section.tables) == 2
-    assert len(section.diagnoses) == len(METHODS)
-    page = write([section], {}, {"sides": "", "quick": True}, tmp_path)
-    assert section.title in page.read_text(encoding="utf-8")
-    assert all((tmp_path / f"{figure.name}.png").stat().st_size > 5000 for figure in section.figures)
-
-
 @pytest.mark.parametrize("held", [10000, 2])
-def test_a_file_gets_tables_and_figures_of_its_own(held, tmp_path, short, arrays, monkeypatch):
+def test_a_file_gets_tables_and_figures_of_its_own(held, tmp_path, arrays, monkeypatch):
     """Figures published of other points do not come out of these, and are called what they are."""
     path = tmp_path / "data.mat"
     scipy.io.savemat(path, arrays)
     monkeypatch.setattr(regularization, "check_course_data", mat_file)
     monkeypatch.setattr(regularization, "HELD", held)
-    section = report(Options(data=path))
+    monkeypatch.setattr(Options, "shortened", lambda self, recipe: replace(recipe, epochs=4))
+    options = Options(data=path)
+    tasks = regularization.tasks(options)
+    results = {(t.key, t.side): train(t.recipe, t.side, t.data(), **t.options) for t in tasks}
+    section = regularization.report(options, results)
     names = [figure.name for figure in section.figures]
     assert [name for name in names if "course" in name] == [
         f"regularization-course-{what}"
         for what in ("gaps", "boundaries", "costs", "weights", *(["parting"] if held == 2 else []))
     ]
+    assert len(section.tables) == 2 * 2
+    assert len(section.diagnoses) == 2 * len(METHODS)
     wrong = {row.run for row in section.comparisons if not row.agrees}
     assert wrong == {f"{METHODS[method]['name']}, course's data" for method in COURSE_PUBLISHED}
 

@@ -1,4 +1,4 @@
-"""From scratch, bias and variance, input normalization: what their pages claim."""
+"""A first look at every experiment; what the pages of the first three claim."""
 
 import inspect
 import re
@@ -12,16 +12,14 @@ import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from compare.experiments import bias_variance, from_scratch, input_normalization, run
+from compare.experiments import bias_variance, from_scratch, input_normalization, optimizers, registry, run
 from compare.experiments.diagnosis import BIAS, VARIANCE, diagnose
 from compare.experiments.experiment import Options
-from compare.experiments.page import Comparison, Section
+from compare.experiments.page import Comparison, Section, write
 from compare.experiments.train import SIDES, train
 from compare.experiments.two_weights import PATHS, TwoWeights
 from compare.training.data import checkerboard, circles
 from scratch.standardization import Standardizer
-
-EXPERIMENTS = [from_scratch.EXPERIMENT, bias_variance.EXPERIMENT, input_normalization.EXPERIMENT]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -69,17 +67,26 @@ def test_the_checkerboard_has_its_base_error_and_one_development_set():
     assert abs(wrong - bias_variance.BASE_ERROR) < 0.01
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
+@pytest.mark.parametrize("name", registry.NAMES)
 @pytest.mark.parametrize("sides", [SIDES, ("scratch",), ("torch",)], ids="-".join)
-def test_a_first_look_agrees_on_whatever_sides_there_are(experiment, sides, runs):
-    options = Options(sides, quick=True)
+def test_a_first_look_agrees_and_is_drawn_on_whatever_sides_there_are(
+    name, sides, runs, tmp_path, monkeypatch
+):
+    if name not in ("from_scratch", "bias_variance", "input_normalization"):
+        monkeypatch.setattr(Options, "shortened", lambda self, recipe: replace(recipe, epochs=5))
+        monkeypatch.setattr(optimizers, "ADAM", replace(optimizers.ADAM, epochs=20))
+    experiment, options = registry.experiment(name), Options(sides, quick=True)
     section = experiment.report(
         options, {(task.key, task.side): runs(task) for task in experiment.tasks(options)}
     )
-    assert section.name == experiment.name
+    assert section.name == name
     assert section.agrees
     assert all(tuple(comparison.values) == sides for comparison in section.comparisons)
     assert section.diagnoses
+    if sides == SIDES:
+        page = write([section], {}, {"sides": "", "quick": True}, tmp_path)
+        assert section.title in page.read_text(encoding="utf-8")
+        assert all((tmp_path / f"{figure.name}.png").stat().st_size > 5000 for figure in section.figures)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +205,7 @@ def test_one_figure_that_does_not_come_out_is_the_verdict(agreeing, tmp_path, mo
     monkeypatch.setattr(
         run.registry,
         "experiment",
-        lambda name: SimpleNamespace(name=name, tasks=lambda o: [], report=lambda o, results: made[name]),
+        lambda name: SimpleNamespace(tasks=lambda o: [], report=lambda o, results: made[name]),
     )
     monkeypatch.setattr(run, "write", lambda *arguments: tmp_path)
     sections = run.run_experiments(list(made), Options())

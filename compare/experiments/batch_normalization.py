@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from compare.experiments import figures
-from compare.experiments.experiment import Experiment, Options, Results, Task
-from compare.experiments.page import Comparison, Figure, Section, Table, lines
-from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
+from compare.experiments.experiment import Options, Results, Task, arbiter_tasks
+from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, everyone_of, sides_of
 from compare.experiments.recipe import Published, Recipe
-from compare.experiments.train import Run, rebuild
+from compare.experiments.train import Run, Sides, costs_of, rebuild
 from compare.training.data import circles
 
 RATES = (0.01, 0.1, 1.0)
@@ -20,7 +20,6 @@ WIDTHS = (2, 16, 16, 16, 16, 1)
 HIDDEN = range(1, len(WIDTHS) - 1)
 TOLERANCE = 1e-6  # the two sides stay a thousand times closer, save where rounding grows
 ONE_STEP = 1e-12  # a parameter after one step from equal states: rounding alone
-HAS_ARBITER = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps
 BASE = Recipe("", WIDTHS, "he", lr=0.0, epochs=1000, published=Published(cost_tolerance=TOLERANCE))
 RECIPES = {
     (rate, batch_norm): replace(
@@ -43,9 +42,8 @@ def tasks(options: Options) -> list[Task]:
         shortened = options.shortened(recipe)
         at = {"snapshot_at": tuple(t + i for t in _moments(shortened) for i in (0, 1))}
         found += [Task(_key(*key), shortened, side, circles, at) for side in options.sides]
-    if HAS_ARBITER and not options.quick:
-        recipe = replace(RECIPES[AMPLIFYING], epochs=600)
-        found.append(Task(_key(*AMPLIFYING), recipe, "arbiter", circles, {"dtype": np.longdouble}))
+    if not options.quick:
+        found += arbiter_tasks(_key(*AMPLIFYING), replace(RECIPES[AMPLIFYING], epochs=600), circles)
     return found
 
 
@@ -63,33 +61,7 @@ def report(options: Options, results: Results) -> Section:
         if len(sides) > 1:
             comparisons.append(_compare_one_step(sides["torch"]))
     return Section(
-        name="batch_normalization",
-        title="Batch normalisation",
-        text=(
-            "A network with four hidden layers of 16 on the two rings, plain and with batch norm in front of"
-            " each ReLU, at three learning rates. All examples are in one batch, whose mean and variance are"
-            " those of the training set.",
-            "Plain, the smallest rate has hardly begun after 1000 iterations; the middle one learns, but its"
-            " cost jumps again and again; the largest kills the network: units get to where their ReLU is"
-            " 0 for every example, in the end all those of a layer, no gradient passes, and the cost stays at"
-            " log 2 for good. With batch norm all three rates learn, the largest fastest: whatever a step"
-            " does to the weights in front, z̃ = γẑ + β has mean β and standard deviation γ again, and no"
-            " ReLU is closed to every example. The cost jumps there too, and comes back within a few"
-            " dozen iterations.",
-            "It is not free: a step takes twice the time or more. And it is no cure for variance: at all"
-            " three rates the training set is learnt almost to the last point, and some 7 of the 100 test"
-            " points stay wrong.",
-        ),
-        recipe=lines(
-            ("data", "300 points in two circles (noise 0.05, seed 1), 100 for testing (seed 2)"),
-            ("network", "2-16-16-16-16-1, ReLU, sigmoid output, mean cross-entropy, float64"),
-            (
-                "weights",
-                "standard normal from seed 3, layer by layer, times √(2/fan_in); β and biases 0, γ 1",
-            ),
-            ("batch norm", "ε = 1e-5; running statistics with momentum 0.1; no bias in the layer before"),
-            ("training", f"gradient descent on all points, {options.shortened(BASE).epochs} iterations"),
-        ),
+        **texts("batch_normalization", epochs=options.shortened(BASE).epochs),
         comparisons=comparisons,
         tables=[_summary(runs)],
         figures=[
@@ -99,20 +71,6 @@ def report(options: Options, results: Results) -> Section:
             _parting(results, runs),
         ],
         diagnoses=diagnoses({_key(*key): sides for key, sides in runs.items()}, data),
-        notes=(
-            "Batch norm stands in front of the activation here, on z. The layer before it has no bias:"
-            " subtracting the mean would take it out again, and β has its place.",
-            "In training μ and σ² are those of the batch; for predictions they are averages over the training"
-            " steps. A network that is left in training mode gives another answer for the same point,"
-            " depending on which others are in its batch.",
-            "The costs are computed with the statistics of the batch, the accuracies with the running ones,"
-            " which lag behind weights that move fast.",
-            "γ = √(σ² + ε) and β = μ would undo batch norm: the network can still compute everything that it"
-            " could without.",
-            "At the largest rate with batch norm, rounding grows until it can be seen, and the two sides do"
-            " not end at the same cost. Their steps agree all the same: wherever it was tried, a step of"
-            " scratch from a state of torch leads where torch went, to the last digit or two.",
-        ),
     )
 
 
@@ -198,17 +156,14 @@ def _costs(runs: Mapping[tuple[float, bool], Sides]) -> Figure:
     with figures.drawing(columns=3, sharey=True) as (drawing, axes):
         for one, rate in zip(axes, RATES, strict=True):
             named = {
-                "batch norm" if batch_norm else "plain": {
-                    side: run.cost for side, run in runs[rate, batch_norm].items()
-                }
+                "batch norm" if batch_norm else "plain": costs_of(runs[rate, batch_norm])
                 for batch_norm in (False, True)
             }
             figures.curves(one, named)
             one.set(title=f"learning rate {rate:g}", xlabel="iteration", yscale="log")
         axes[0].set(ylabel="cost (nats per example)", ylim=(1e-3, 3))
         figures.legend_below(drawing, axes[0])
-    caption = "The cost of each iteration, on a logarithmic scale; the plain network dies at the rate 1."
-    return Figure("batch_normalization-costs", drawing, caption)
+    return figure("batch_normalization-costs", drawing)
 
 
 def _preactivations(runs: Mapping[tuple[float, bool], Sides]) -> Figure:
@@ -228,14 +183,7 @@ def _preactivations(runs: Mapping[tuple[float, bool], Sides]) -> Figure:
                     _band(one, moments, z, filled=i == 0)
             row[0].set_ylabel(label)
         _label_layers(axes)
-    caption = (
-        "What is in front of the ReLUs over training, of all units and examples of a layer: median, middle"
-        " half (dark) and middle nine tenths (pale), as areas of scratch and dashed lines of torch."
-        " Plain, each layer gets what the ones before it make, on another scale every time they move; at"
-        " the rate 1 a layer soon has only negative numbers, and passes on nothing. Batch norm, at its"
-        " output, keeps every layer at the scale that γ and β give it."
-    )
-    return Figure("batch_normalization-preactivations", drawing, caption)
+    return figure("batch_normalization-preactivations", drawing)
 
 
 def _label_layers(axes: Any) -> None:
@@ -268,12 +216,7 @@ def _scale_and_shift(sides: Sides) -> Figure:
                     one.plot(moments, values, color=figures.COLOURS[1 if first else 0], **style)
             row[0].set_ylabel(f"{symbol} of each unit")
         _label_layers(axes)
-    caption = (
-        f"γ and β at the learning rate {PROFILED:g}, a line for each unit: scratch wide and pale, torch"
-        " dashed. They begin at 1 and 0. The first layers hardly use them; the last one makes some units"
-        " count for more than others."
-    )
-    return Figure("batch_normalization-gamma_beta", drawing, caption)
+    return figure("batch_normalization-gamma_beta", drawing, rate=PROFILED)
 
 
 def _parting(results: Results, runs: Mapping[tuple[float, bool], Sides]) -> Figure:
@@ -281,11 +224,8 @@ def _parting(results: Results, runs: Mapping[tuple[float, bool], Sides]) -> Figu
         for i, ((rate, batch_norm), sides) in enumerate(runs.items()):
             if len(sides) > 1:
                 name = f"rate {rate:g}, {'batch norm' if batch_norm else 'plain'}"
-                _distance(axes[0], sides["scratch"], sides["torch"], i, name)
-        found = {side: run for (key, side), run in results.items() if key == _key(*AMPLIFYING)}
-        for i, (a, b) in enumerate((("scratch", "torch"), ("scratch", "arbiter"), ("torch", "arbiter"))):
-            if a in found and b in found:
-                _distance(axes[1], found[a], found[b], i, f"{a} − {b}")
+                figures.distance(axes[0], sides["scratch"], sides["torch"], i, name, lw=1)
+        figures.partings(axes[1], everyone_of(results, _key(*AMPLIFYING)), lw=1)
         axes[0].set(title="scratch − torch", ylabel="distance of the costs (nats)")
         axes[1].set(title="rate 1, batch norm")
         for one in axes:
@@ -293,13 +233,7 @@ def _parting(results: Results, runs: Mapping[tuple[float, bool], Sides]) -> Figu
         if axes[1].lines:
             axes[1].legend(loc="lower right")
         figures.legend_below(drawing, axes[0], columns=3)
-    caption = (
-        "How far the two sides are apart. In one run they part visibly"
-        f"{_when_parted(runs[AMPLIFYING])}. The arbiter, scratch in 64-bit mantissas, leaves both of them as"
-        " they leave each other, at the same time: large steps make rounding grow, and neither side is at"
-        " fault."
-    )
-    return Figure("batch_normalization-parting", drawing, caption)
+    return figure("batch_normalization-parting", drawing, when=_when_parted(runs[AMPLIFYING]))
 
 
 def _when_parted(sides: Sides) -> str:
@@ -312,12 +246,3 @@ def _when_parted(sides: Sides) -> str:
         for seen in (1e-6, 1e-3)
         if (distance > seen).any()
     )
-
-
-def _distance(axes: Axes, a: Run, b: Run, i: int, label: str) -> None:
-    n = min(len(a.cost), len(b.cost))
-    distance = np.maximum(np.abs(np.subtract(a.cost[:n], b.cost[:n])), 1e-17)
-    axes.plot(distance, color=figures.COLOURS[i], ls=figures.DASHES[i], lw=1, label=label)
-
-
-EXPERIMENT = Experiment("batch_normalization", "Batch normalisation", tasks, report)

@@ -9,11 +9,11 @@ import numpy as np
 
 from compare.experiments import figures
 from compare.experiments.diagnosis import Diagnosis, diagnose
-from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
-from compare.experiments.page import Comparison, Figure, Section, Table, lines
-from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
+from compare.experiments.experiment import Options, Results, Task, tasks_of
+from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
-from compare.experiments.train import Run
+from compare.experiments.train import Run, Sides, first
 from compare.training.data import Data, checkerboard
 
 BASE_ERROR = 0.05  # of `checkerboard`: the share of its labels that is wrong
@@ -90,39 +90,16 @@ def report(options: Options, results: Results) -> Section:
     comparisons: list[Comparison] = []
     for key, sides in runs.items():
         data = MODELS[key].data()
-        comparisons += compare_costs(sides, shown=[0, next(iter(sides.values())).recipe.epochs - 1])
+        comparisons += compare_costs(sides, shown=[0, first(sides).recipe.epochs - 1])
         comparisons += compare_accuracies(sides, data)
         comparisons.append(_compare_diagnoses(key, sides, options))
     return Section(
-        name="bias_variance",
-        title="Bias and variance",
-        text=(
-            "Three errors say what to do next. The base error is that of the best possible model; training"
-            " error minus base error is the bias, what the model fails to learn even where it may look."
-            " Development error minus training error is the variance, what it learns of these examples that"
-            " is not true of others. The recipe deals with bias first (a bigger network, training for longer,"
-            " another architecture) and then with variance (more data, regularization, another architecture),"
-            " and comes back after every change.",
-            "Here the recipe is followed on a checkerboard of 3×3 squares. One label in twenty is wrong, so"
-            " the base error is 5 %. A straight line cannot follow the squares (high bias). Four hidden units"
-            " follow some of them, and bend to single points besides (both). A large network gets the"
-            " training set almost entirely right, wrong labels included (high variance). The same network on"
-            " ten times as many examples can no longer learn them by heart, and comes close to the base error"
-            " on either set (neither). Each model is the first answer to the diagnosis before it.",
-        ),
-        recipe=lines(
-            (
-                "data",
-                f"200 or 2000 points of a checkerboard, 5 % of the labels wrong; {DEV} others as the"
-                " development set, which stands where other experiments have their test set",
-            ),
-            ("networks", f"{', '.join(_widths(model) for model in MODELS.values())}; ReLU, sigmoid output"),
-            ("weights", "standard normal from seed 3, layer by layer, times √(2/fan_in); biases 0"),
-            (
-                "training",
-                f"Adam on all points, learning rate {_BASE.lr}, {_epochs(runs)} iterations, float64",
-            ),
-            ("margin", "a gap above 5 percentage points is high"),
+        **texts(
+            "bias_variance",
+            dev=DEV,
+            widths=", ".join(map(_widths, MODELS.values())),
+            lr=_BASE.lr,
+            epochs=options.shortened(_BASE).epochs,
         ),
         comparisons=comparisons,
         tables=[_models(runs), _lecture()],
@@ -132,26 +109,11 @@ def report(options: Options, results: Results) -> Section:
             for key, sides in runs.items()
             for line in diagnoses({key: sides}, MODELS[key].data(), BASE_ERROR)
         ],
-        notes=(
-            "A training error of 15 % is high bias only if someone, or something, can do better. On blurred"
-            " images that people too get wrong in 15 % of the cases, the same model has no bias to speak of.",
-            "More data does not cure bias, and a bigger network does not cure variance: look before you buy.",
-            "Variance is read off a set from the same distribution as the training set. On other data the gap"
-            " may be due to the difference between the data, and more of the same data will not close it.",
-            "An error is a count. Of 1000 answers about 1 % more or fewer are wrong by chance, of 100 about"
-            " 3 %: a gap of that size is no diagnosis.",
-            "A training error below the base error is no triumph: the large network has learnt the wrong"
-            " labels.",
-        ),
     )
 
 
 def _widths(model: Model) -> str:
     return "-".join(map(str, model.widths))
-
-
-def _epochs(runs: Mapping[str, Sides]) -> int:
-    return next(iter(runs["line"].values())).recipe.epochs
 
 
 def _errors(key: str, run: Run) -> Errors:
@@ -173,7 +135,7 @@ def _compare_diagnoses(key: str, sides: Sides, options: Options) -> Comparison:
 def _models(runs: Mapping[str, Sides]) -> Table:
     rows = []
     for key, sides in runs.items():
-        errors = _errors(key, next(iter(sides.values())))
+        errors = _errors(key, first(sides))
         rows.append(
             (
                 MODELS[key].recipe.name,
@@ -202,9 +164,9 @@ def _figure(runs: Mapping[str, Sides]) -> Figure:
     with figures.drawing(2, len(runs), sharey="row") as (drawing, axes):
         for (above, below), (key, sides) in zip(axes.T, runs.items(), strict=True):
             model = MODELS[key]
-            figures.boundary(above, list(sides.values()), model.data())
+            figures.boundary(above, sides, model.data())
             above.set_title(f"{_widths(model)}, {model.examples} examples")
-            found = _errors(key, next(iter(sides.values()))).diagnosis
+            found = _errors(key, first(sides)).diagnosis
             name = found.name.replace(" and ", "\nand ")
             below.set_title(f"{name}\n→ {_first_step(found)}")
             _bars(below, {side: _errors(key, run) for side, run in sides.items()})
@@ -212,15 +174,8 @@ def _figure(runs: Mapping[str, Sides]) -> Figure:
             for one in row[1:]:
                 one.set_ylabel("")
         axes[1, 0].set_ylim(0, 1.08 * axes[1, 0].get_ylim()[1])
-        (classes, class_names), (bars, bar_names) = (one.get_legend_handles_labels() for one in axes[:, 0])
-        drawing.legend(classes + bars, class_names + bar_names, loc="outside lower center", ncols=4)
-    first = next(iter(runs.values()))
-    caption = (
-        "The basic recipe, from left to right. Above: the training set, and what each model says of the"
-        f" plane. Below: its errors, the diagnosis, and what to try next, which is the next model."
-        f" {figures.boundary_key(list(first.values()))}"
-    )
-    return Figure("bias_variance", drawing, caption)
+        figures.legend_below(drawing, *axes[:, 0], columns=4)
+    return figure("bias_variance", drawing, key=figures.boundary_key(runs["line"]))
 
 
 def _bars(axes: Any, errors: Mapping[str, Errors]) -> None:
@@ -244,6 +199,3 @@ def _bars(axes: Any, errors: Mapping[str, Errors]) -> None:
     axes.set_xticks(range(3), ["base", "training", "dev."])
     axes.set_ylabel("error (%)")
     axes.grid(axis="x", visible=False)
-
-
-EXPERIMENT = Experiment("bias_variance", "Bias and variance", tasks, report)

@@ -1,4 +1,4 @@
-"""What an experiment is: trainings that can run side by side, and a section that reports on them."""
+"""What an experiment asks for: trainings that can run side by side."""
 
 import multiprocessing
 import os
@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
+from compare.component import higher_precision
 from compare.environment import deaf_to_interrupts, end_with_parent
-from compare.experiments.page import Section
 from compare.experiments.recipe import Recipe
 from compare.experiments.train import SIDES, Run, train
 from compare.training.data import Data
@@ -46,23 +47,6 @@ class Task:
 Results = Mapping[tuple[str, str], Run]  # (key, side) → what the training gave
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """One experiment of the study day.
-
-    Args:
-        name: on the command line, and of its figures' files
-        title: of its section
-        tasks: options → the trainings that it needs
-        report: (options, their results) → its section
-    """
-
-    name: str
-    title: str
-    tasks: Callable[[Options], Sequence[Task]]
-    report: Callable[[Options, Results], Section]
-
-
 def tasks_of(
     recipes: Mapping[str, Recipe], data: Callable[[], Data], options: Options, **train: Any
 ) -> list[Task]:
@@ -72,6 +56,12 @@ def tasks_of(
         for key, recipe in recipes.items()
         for side in options.sides
     ]
+
+
+def arbiter_tasks(key: str, recipe: Recipe, data: Callable[[], Data]) -> list[Task]:
+    """The training in the precision beyond float64, where the platform has one."""
+    dtype = higher_precision(np.float64)
+    return [Task(key, recipe, "arbiter", data, {"dtype": dtype})] if dtype else []
 
 
 def run_tasks(tasks: Sequence[tuple[str, Task]], progress: Progress) -> dict[str, dict[tuple[str, str], Run]]:

@@ -1,6 +1,7 @@
 """The one style of all figures: readable in greyscale and by the colour-blind, both sides in one picture."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +32,7 @@ STYLE: Any = {
 # Okabe and Ito's colours, dark to light, so that they also differ in greyscale; a dash pattern each besides.
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", (0, (6, 2)), (0, (2, 2)), (0, (6, 2, 2, 2)), (0, (1, 1)), (0, (8, 3)), (0, (4, 1, 1, 1, 1, 1)))
+VISIBLE = 1e-4  # a difference between two costs that a plot would show
 CLASSES = ListedColormap(["#9ecae1", "#fdd0a2"])  # where the network says 0, and 1
 
 
@@ -69,21 +71,52 @@ def curves(
         name_sides: in the legend; otherwise it has one entry for both
     """
     for i, (name, sides) in enumerate(named.items()):
-        colour = COLOURS[i % len(COLOURS)]
         for side, values in sides.items():
-            wide = side == "scratch" and len(sides) > 1
-            style: dict[str, Any] = (
-                {"lw": 4.5, "alpha": 0.3} if wide else {"lw": 1.4, "ls": DASHES[i % len(DASHES)]}
-            )
             label = f"{name} ({side})" if len(sides) > 1 and name_sides else name
-            if wide and not name_sides:
+            if is_wide(side, sides) and not name_sides:
                 label = "_"  # matplotlib's sign for: not in the legend
             epochs = np.arange(start, len(values), every) * spacing
-            axes.plot(epochs, np.asarray(values)[start::every], color=colour, label=label, **style)
+            axes.plot(epochs, np.asarray(values)[start::every], label=label, **side_style(i, side, sides))
 
 
-def boundary(axes: Axes, runs: Sequence[Run], data: Data) -> None:
+def is_wide(side: str, sides: Collection[str]) -> bool:
+    """Whether a side's line lies below that of another one."""
+    return side == "scratch" and len(sides) > 1
+
+
+def side_style(i: int, side: str, sides: Collection[str]) -> dict[str, Any]:
+    """Of the i-th curve: scratch as a wide pale line, torch as a thin dark one on it."""
+    colour = COLOURS[i % len(COLOURS)]
+    if is_wide(side, sides):
+        return {"color": colour, "lw": 4.5, "alpha": 0.3}
+    return {"color": colour, "lw": 1.4, "ls": DASHES[i % len(DASHES)], "ms": 4}
+
+
+def distance(
+    axes: Axes, a: Run, b: Run, i: int, label: str = "", *, every: int = 1, lw: float = 1.1
+) -> np.ndarray:
+    """The distance of two costs on a logarithmic scale, as the i-th curve; returns that of each epoch."""
+    n = min(len(a.cost), len(b.cost))
+    found = np.abs(np.subtract(a.cost[:n], b.cost[:n])).astype(float)
+    label = label or f"{a.side} − {b.side}"
+    style: Any = {"color": COLOURS[i], "ls": DASHES[i], "lw": lw}
+    axes.semilogy(np.arange(0, n, every), np.maximum(found[::every], 1e-17), label=label, **style)
+    return found
+
+
+def partings(axes: Axes, runs: Mapping[str, Run], **options: Any) -> dict[tuple[str, str], np.ndarray]:
+    """How far scratch, torch and the arbiter are apart, as far as they are there; see `distance`."""
+    pairs = list(itertools.combinations(("scratch", "torch", "arbiter"), 2))
+    return {
+        (a, b): distance(axes, runs[a], runs[b], i, **options)
+        for i, (a, b) in enumerate(pairs)
+        if a in runs and b in runs
+    }
+
+
+def boundary(axes: Axes, sides: Mapping[str, Run], data: Data) -> None:
     """The points of the training set, and where each side says 0 and 1: one as areas, both as lines."""
+    runs = list(sides.values())
     first, second = grid(data)
     axes.contourf(first, second, runs[0].grid_logits > 0, levels=[-0.5, 0.5, 1.5], cmap=CLASSES, alpha=0.6)
     for run, colour, style in zip(runs, ("white", "black"), ("solid", "dashed"), strict=False):
@@ -92,22 +125,28 @@ def boundary(axes: Axes, runs: Sequence[Run], data: Data) -> None:
             axes.contour(
                 first, second, run.grid_logits, levels=[0], colors=colour, linewidths=width, linestyles=style
             )
-    for value, marker, colour in ((0, "o", "#08519c"), (1, "^", "#a63603")):
-        points = data.x_train[data.targets_train[:, 0] == value]
-        axes.scatter(
-            points[:, 0], points[:, 1], s=9, marker=marker, c=colour, linewidths=0, label=f"class {value}"
-        )
+    points(axes, data.x_train, data.targets_train, size=9)
     axes.grid(False)
     axes.set(xlabel="$x_1$", ylabel="$x_2$")
 
 
-def boundary_key(runs: Sequence[Run]) -> str:
+def points(axes: Axes, x: np.ndarray, targets: np.ndarray, size: float) -> None:
+    """Points (examples, 2) of two classes, a marker and a colour for each."""
+    for value, marker, colour in ((0, "o", "#08519c"), (1, "^", "#a63603")):
+        some = x[targets[:, 0] == value]
+        axes.scatter(
+            some[:, 0], some[:, 1], s=size, marker=marker, c=colour, linewidths=0, label=f"class {value}"
+        )
+
+
+def boundary_key(sides: Collection[str]) -> str:
     """Which line of `boundary` is whose, for a caption."""
-    first, *second = (run.side for run in runs)
+    first, *second = sides
     return f"White line: {first}." if not second else f"White line: {first}; dashed line on it: {second[0]}."
 
 
-def legend_below(drawing: Drawing, axes: Axes, columns: int = 2) -> None:
-    """A legend that covers no curve."""
-    handles, labels = axes.get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="outside lower center", ncols=columns)
+def legend_below(drawing: Drawing, *axes: Axes, columns: int = 2) -> None:
+    """A legend that covers no curve, of what has a label in any of the axes; each label once."""
+    found = [one.get_legend_handles_labels() for one in axes]
+    once = {label: handle for handles, labels in found for handle, label in zip(handles, labels, strict=True)}
+    drawing.legend(once.values(), once.keys(), loc="outside lower center", ncols=columns)

@@ -3,7 +3,7 @@
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from compare.experiments import figures
-from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
-from compare.experiments.page import Comparison, Figure, Listing, Section, lines
+from compare.experiments.experiment import Options, Results, Task, tasks_of
+from compare.experiments.page import Comparison, Figure, Listing, Section, figure, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
-from compare.experiments.train import GRID, Run, grid, rebuild
+from compare.experiments.train import GRID, Run, Sides, costs_of, first, grid, rebuild
 from compare.training.data import Data, circles
 from scratch.activations import relu_backward, relu_forward
 from scratch.linear import linear_backward, linear_forward
@@ -95,41 +95,18 @@ def tasks(options: Options) -> list[Task]:
 def report(options: Options, results: Results) -> Section:
     """The five steps as code, the cost as it falls, and the boundary as it bends."""
     data, sides = circles(), sides_of(results, "network")
-    epochs = next(iter(sides.values())).recipe.epochs
+    epochs = options.shortened(RECIPE).epochs
     comparisons = [
         *_compare_step(sides, data),
         *compare_costs(sides, shown=[*range(0, epochs, max(epochs // 4, 1)), epochs - 1]),
         *compare_accuracies(sides, data),
     ]
     return Section(
-        name="from_scratch",
-        title="A network from scratch",
-        text=(
-            "Two inputs, eight hidden units, one output: a small network, and it can tell a ring from"
-            " what lies inside it. Training it takes five steps. The first is taken once, the other four over"
-            " and over. Below they stand in full, on both sides; everything else in these pages is a change"
-            " to one of them.",
-            "Each example is a row. In PyTorch the backward step is one line, since every line of the forward"
-            " step has recorded how to go back; in NumPy it is written out, last layer first. The cost is"
-            " computed from the logit z2, before the sigmoid: that is the same number, and it cannot"
-            " overflow.",
-        ),
-        recipe=lines(
-            ("data", "300 points in two circles (noise 0.05, seed 1), 100 for testing (seed 2)"),
-            ("network", "2-8-1, ReLU, sigmoid output, mean cross-entropy, float64"),
-            ("weights", "standard normal from seed 3, layer by layer, times √(2/fan_in); biases 0"),
-            ("training", f"gradient descent on all points, learning rate {RECIPE.lr}, {epochs} iterations"),
-        ),
+        **texts("from_scratch", lr=RECIPE.lr, epochs=epochs),
         comparisons=comparisons,
         listings=[_listing(options)],
         figures=[_costs(sides), _boundaries(sides, data)],
         diagnoses=diagnoses({"network": sides}, data),
-        notes=(
-            "The gradient of the mean cost already contains the 1/m: a further division by the number of"
-            " examples makes the learning rate 300 times smaller than it says.",
-            "PyTorch adds to the gradients that are there. A loop has to reset them before each backward step"
-            " (optimizer.zero_grad()); here there is one step only.",
-        ),
     )
 
 
@@ -154,7 +131,7 @@ def steps_of(function: Callable[..., Any]) -> dict[str, str]:
     return {name: textwrap.dedent(code).strip() for name, code in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def _compare_step(sides: Mapping[str, Run], data: Data) -> list[Comparison]:
+def _compare_step(sides: Sides, data: Data) -> list[Comparison]:
     """The code that is shown, against the first step of the run on its side."""
     costs, distances, agrees = {}, {}, True
     for side, run in sides.items():
@@ -174,37 +151,25 @@ def _compare_step(sides: Mapping[str, Run], data: Data) -> list[Comparison]:
     ]
 
 
-def _costs(sides: Mapping[str, Run]) -> Figure:
+def _costs(sides: Sides) -> Figure:
     with figures.drawing() as (drawing, axes):
-        figures.curves(axes, {"cost": {side: run.cost for side, run in sides.items()}})
+        figures.curves(axes, {"cost": costs_of(sides)})
         axes.set(xlabel="iteration", ylabel="cost (nats per example)", ylim=(0, None))
         axes.legend()
-    return Figure(
-        "from_scratch-cost",
-        drawing,
-        "The cost falls at every step; guessing costs ln 2 = 0.693. Both sides draw the same curve.",
-    )
+    return figure("from_scratch-cost", drawing)
 
 
-def _boundaries(sides: Mapping[str, Run], data: Data) -> Figure:
-    first = next(iter(sides.values()))
+def _boundaries(sides: Sides, data: Data) -> Figure:
     with figures.drawing(columns=3, sharex=True, sharey=True) as (drawing, axes):
-        for one, epochs in zip(axes, _looks(first.recipe.epochs), strict=True):
-            figures.boundary(one, [_as_it_was(run, epochs, data) for run in sides.values()], data)
+        for one, epochs in zip(axes, _looks(first(sides).recipe.epochs), strict=True):
+            then = {side: _as_it_was(run, epochs, data) for side, run in sides.items()}
+            figures.boundary(one, then, data)
             one.set_title(f"after {epochs} iterations")
         figures.legend_below(drawing, axes[0])
-    caption = (
-        "What the network says of the plane: at the start, early in training, and at the end. Each hidden"
-        " unit is off on one side of a straight line; where the boundary crosses such a line, it has a"
-        f" corner. {figures.boundary_key(list(sides.values()))}"
-    )
-    return Figure("from_scratch-boundary", drawing, caption)
+    return figure("from_scratch-boundary", drawing, key=figures.boundary_key(sides))
 
 
 def _as_it_was(run: Run, epochs: int, data: Data) -> Run:
     points = np.stack(np.meshgrid(*grid(data)), axis=-1).reshape(-1, 2)
     logits = rebuild(run, epochs).logits(points)
     return replace(run, grid_logits=logits.reshape(GRID, GRID))
-
-
-EXPERIMENT = Experiment("from_scratch", "A network from scratch", tasks, report)

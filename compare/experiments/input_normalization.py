@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +12,11 @@ from matplotlib.axes import Axes
 import scratch.standardization
 import torch_ref.standardization
 from compare.experiments import figures
-from compare.experiments.experiment import Experiment, Options, Results, Task
-from compare.experiments.page import Comparison, Figure, Section, Table, lines
-from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
+from compare.experiments.experiment import Options, Results, Task
+from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
-from compare.experiments.train import Run, rebuild
+from compare.experiments.train import SIDES, Sides, costs_of, first, rebuild
 from compare.experiments.two_weights import PATHS, TwoWeights
 from compare.training.data import Data, moons
 
@@ -78,7 +77,7 @@ def report(options: Options, results: Results) -> Section:
     }
     best = {inputs: min(runs.values(), key=_speed) for inputs, runs in scan.items()}
     descents = {inputs: _descent(inputs, options.sides) for inputs in RATES}
-    epochs = _first(best["raw"]).recipe.epochs
+    epochs = options.shortened(_BASE).epochs
     comparisons: list[Comparison] = []
     for inputs, descent in descents.items():
         comparisons += descent.compare(inputs)
@@ -91,36 +90,14 @@ def report(options: Options, results: Results) -> Section:
     raw = stretched_moons()
     mean, std = scratch.standardization.standardize_fit(raw.x_train)
     return Section(
-        name="input_normalization",
-        title="Input normalization",
-        text=(
-            "Two features of one data set: x₁ spreads nine times as far as x₂, and its mean is not 0. With"
-            " the weight of a large input the cost bends sharply, with that of a small one it hardly"
-            " changes. One learning rate has to serve both: it must be small enough for the sharp"
-            " direction, and is then too small for the flat one. Standardisation, x ← (x − μ)/σ for each"
-            " feature, makes the directions alike.",
-            "With two weights and no bias the cost can be drawn. (Without a bias there is nothing that could"
-            " answer to a mean, so both panels take centred inputs; only the scales differ.) On the raw"
-            " scale gradient descent zigzags across a narrow valley, on the standardised one it is there"
-            " after a few steps. How long that takes at the best rate depends on the condition number"
-            f" κ of the curvatures alone, {descents['raw'].model.condition:.1f} before and"
-            f" {descents['standardised'].model.condition:.2f} after. κ is not 1: standardisation sets the"
-            " scales, but x₁ and x₂ are still correlated.",
-            "The network has no such formula, but the same trouble: each kind of input at its own best"
-            " learning rate, it reaches the same cost many times sooner on standardised inputs.",
-        ),
-        recipe=lines(
-            (
-                "data",
-                f"300 half-moon points (noise 0.2, seed 3), x₁ → 5·x₁ + 1; the first {TRAINING} for training."
-                f" μ = {mean[0]:.2f} and {mean[1]:.2f}, σ = {std[0]:.2f} and {std[1]:.2f}",
-            ),
-            (
-                "two weights",
-                f"y = {WEIGHTS[0]:g}·x₁ + {WEIGHTS[1]:g}·x₂ + noise (σ 0.3, seed 0), squared error, from 0",
-            ),
-            ("network", "2-8-1, ReLU, sigmoid output, mean cross-entropy; He's weights from seed 3"),
-            ("training", f"gradient descent on all points, {epochs} iterations, float64"),
+        **texts(
+            "input_normalization",
+            conditions={inputs: descent.model.condition for inputs, descent in descents.items()},
+            training=TRAINING,
+            mean=mean,
+            std=std,
+            weights=WEIGHTS,
+            epochs=epochs,
         ),
         comparisons=comparisons,
         tables=[_speeds(best, descents), _test_statistics(best["standardised"], raw)],
@@ -130,18 +107,6 @@ def report(options: Options, results: Results) -> Section:
             for inputs, sides in best.items()
             for line in diagnoses({inputs: sides}, stretched_moons(inputs))
         ],
-        notes=(
-            "A published slide divides by σ² (x /= σ²), and the lecture says so; it was corrected later: the"
-            " divisor is σ. Dividing by the variance gives a feature the standard deviation 1/σ: what"
-            " was too large is now as much too small, and with two features κ is what it was.",
-            "The test set is standardised by μ and σ of the training set. The network has learnt what an"
-            " input of 1 means there; by statistics of its own, a test set would become other inputs, and"
-            " the answer for an example would depend on which others are with it. A large mixed test set has"
-            " nearly the statistics of the training set, and little happens; a set of one class, or a single"
-            " example, has not, as the table shows.",
-            "σ is the root of the mean square after centring, divided by m; torch.std divides by m − 1 unless"
-            " told otherwise. Either will do for training, but two programs that are compared need the same.",
-        ),
     )
 
 
@@ -216,13 +181,9 @@ def _or_infinity(iterations: int | None) -> float:
     return math.inf if iterations is None else iterations
 
 
-def _first(sides: Sides) -> Run:
-    return next(iter(sides.values()))
-
-
 def _speed(sides: Sides) -> tuple[float, float]:
     """Iterations to the goal; where none got there, the cost at the end decides."""
-    cost = _first(sides).cost
+    cost = first(sides).cost
     return _or_infinity(_arrival(np.array(cost), GOAL)), cost[-1]
 
 
@@ -235,7 +196,7 @@ def _compare_speeds(sides: Sides) -> Comparison:
         side: _text(_arrival(np.array(run.cost), GOAL), run.recipe.epochs) for side, run in sides.items()
     }
     agrees = len(set(counts.values())) == 1
-    name = _first(sides).recipe.name
+    name = first(sides).recipe.name
     return Comparison(name, f"iterations to a cost of {GOAL:g}", None, counts, agrees, "as an exact count")
 
 
@@ -253,7 +214,7 @@ def _speeds(best: Mapping[str, Sides], descents: Mapping[str, Descent]) -> Table
             )
         )
     for inputs, sides in best.items():
-        run = _first(sides)
+        run = first(sides)
         reached = _arrival(np.array(run.cost), GOAL)
         rows.append(("network", inputs, f"{run.recipe.lr:g}", _text(reached, run.recipe.epochs), ""))
     header = ("model", "inputs", "best rate", "iterations", "condition")
@@ -299,9 +260,7 @@ def _steps(raw: Data, mean: np.ndarray, std: np.ndarray) -> Figure:
     with figures.drawing(2, 2, sharex=True, sharey=True) as (drawing, axes):
         drawing.set_size_inches(7.4, 4.4)
         for one, (name, points) in zip(axes.flat, shown.items(), strict=True):
-            for value, marker, colour in ((0, "o", "#08519c"), (1, "^", "#a63603")):
-                some = points[raw.targets_train[:, 0] == value]
-                one.scatter(*some.T, s=8, marker=marker, c=colour, linewidths=0, label=f"class {value}")
+            figures.points(one, points, raw.targets_train, size=8)
             spreads = points.std(axis=0)
             one.set(
                 title=f"{name}: σ = {spreads[0]:.2g} and {spreads[1]:.2g}",
@@ -314,12 +273,7 @@ def _steps(raw: Data, mean: np.ndarray, std: np.ndarray) -> Figure:
         for one in axes[:, 0]:
             one.set_ylabel("$x_2$")
         figures.legend_below(drawing, axes[0, 0])
-    caption = (
-        "The training set on its way, on the same axes throughout. Divided by σ both features spread alike;"
-        " divided by σ², as a published slide had it, the one that was too wide is too narrow, and the other"
-        " way round."
-    )
-    return Figure("input_normalization-data", drawing, caption)
+    return figure("input_normalization-data", drawing)
 
 
 def _contours(descents: Mapping[str, Descent]) -> Figure:
@@ -331,12 +285,7 @@ def _contours(descents: Mapping[str, Descent]) -> Figure:
         axes[2].set(xlabel="iteration", ylabel="excess cost (1 at the start)", yscale="log", ylim=(1e-6, 2))
         axes[2].set(xlim=(-5, 2 * (descents["raw"].iterations(next(iter(descents["raw"].paths))) or 100)))
         axes[2].legend(fontsize=8)
-    caption = (
-        "Contours of the cost of two weights, on equal axes, with the path of gradient descent from 0 (cross)"
-        " to the minimum (star) at the best rate of a small scan, a dot for each iteration. Wide"
-        " and pale: scratch; thin on it: torch. Right: how far the cost is above its minimum."
-    )
-    return Figure("input_normalization-contours", drawing, caption)
+    return figure("input_normalization-contours", drawing)
 
 
 def _valley(axes: Axes, descent: Descent) -> None:
@@ -347,7 +296,7 @@ def _valley(axes: Axes, descent: Descent) -> None:
     excess = model.excess(np.stack(np.meshgrid(first, second), axis=-1))
     axes.contour(first, second, excess, levels=CONTOURS, colors="0.6", linewidths=0.8)
     for side, path in descent.paths.items():
-        if side == "scratch" and len(descent.paths) > 1:
+        if figures.is_wide(side, descent.paths):
             axes.plot(*path.T, color=figures.COLOURS[1], lw=4.5, alpha=0.3)
         else:
             axes.plot(*path.T, color="black", lw=0.9, marker="o", ms=2.5)
@@ -360,9 +309,9 @@ def _valley(axes: Axes, descent: Descent) -> None:
 def _network(scan: Mapping[str, Mapping[float, Sides]], best: Mapping[str, Sides]) -> Figure:
     with figures.drawing(columns=2) as (drawing, axes):
         left, right = axes
-        figures.curves(left, {inputs: _costs(sides) for inputs, sides in best.items()})
+        figures.curves(left, {inputs: costs_of(sides) for inputs, sides in best.items()})
         left.axhline(GOAL, color="0.4", lw=0.8)
-        rates = " and ".join(f"{_first(sides).recipe.lr:g}" for sides in best.values())
+        rates = " and ".join(f"{first(sides).recipe.lr:g}" for sides in best.values())
         left.set(
             title=f"at the best rates, {rates}", xlabel="iteration", xscale="log", xlim=(1, None), ylim=(0, 1)
         )
@@ -371,7 +320,7 @@ def _network(scan: Mapping[str, Mapping[float, Sides]], best: Mapping[str, Sides
             for side in next(iter(runs.values())):
                 counts = {lr: _arrival(np.array(sides[side].cost), GOAL) for lr, sides in runs.items()}
                 reached = {lr: count for lr, count in counts.items() if count is not None}
-                style = _style(i, side, len(best))
+                style = figures.side_style(i, side, SIDES)
                 right.loglog(list(reached), list(reached.values()), marker="os"[i], **style)
         right.set(title="at every rate of the scan", xlabel="learning rate")
         right.set_ylabel(f"iterations to a cost of {GOAL:g}")
@@ -379,23 +328,4 @@ def _network(scan: Mapping[str, Mapping[float, Sides]], best: Mapping[str, Sides
         right.set_yticks(COUNT_TICKS, [f"{tick:g}" for tick in COUNT_TICKS])
         right.minorticks_off()
         figures.legend_below(drawing, left)
-    caption = (
-        "The network 2-8-1. Left: its cost, each kind of input at its best learning rate; the grey line is"
-        f" the cost of {GOAL:g} that is to be reached. Right: iterations until it first is; a rate that"
-        " does not get there has no point. Standardised inputs bear larger rates, and reach it sooner."
-    )
-    return Figure("input_normalization-network", drawing, caption)
-
-
-def _style(i: int, side: str, sides: int) -> dict[str, Any]:
-    """That of `figures.curves`: scratch as a wide pale line, torch as a thin dark one on it."""
-    if side == "scratch" and sides > 1:
-        return {"color": figures.COLOURS[i], "lw": 4.5, "alpha": 0.3}
-    return {"color": figures.COLOURS[i], "lw": 1.4, "ls": figures.DASHES[i], "ms": 4}
-
-
-def _costs(sides: Sides) -> dict[str, list[float]]:
-    return {side: run.cost for side, run in sides.items()}
-
-
-EXPERIMENT = Experiment("input_normalization", "Input normalization", tasks, report)
+    return figure("input_normalization-network", drawing, goal=GOAL)

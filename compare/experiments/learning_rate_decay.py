@@ -10,10 +10,11 @@ import torch
 import scratch.schedules
 import torch_ref.schedules
 from compare.experiments import figures
-from compare.experiments.experiment import Experiment, Options, Results, Task, tasks_of
-from compare.experiments.page import Comparison, Figure, Section, Table, lines
-from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
-from compare.experiments.recipe import Published, Recipe, every
+from compare.experiments.experiment import Options, Results, Task, tasks_of
+from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
+from compare.experiments.recipe import Published, Recipe, every, published
+from compare.experiments.train import Sides, costs_of, first
 from compare.training.data import moons
 
 TOLERANCE = 5e-7  # half a unit of the last digit that was printed
@@ -39,28 +40,23 @@ DECAYS: dict[str, dict[str, Any]] = {
         "schedule_options": {"decay_rate": 1, "interval": 1000},
     },
 }
-PUBLISHED = {
-    ("gd", "inverse time"): ("0.701091 0.661884 0.658620 0.656765 0.655486", 196),
-    ("gd", "fixed interval"): ("0.701091 0.127161 0.120304 0.117033 0.117512", 283),
-    ("adam", "fixed interval"): ("0.699346 0.130074 0.129826 0.129282 0.128361", 282),
-}
 RATES = {  # printed after epoch 0, 1000, …: the rates of the epochs that follow
-    ("gd", "inverse time"): "0.100000 0.000100 0.000050 0.000033 0.000025",
-    ("gd", "fixed interval"): "0.100000 0.050000 0.033333 0.025000 0.020000",
-    ("adam", "fixed interval"): "0.010000 0.005000 0.003333 0.002500 0.002000",
+    "gd, inverse time": "0.100000 0.000100 0.000050 0.000033 0.000025",
+    "gd, fixed interval": "0.100000 0.050000 0.033333 0.025000 0.020000",
+    "adam, fixed interval": "0.010000 0.005000 0.003333 0.002500 0.002000",
 }
 
 
-def _recipe(optimizer: str, decay: str) -> Recipe:
-    base = OPTIMIZERS[optimizer]
-    published = base.published
-    if (optimizer, decay) in PUBLISHED:
-        costs, correct = PUBLISHED[optimizer, decay]
-        published = replace(published, costs=every(1000, costs), correct={5000: (correct, None)})
-    return replace(base, name=f"{base.name}, {decay}", published=published, **DECAYS[decay])
-
-
-RECIPES = {f"{key}, {decay}": _recipe(key, decay) for key in OPTIMIZERS for decay in DECAYS}
+RECIPES = {
+    f"{key}, {decay}": replace(
+        base,
+        name=f"{base.name}, {decay}",
+        published=published("learning_rate_decay", f"{key}, {decay}", TOLERANCE),
+        **options,
+    )
+    for key, base in OPTIMIZERS.items()
+    for decay, options in DECAYS.items()
+}
 EARLY = replace(
     RECIPES["gd, inverse time"],
     name="gradient descent, inverse time, the rate of each epoch set before it",
@@ -115,7 +111,7 @@ def _with_interval(recipe: Recipe) -> Recipe:
 
 def report(options: Options, results: Results) -> Section:
     """The formulas, the costs with and without decay, and how calm they are at the end."""
-    data = moons()
+    data, epochs = moons(), options.shortened(BASE).epochs
     runs = {key: sides_of(results, key) for key in RECIPES}
     rates = {
         name: {side: rates_of(side, *formula, SHOWN_RATE, SHOWN_EPOCHS) for side in options.sides}
@@ -124,54 +120,19 @@ def report(options: Options, results: Results) -> Section:
     comparisons = [_compare_formula(name, sides) for name, sides in rates.items()]
     comparisons.append(_compare_lecture(options.sides))
     for key, sides in runs.items():
-        optimizer, decay = key.split(", ")
         comparisons += compare_costs(sides, shown=range(0, BASE.epochs, 1000))
-        comparisons += _compare_rates(sides, RATES.get((optimizer, decay)))
+        comparisons += _compare_rates(sides, RATES.get(key))
         comparisons += compare_accuracies(sides, data)
     comparisons += compare_costs(sides_of(results, "early"), shown=(0, 1000))
     for key in NO_FLOOR:
         if (key, "scratch") in results:
             comparisons += compare_accuracies(sides_of(results, key), data)
     return Section(
-        name="learning_rate_decay",
-        title="Learning-rate decay",
-        text=(
-            "A large learning rate gets near a minimum soon and then jumps about it; a small one settles, but"
-            " arrives late. Decay begins with the one and ends with the other.",
-            "Dividing by 1 + epoch, anew after each epoch, is far too much of it: after ten epochs a tenth is"
-            " left, after a thousand a thousandth. The rates of all 5000 epochs add up to what ten"
-            " epochs at the first rate would give, and training hardly leaves its start. Lowered only every"
-            " 1000 epochs, the rate has time to get there first.",
-            "What brings gradient descent to 94 % here, where it had 72 % at the learning rate 0.0007 of the"
-            " optimizers above, is the larger rate and not its decay: it gets there without decay too."
-            " What decay gives is a calm end, the last column of the table.",
-        ),
-        recipe=lines(
-            ("data, network and weights", "as for the optimizers: two half-moons, 2-5-2-1, He"),
-            ("training", f"mini-batches of 64, {options.shortened(BASE).epochs} epochs"),
-            ("learning rate", "0.1 for gradient descent and momentum, 0.01 for Adam; rate of decay k = 1"),
-            (
-                "decay",
-                f"1/(1 + k·epoch), or 1/(1 + k·⌊epoch/{options.shortened(BASE).epochs // 5}⌋), computed after"
-                " the epoch for the next",
-            ),
-        ),
+        **texts("learning_rate_decay", epochs=epochs, interval=epochs // 5),
         comparisons=comparisons,
         tables=[_summary(runs)],
         figures=[_formulas(rates), _costs(runs), _ends(runs)],
         diagnoses=diagnoses(runs, data),
-        notes=(
-            "Epochs 0 and 1 both run at the first rate: the published program computes the rate after the"
-            " epoch, from its number, for the next one. With the rate of each epoch set before it, which"
-            " halves that of epoch 1, the cost at epoch 1000 is 0.666696 in place of 0.661884.",
-            "Without the floor, ⌊epoch/1000⌋, the rate falls a little after every epoch. A public copy prints"
-            " the accuracies 94.67 %, 94.33 % and 94.00 % for that: close enough to be believed.",
-            "The later edition calls 1/(1 + k·epoch) exponential. It is not: exponential is γ^epoch.",
-            "The summary of that edition promises more than 94.6 % for gradient descent at fixed intervals;"
-            " its own output, like both sides here, is 94.33 %.",
-            "Each rate follows from the first one, lr₀/(1 + k·epoch). Dividing the rate of the epoch before"
-            " makes it lr₀/(epoch + 1)!, which is nothing after a dozen epochs.",
-        ),
     )
 
 
@@ -215,24 +176,23 @@ def _compare_lecture(sides: Sequence[str]) -> Comparison:
 def _compare_rates(sides: Sides, printed: str | None) -> list[Comparison]:
     """The published rates; each was printed after an epoch, and holds for the next."""
     rows = []
-    for epoch, figure in every(1000, printed or "").items():
+    name, why = first(sides).recipe.name, f"to within {TOLERANCE:g}"
+    for epoch, said in every(1000, printed or "").items():
         rates = {
             side: run.learning_rate[epoch + 1] for side, run in sides.items() if epoch + 1 < len(run.cost)
         }
         if rates:
-            agrees = all(abs(rate - float(figure)) <= TOLERANCE for rate in rates.values())
-            run = next(iter(sides.values()))
+            agrees = all(abs(rate - float(said)) <= TOLERANCE for rate in rates.values())
             texts = {side: f"{rate:.16g}" for side, rate in rates.items()}
-            what = f"learning rate after epoch {epoch}"
-            rows.append(Comparison(run.recipe.name, what, figure, texts, agrees, f"to within {TOLERANCE:g}"))
+            rows.append(Comparison(name, f"learning rate after epoch {epoch}", said, texts, agrees, why))
     return rows
 
 
 def _summary(runs: Mapping[str, Sides]) -> Table:
     rows = []
-    last = len(next(iter(runs["gd, no decay"].values())).cost) // 10
+    last = len(first(runs["gd, no decay"]).cost) // 10
     for sides in runs.values():
-        run = next(iter(sides.values()))
+        run = first(sides)
         costs = run.cost[-last:]
         rows.append(
             [
@@ -266,11 +226,7 @@ def _formulas(rates: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             one.set(title=title, xlabel="epoch", ylim=(0, 0.34))
             one.legend(loc="upper left")
         axes[0].set_ylabel("learning rate")
-    caption = (
-        f"All decay formulas, from the rate {SHOWN_RATE}; wide and pale: scratch's functions, thin on them:"
-        " PyTorch's schedulers."
-    )
-    return Figure("learning_rate_decay-formulas", drawing, caption)
+    return figure("learning_rate_decay-formulas", drawing, rate=SHOWN_RATE)
 
 
 def _costs(runs: Mapping[str, Sides]) -> Figure:
@@ -278,31 +234,22 @@ def _costs(runs: Mapping[str, Sides]) -> Figure:
         _panels(axes, runs, 0)
         axes[0].set(ylabel="cost (nats per example)", ylim=(0, 0.75))
         figures.legend_below(drawing, axes[0], columns=3)
-    caption = "The mean cost of each epoch. Inverse time stops all three optimizers on their way."
-    return Figure("learning_rate_decay-costs", drawing, caption)
+    return figure("learning_rate_decay-costs", drawing)
 
 
 def _ends(runs: Mapping[str, Sides]) -> Figure:
     calm = {key: sides for key, sides in runs.items() if "inverse" not in key}
-    epochs = len(next(iter(runs["gd, no decay"].values())).cost)
+    epochs = len(first(runs["gd, no decay"]).cost)
     with figures.drawing(columns=3, sharey=True) as (drawing, axes):
         _panels(axes, calm, epochs - epochs // 10)
         axes[0].set(ylabel="cost (nats per example)")
         figures.legend_below(drawing, axes[0], columns=2)
-    caption = "The last tenth of training, every epoch: without decay the cost jumps, with it, hardly."
-    return Figure("learning_rate_decay-ends", drawing, caption)
+    return figure("learning_rate_decay-ends", drawing)
 
 
 def _panels(axes: Any, runs: Mapping[str, Sides], start: int) -> None:
     """A panel for each optimizer, with a curve for each decay."""
     for one, (key, base) in zip(axes, OPTIMIZERS.items(), strict=True):
-        named = {
-            decay: {side: run.cost for side, run in runs[f"{key}, {decay}"].items()}
-            for decay in DECAYS
-            if f"{key}, {decay}" in runs
-        }
+        named = {decay: costs_of(runs[f"{key}, {decay}"]) for decay in DECAYS if f"{key}, {decay}" in runs}
         figures.curves(one, named, start=start, every=1 if start else 10)
         one.set(title=f"{base.name}, from {base.lr:g}", xlabel="epoch")
-
-
-EXPERIMENT = Experiment("learning_rate_decay", "Learning-rate decay", tasks, report)

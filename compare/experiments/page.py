@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -79,6 +80,35 @@ class Section:
         return all(comparison.agrees for comparison in self.comparisons)
 
 
+with open(Path(__file__).with_name("texts.toml"), "rb") as file:
+    TEXTS = tomllib.load(file)
+
+
+def texts(experiment: str, **values: Any) -> dict[str, Any]:
+    """What texts.toml says of an experiment, for its section; `values` fill its braces."""
+    said = TEXTS[experiment]
+    return {
+        "name": experiment,
+        "title": said["title"],
+        "text": [paragraph.format(**values) for paragraph in said["text"]],
+        **remarks(said, **values),
+    }
+
+
+def remarks(said: Mapping[str, Any], **values: Any) -> dict[str, list[str]]:
+    """The notes and the recipe of a table of texts.toml."""
+    return {
+        "notes": [note.format(**values) for note in said["notes"]],
+        "recipe": [f"{name}: {line.format(**values)}" for name, line in said["recipe"].items()],
+    }
+
+
+def figure(name: str, drawing: Drawing, **values: Any) -> Figure:
+    """A drawing with the caption that texts.toml has for it."""
+    experiment = name.partition("-")[0]
+    return Figure(name, drawing, TEXTS[experiment]["captions"][name].format(**values))
+
+
 def write(
     sections: Sequence[Section], environment: dict[str, Any], options: dict[str, Any], folder: Path
 ) -> Path:
@@ -114,8 +144,3 @@ def _drawn(drawing: Drawing, kind: str) -> bytes:
 
 def _data_uri(svg: bytes) -> markupsafe.Markup:
     return markupsafe.Markup("data:image/svg+xml;base64," + base64.b64encode(svg).decode())
-
-
-def lines(*pairs: tuple[str, Any]) -> list[str]:
-    """`name: value` lines, for a section's recipe."""
-    return [f"{name}: {value}" for name, value in pairs]

@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from compare.experiments.diagnosis import diagnose
 from compare.experiments.experiment import Results
 from compare.experiments.page import Comparison
-from compare.experiments.train import SIDES, Run
+from compare.experiments.train import SIDES, Run, Sides, first
 from compare.training.data import Data
 
-Sides = Mapping[str, Run]  # side → run of one recipe
 
-
-def sides_of(results: Results, key: str) -> dict[str, Run]:
+def sides_of(results: Results, key: str, sides: Sequence[str] = SIDES) -> dict[str, Run]:
     """The runs of one recipe by side, scratch first; the arbiter is no side."""
-    return {side: results[key, side] for side in SIDES if (key, side) in results}
+    return {side: results[key, side] for side in sides if (key, side) in results}
+
+
+def everyone_of(results: Results, key: str) -> dict[str, Run]:
+    """The runs of one recipe, the arbiter's too."""
+    return sides_of(results, key, (*SIDES, "arbiter"))
 
 
 def compare_costs(runs: Sides, *, shown: Sequence[int] = (), why: str = "") -> list[Comparison]:
@@ -24,7 +27,7 @@ def compare_costs(runs: Sides, *, shown: Sequence[int] = (), why: str = "") -> l
         shown: epochs to show though nothing was published of them; there the sides are held together
         why: said in every row, in place of the tolerance
     """
-    recipe = next(iter(runs.values())).recipe
+    recipe = first(runs).recipe
     published, tolerance = recipe.published, recipe.published.cost_tolerance
 
     def row(what: str, figure: str | None, values: Mapping[str, float]) -> Comparison:
@@ -50,7 +53,7 @@ def compare_accuracies(runs: Sides, data: Data) -> list[Comparison]:
 
     A shortened run does not get to where figures were published: its sides are held against each other.
     """
-    recipe = next(iter(runs.values())).recipe
+    recipe = first(runs).recipe
     rows = []
     for epochs in sorted({*recipe.published.correct, recipe.epochs}):
         if epochs > recipe.epochs:
@@ -80,7 +83,7 @@ def diagnoses(runs: Mapping[str, Sides], data: Data, base_error: float = 0.0) ->
     """One line for each recipe: its errors, and what the basic recipe says of them."""
     lines = []
     for sides in runs.values():
-        run = next(iter(sides.values()))
+        run = first(sides)
         train_error = 1 - run.final[0] / len(data.x_train)
         if len(data.x_test) == 0:
             lines.append(

@@ -2,8 +2,10 @@
 
 import itertools
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ SCALES: dict[str, Callable[[int], float]] = {  # what the standard normal weight
     "he": lambda fan_in: math.sqrt(2 / fan_in),
     "inverse_sqrt": lambda fan_in: 1 / math.sqrt(fan_in),
 }
+
+with open(Path(__file__).with_name("published.toml"), "rb") as file:
+    _PUBLISHED = tomllib.load(file)
 
 _ORDERS = np.random.RandomState()  # to seed it anew takes a hundredth of the time of making another
 
@@ -36,6 +41,14 @@ class Published:
     last_costs: Mapping[int, str] = field(default_factory=dict)
     cost_tolerance: float = 0.0
     correct: Mapping[int, tuple[int, int | None]] = field(default_factory=dict)
+
+
+def published(experiment: str, run: str, cost_tolerance: float) -> Published:
+    """What published.toml has of a run."""
+    found = _PUBLISHED[experiment].get(run, {"every": 1})
+    costs, last_costs = (every(found["every"], found.get(kind, "")) for kind in ("costs", "last_costs"))
+    correct = {int(epochs): (*counts, None)[:2] for epochs, counts in found.get("correct", {}).items()}
+    return Published(costs, last_costs, cost_tolerance, correct)
 
 
 def every(epochs: int, figures: str) -> dict[int, str]:

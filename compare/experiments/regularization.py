@@ -3,17 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from compare.experiments import figures
-from compare.experiments.experiment import Experiment, Options, Results, Task
-from compare.experiments.page import Comparison, Figure, Section, Table, lines
-from compare.experiments.published import Sides, compare_accuracies, compare_costs, diagnoses, sides_of
-from compare.experiments.recipe import Published, Recipe, every
-from compare.experiments.train import Run, rebuild
+from compare.experiments.experiment import Options, Results, Task, arbiter_tasks
+from compare.experiments.figures import VISIBLE
+from compare.experiments.page import TEXTS, Comparison, Figure, Section, Table, figure, remarks, texts
+from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, everyone_of, sides_of
+from compare.experiments.recipe import Published, Recipe, published
+from compare.experiments.train import Run, Sides, costs_of, first, rebuild
 from compare.training.data import NOISE, Data, check_course_data, mat_file, noisy_classes, parabola
 from scratch.losses import binary_cross_entropy_with_logits_forward
 
@@ -28,13 +29,6 @@ SEEDS = (1, 2, 3, 4, 5)  # of the masks; the published program's is 1
 SNAPSHOTS = 50  # of a run, evenly spaced
 LAST = 100  # iterations over which the cost of fresh masks, which jumps, is averaged
 HELD = 10000  # iterations for which rounding does not show in fresh masks on the course's data
-VISIBLE = 1e-4  # a difference between two costs that a plot would show
-SURER = (
-    "More right answers are not a smaller cost. On the course's data dropout with fresh masks is right about"
-    " more of the test set than the network without regularisation, and yet its cross-entropy there is nearly"
-    " twice as large: it is surer of its mistakes."
-)
-HAS_ARBITER = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -92,21 +86,8 @@ OWN = Part(
 )
 COURSE_BASE = replace(OWN.base, lr=0.3, epochs=30000)
 COURSE_PUBLISHED = {
-    "none": Published(
-        every(10000, "0.6557412523481002 0.16329987525724204 0.13851642423234922"),
-        cost_tolerance=1e-9,
-        correct={30000: (200, 183)},
-    ),
-    "l2": Published(
-        every(10000, "0.6974484493131264 0.2684918873282238 0.26809163371273004"),
-        cost_tolerance=1e-10,
-        correct={30000: (198, 186)},
-    ),
-    "frozen": Published(
-        every(10000, "0.6543912405149825 0.0610169865749056 0.060582435798513114"),
-        cost_tolerance=1e-10,
-        correct={30000: (196, 190)},
-    ),
+    method: published("regularization", method, cost_tolerance)
+    for method, cost_tolerance in (("none", 1e-9), ("l2", 1e-10), ("frozen", 1e-10))
 }
 
 
@@ -148,9 +129,9 @@ def tasks(options: Options) -> list[Task]:
                 kept = {"snapshot_at": _snapshots(recipe)} if seed == SEEDS[0] else {}
                 sides = options.sides if method != "frozen" or seed == SEEDS[0] else options.sides[:1]
                 found += [Task(part.key(method, seed), recipe, side, part.data, kept) for side in sides]
-            if HAS_ARBITER and part.parts_ways(options, method):
+            if part.parts_ways(options, method):
                 recipe = options.shortened(part.recipe(method))
-                found.append(Task(part.key(method), recipe, "arbiter", part.data, {"dtype": np.longdouble}))
+                found += arbiter_tasks(part.key(method), recipe, part.data)
     return found
 
 
@@ -174,71 +155,28 @@ def report(options: Options, results: Results) -> Section:
             _costs(part, first, data),
             _weights(part, first),
         ]
-        if part.parts_ways(options, "dropout") and (len(options.sides) > 1 or HAS_ARBITER):
-            drawings.append(_parting(part, results))
+        everyone = everyone_of(results, part.key("dropout"))
+        if part.parts_ways(options, "dropout") and len(everyone) > 1:
+            drawings.append(_parting(part, everyone))
         lines_of_diagnosis += diagnoses(first, data, part.base_error)
     return Section(
-        name="regularization",
-        title="Regularization",
-        text=(
-            "The same network, 2-20-3-1, with nothing against overfitting, with L2 and with dropout, on"
-            f" points of two classes that a parabola parts. {NOISE:.0%} of the labels are wrong, so that even"
-            f" the parabola itself is right about no more than {1 - NOISE:.0%} of the points. The network"
-            " without regularisation bends its boundary around single points, wrong ones among them, and"
-            " pays for it on the test set. L2 and dropout narrow the gap between the two sets.",
-            "L2 makes every weight pay for its size, so that the network, a steep function of its input only"
-            " where its weights are large, becomes a smoother one. Dropout zeroes each hidden activation with"
-            f" probability {1 - KEEP:.2f}, by another mask at every step: no unit can rely on another one,"
-            " and what predicts in the end, without masks, is near an average of very many thinned networks.",
-            "The published dropout run does something else. It seeds its generator within the forward"
-            " pass, so that at each of its steps the same units of the same examples are dropped. Nothing is"
-            " averaged then; and an example can be told from others by its mask, whatever its place. The"
-            " network learns answers to masks: the cost that training prints, with the masks on, falls far"
-            " below that of the very same weights without them, with which it predicts. How good"
-            " those predictions are depends on which masks were drawn, much more than with fresh ones."
-            " The table and the first figure show both kinds, each with five seeds.",
-        ),
-        recipe=_recipe(options),
+        **_texts(options),
         comparisons=comparisons,
         tables=tables,
         figures=drawings,
         diagnoses=lines_of_diagnosis,
-        notes=[
-            "The published dropout figures, 92.89 % and 95 %, come out with the frozen mask of seed 1 only."
-            " They say nothing of dropout.",
-            "The weights start from standard normal numbers times 1/√fan_in, not from He's √(2/fan_in) as in"
-            " the experiments beside this one.",
-            "The penalty is λ/(2m)·Σ‖W‖² and its gradient λ/m·W, with m the number of examples. PyTorch's"
-            " weight_decay is λ/m: 0.7/211 = 0.0033 on the course's data, and not 0.7. Biases are left out.",
-            "The cost that L2 prints includes the penalty, and the one that dropout prints is with the masks"
-            " on. Neither is to be compared with the cost without regularisation; the cross-entropies in the"
-            " table are.",
-            "Exact counts need float64. In float32 the published dropout run is right about 195 or 197 of the"
-            " 211 points in place of 196, and the cost without regularisation moves by 6e-3.",
-            "Predictions are made without masks, and nothing is rescaled there: training already divided by"
-            f" the probability of being kept, {KEEP}. PyTorch's p is that of being dropped, {1 - KEEP:.2f}.",
-            *([SURER] if options.data and not options.quick else []),
-        ],
     )
 
 
-def _recipe(options: Options) -> list[str]:
-    own = options.shortened(OWN.base)
-    pairs = [
-        ("data", f"200 points of two classes, {NOISE:.0%} of the labels wrong (seed 0), 600 for testing"),
-        ("network", "2-20-3-1, ReLU, sigmoid output, mean cross-entropy, float64"),
-        ("weights", "standard normal from seed 3, layer by layer, times 1/√fan_in; biases 0"),
-        ("training", f"gradient descent on all points, learning rate {own.lr}, {own.epochs} iterations"),
-        ("L2", "λ = 0.7"),
-        ("dropout", f"both hidden layers, each unit kept with probability {KEEP}, masks from seeds 1 … 5"),
-    ]
+def _texts(options: Options) -> dict[str, Any]:
+    own, course = options.shortened(OWN.base), options.shortened(COURSE_BASE)
+    shares = {"noise": NOISE, "right": 1 - NOISE, "keep": KEEP, "drop": 1 - KEEP}
+    said = texts("regularization", **shares, lr=own.lr, epochs=own.epochs)
     if options.data:
-        course = options.shortened(COURSE_BASE)
-        pairs += [
-            ("course's data", "211 points and 200 for testing"),
-            ("training on them", f"learning rate {course.lr}, {course.epochs} iterations"),
-        ]
-    return lines(*pairs)
+        further = remarks(TEXTS["regularization"]["course"], lr=course.lr, epochs=course.epochs)
+        said["recipe"] += further["recipe"]
+        said["notes"] += [] if options.quick else further["notes"]
+    return said
 
 
 def _compare(part: Part, options: Options, method: str, sides: Sides, data: Data) -> list[Comparison]:
@@ -246,14 +184,14 @@ def _compare(part: Part, options: Options, method: str, sides: Sides, data: Data
         assert part.held is not None
         why = "up to here; the figure shows how rounding grows further on"
         return compare_costs(sides, shown=range(0, part.held + 1, 2000), why=why)
-    shown = () if _first(sides).recipe.published.costs else range(0, part.base.epochs, 2000)
+    shown = () if first(sides).recipe.published.costs else range(0, part.base.epochs, 2000)
     return compare_costs(sides, shown=shown) + compare_accuracies(sides, data)
 
 
 def _compare_seeds(part: Part, results: Results, data: Data) -> list[Comparison]:
     """The correct answers of dropout with fresh masks, of all seeds at once."""
     runs = part.runs(results, "dropout")
-    name = f"{_first(runs[0]).recipe.name}, seeds {SEEDS[0]} … {SEEDS[-1]}"
+    name = f"{first(runs[0]).recipe.name}, seeds {SEEDS[0]} … {SEEDS[-1]}"
     found = []
     for which, of, i in (("training", len(data.x_train), 0), ("test", len(data.x_test), 1)):
         counts = {side: [by_side[side].final[i] for by_side in runs] for side in runs[0]}
@@ -267,7 +205,7 @@ def _tables(part: Part, options: Options, results: Results, data: Data) -> list[
     shares: list[list[str]] = []
     losses: list[list[str]] = []
     for method in METHODS:
-        runs = [_first(sides) for sides in part.runs(results, method)]
+        runs = [first(sides) for sides in part.runs(results, method)]
         name = METHODS[method]["name"]
         groups = {name: runs} if len(runs) == 1 else {f"{name}, {len(runs)} seeds": runs}
         if method == "frozen":
@@ -325,35 +263,27 @@ def _gaps(part: Part, results: Results, data: Data) -> Figure:
         names = [str(changes["name"]).replace(", ", ",\n") for changes in METHODS.values()]
         axes.set_yticks(range(len(METHODS)), names)
         axes.set(xlabel="right answers (%)", ylim=(len(METHODS) - 0.5, -0.5))
-        _legend_once(drawing, axes, columns=3 if part.base_error else 2)
-    caption = (
-        f"The gap between training and test set{part.where}, a line for each seed of the masks. The frozen"
-        f" masks of seeds 2 … {SEEDS[-1]} were trained on one side only."
-    )
-    return Figure(f"{part.name}-gaps", drawing, caption)
+        figures.legend_below(drawing, axes, columns=3 if part.base_error else 2)
+    return _figure(part, "gaps", drawing, last=SEEDS[-1])
 
 
 def _boundaries(part: Part, runs: Mapping[str, Sides], data: Data) -> Figure:
     with figures.drawing(rows=2, columns=2, sharex=True, sharey=True) as (drawing, axes):
         for one, (method, sides) in zip(axes.flat, runs.items(), strict=True):
-            figures.boundary(one, list(sides.values()), data)
+            figures.boundary(one, sides, data)
             if part is OWN:
                 x = np.linspace(-1, 1, 100)
                 one.plot(x, parabola(x), color="black", lw=1, ls=":", label="where the classes part")
-            train, test = _shares(_first(sides), data)
+            train, test = _shares(first(sides), data)
             one.set_title(f"{METHODS[method]['name']}: {train:.1%} / {test:.1%}")
             one.label_outer()
         figures.legend_below(drawing, axes[0, 0], columns=3)
-    caption = (
-        f"What each network says of the plane{part.where}, with its share of right answers in training / test"
-        " set. The boundary of scratch is the white line, that of torch the dashed one on it."
-    )
-    return Figure(f"{part.name}-boundaries", drawing, caption)
+    return _figure(part, "boundaries", drawing)
 
 
 def _costs(part: Part, runs: Mapping[str, Sides], data: Data) -> Figure:
-    epochs = _first(runs["none"]).recipe.epochs
-    printed = {METHODS[m]["name"]: {s: run.cost for s, run in sides.items()} for m, sides in runs.items()}
+    epochs = first(runs["none"]).recipe.epochs
+    printed = {METHODS[method]["name"]: costs_of(sides) for method, sides in runs.items()}
     on_test = {
         METHODS[method]["name"]: {side: _test_losses(run, data) for side, run in sides.items()}
         for method, sides in runs.items()
@@ -367,16 +297,11 @@ def _costs(part: Part, runs: Mapping[str, Sides], data: Data) -> Figure:
             one.set_xlabel("iteration")
             one.locator_params(axis="x", nbins=4)
         figures.legend_below(drawing, axes[0])
-    caption = (
-        f"Left the cost that training prints, with penalty and masks{part.where}; right what the test set"
-        " says of the same weights, without either. Wide and pale: scratch; thin on it: torch. Where the left"
-        " curve falls and the right one rises, the network overfits."
-    )
-    return Figure(f"{part.name}-costs", drawing, caption)
+    return _figure(part, "costs", drawing)
 
 
 def _weights(part: Part, runs: Mapping[str, Sides]) -> Figure:
-    epochs = _first(runs["none"]).recipe.epochs
+    epochs = first(runs["none"]).recipe.epochs
     norms: dict[str, dict[str, list[float]]] = {}
     sizes: dict[str, dict[str, Sequence[float]]] = {}
     for method, sides in runs.items():
@@ -396,43 +321,23 @@ def _weights(part: Part, runs: Mapping[str, Sides]) -> Figure:
         axes[1].set_ylim(bottom=1e-3)
         axes[0].locator_params(axis="x", nbins=4)
         figures.legend_below(drawing, axes[0])
-    caption = (
-        f"What the methods do to the weights{part.where}: L2 keeps all of them small and lets those"
-        " vanish that nothing needs. Wide and pale: scratch; thin on it: torch."
-    )
-    return Figure(f"{part.name}-weights", drawing, caption)
+    return _figure(part, "weights", drawing)
 
 
-def _parting(part: Part, results: Results) -> Figure:
-    key = part.key("dropout")
-    costs = {side: run.cost for (of, side), run in results.items() if of == key}
+def _parting(part: Part, everyone: Sides) -> Figure:
     parted = []
     with figures.drawing() as (drawing, axes):
-        for i, (a, b) in enumerate((("scratch", "torch"), ("scratch", "arbiter"), ("torch", "arbiter"))):
-            if a in costs and b in costs:
-                distance = np.abs(np.subtract(costs[a], costs[b])).astype(float)
-                style: dict = {"color": figures.COLOURS[i], "ls": figures.DASHES[i], "lw": 1.1}
-                shown = np.maximum(distance[::20], 1e-17)
-                axes.semilogy(20 * np.arange(len(shown)), shown, label=f"{a} − {b}", **style)
-                when = np.argmax(distance > VISIBLE)
-                parted.append(f"{a} and {b} {f'from iteration {when}' if when else 'never'}")
+        for (a, b), distance in figures.partings(axes, everyone, every=20).items():
+            when = np.argmax(distance > VISIBLE)
+            parted.append(f"{a} and {b} {f'from iteration {when}' if when else 'never'}")
         axes.set(xlabel="iteration", ylabel="distance of the costs (nats)")
         axes.legend()
-    caption = (
-        f"Dropout with fresh masks{part.where}: how rounding grows. By more than {VISIBLE:g} part"
-        f" {', '.join(parted)}. The arbiter is scratch in 64-bit mantissas, with the same masks. All"
-        " distances start at a rounding error and grow at one pace; when a jump makes them visible is another"
-        " matter for each. Neither side is at fault, and what comes out in the end is another sample of what"
-        " dropout gives, as another seed would be."
-    )
-    return Figure(f"{part.name}-parting", drawing, caption)
+    return _figure(part, "parting", drawing, visible=VISIBLE, parted=", ".join(parted))
 
 
-def _legend_once(drawing: Drawing, axes: Axes, columns: int) -> None:
-    """A legend below, of each label once."""
-    handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    drawing.legend(once.values(), once.keys(), loc="outside lower center", ncols=columns)
+def _figure(part: Part, what: str, drawing: Drawing, **values: Any) -> Figure:
+    made = figure(f"regularization-{what}", drawing, where=part.where, **values)
+    return replace(made, name=f"{part.name}-{what}")
 
 
 def _shares(run: Run, data: Data) -> tuple[float, float]:
@@ -463,10 +368,3 @@ def _spacing(epochs: int) -> int:
 
 def _snapshots(recipe: Recipe) -> tuple[int, ...]:
     return tuple(range(0, recipe.epochs, _spacing(recipe.epochs)))
-
-
-def _first(sides: Sides) -> Run:
-    return next(iter(sides.values()))
-
-
-EXPERIMENT = Experiment("regularization", "Regularization", tasks, report)

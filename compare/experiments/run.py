@@ -25,13 +25,13 @@ def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
     Raises:
         ValueError: the reader's data file is not what it should be.
     """
-    chosen = [registry.experiment(name) for name in names]
-    tasks = [(experiment.name, task) for experiment in chosen for task in experiment.tasks(options)]
+    chosen = {name: registry.experiment(name) for name in names}
+    tasks = [(name, task) for name, experiment in chosen.items() for task in experiment.tasks(options)]
     stderr = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         results = run_tasks(tasks, progress)
-    return [experiment.report(options, results.get(experiment.name, {})) for experiment in chosen]
+    return [experiment.report(options, results.get(name, {})) for name, experiment in chosen.items()]
 
 
 def write_page(sections: Sequence[Section], options: Options, folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """Trains a recipe on one side or the other, and records the same things of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,19 @@ class Run:
     def final(self) -> tuple[int, int]:
         """Correct answers of the training and of the test set, at the end."""
         return self.correct[len(self.cost)]
+
+
+Sides = Mapping[str, Run]  # side → run of one recipe
+
+
+def first(sides: Sides) -> Run:
+    """The run that stands for all, where they agree."""
+    return next(iter(sides.values()))
+
+
+def costs_of(sides: Sides) -> dict[str, list[float]]:
+    """The cost of each epoch, by side."""
+    return {side: run.cost for side, run in sides.items()}
 
 
 def train(
