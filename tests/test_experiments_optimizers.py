@@ -74,12 +74,6 @@ def test_late_and_early_rates_end_elsewhere(key, cost):
     assert run.cost[1000] == pytest.approx(cost, abs=5e-7)
 
 
-def test_every_decay_formula_is_the_same_on_both_sides():
-    for schedule, options in learning_rate_decay.FORMULAS.values():
-        scratch, torch = (learning_rate_decay.rates_of(side, schedule, options, 0.2, 100) for side in SIDES)
-        np.testing.assert_allclose(scratch, torch, rtol=1e-13, atol=0)
-
-
 def test_batch_norm_steps_alike_at_the_rate_where_rounding_grows():
     recipe = replace(batch_normalization.RECIPES[batch_normalization.AMPLIFYING], epochs=80)
     snapshots = tuple(t + i for t in range(0, 80, 2) for i in (0, 1))

@@ -180,11 +180,6 @@ def test_descent_diverges_beyond_the_largest_rate_only(side, valley):
         assert (valley.excess(path[-1]) > 1) is np.bool_(grows)
 
 
-def test_both_sides_take_the_same_path(valley):
-    scratch, torch_ = (path(valley, valley.best_rate, 60) for path in PATHS.values())
-    np.testing.assert_allclose(scratch, torch_, rtol=0, atol=1e-13)
-
-
 def test_dividing_by_the_variance_swaps_the_scales_and_helps_nothing():
     raw = input_normalization.stretched_moons()
     x = raw.x_train - raw.x_train.mean(axis=0)

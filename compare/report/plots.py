@@ -50,35 +50,28 @@ def figures(runs: list[TrainingResult]) -> list[tuple[str, Markup]]:
     """Caption and SVG of each figure of one training run: the loss in each dtype, one-step error, drift."""
     runs = [run for run in runs if run.drift]
     name = "-".join([runs[0].name, str(runs[0].seed)]) if runs else ""
-    made = [
-        (
-            f"Loss at every step, {run.dtype}",
-            _svg(
-                f"{name}-loss-{run.dtype}",
-                _loss_alternative(run),
-                partial(_draw_loss, run),
-            ),
-        )
-        for run in runs
-    ]
+    made: list[tuple[str, str, str, Callable[[Axes], None]]] = []  # caption, name, in words, what draws it
+    for run in runs:
+        caption, words = f"Loss at every step, {run.dtype}", _loss_alternative(run)
+        made.append((caption, f"loss-{run.dtype}", words, partial(_draw_loss, run)))
     if runs:
         steps = "; ".join(f"{r.dtype}: at most {units_text(max(r.one_step))} of {r.budget:g}" for r in runs)
         drift = "; ".join(f"{run.dtype}: {run.drift[-1]:.1e} after the last step" for run in runs)
         made += [
             (
                 "One-step error: rounding units apart after one step from identical state",
-                _svg(
-                    f"{name}-one-step",
-                    f"One-step error in rounding units. {steps}",
-                    partial(_draw_steps, runs),
-                ),
+                "one-step",
+                f"One-step error in rounding units. {steps}",
+                partial(_draw_steps, runs),
             ),
             (
                 "Drift: largest distance of any parameter, both sides running free",
-                _svg(f"{name}-drift", f"Drift of the parameters. {drift}", partial(_draw_drift, runs)),
+                "drift",
+                f"Drift of the parameters. {drift}",
+                partial(_draw_drift, runs),
             ),
         ]
-    return made
+    return [(caption, _svg(f"{name}-{what}", words, draw)) for caption, what, words, draw in made]
 
 
 def _loss_alternative(run: TrainingResult) -> str:
