@@ -272,8 +272,14 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
     help="Seconds that one component may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
-def check_(file: Path, timeout: float, as_json: bool) -> int:
-    """Hold the functions of FILE against ours, and say which mistake yours is."""
+@click.option(
+    "--strict", is_flag=True, help="Ask for NaN, infinity and every option too, not to be told only."
+)
+def check_(file: Path, timeout: float, as_json: bool, strict: bool) -> int:
+    """Hold the functions of FILE against ours, and say which mistake yours is.
+
+    Ordinary inputs decide: with them right, the exit status is 0.
+    """
     from compare.learner.child_process import FileError, check_file
 
     verdicts = []
@@ -284,7 +290,7 @@ def check_(file: Path, timeout: float, as_json: bool) -> int:
                 verdicts.append(verdict)
                 if not as_json:
                     with _whoever_reads():
-                        show.print_verdict(console, verdict)
+                        show.print_verdict(console, verdict, strict)
     except FileError as error:
         raise click.ClickException(f"{file}: {error}") from None
     with _whoever_reads():
@@ -292,8 +298,8 @@ def check_(file: Path, timeout: float, as_json: bool) -> int:
             document = [dataclasses.asdict(verdict) for verdict in verdicts]
             print(json.dumps(document, indent=2, ensure_ascii=False))
         else:
-            show.print_check(console, verdicts)
-    return 0 if all(verdict.equal for verdict in verdicts) else 1
+            show.print_check(console, verdicts, strict)
+    return 0 if all(verdict.passes(strict) for verdict in verdicts) else 1
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 import json
 import textwrap
 import tomllib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from compare import assert_matches
 from compare.cases import all_components
 from compare.cli import main
 from compare.component import DTYPES
-from compare.learner.check import Verdict, check, explain, find
+from compare.learner.check import Answer, Trial, Verdict, _same, check, explain, find
 from compare.learner.child_process import FileError, check_file, load, own_definitions
 from compare.learner.exercise import exercise
+from compare.learner.ordinary import beyond
 from compare.run import cases_of
 
 HEADER = "import numpy as np\n"
@@ -33,9 +35,9 @@ def verdict_on(source: str, tmp_path, component: str | None = None, seconds: flo
 
 
 @pytest.mark.parametrize("source", ATTEMPTS["right"].values(), ids=ATTEMPTS["right"])
-def test_a_right_version_is_equal_whatever_its_style(source, tmp_path):
+def test_a_right_version_is_right_whatever_its_style(source, tmp_path):
     verdict = verdict_on(source, tmp_path)
-    assert verdict.status == "equal", explain(verdict)
+    assert verdict.status == "right", explain(verdict)
     assert 0 <= verdict.units <= verdict.budget
 
 
@@ -47,6 +49,41 @@ def test_what_is_wrong_in_one_place_only_is_wrong(body, tmp_path):
     assert verdict.first["case"]
     tanh = all_components()["tanh"]
     assert verdict.cases == sum(len(cases_of(tanh, 0, dtype)) for dtype in DTYPES.values())
+
+
+@pytest.mark.parametrize("name", ATTEMPTS["right_but"])
+def test_ordinary_inputs_decide_and_what_else_there_is_gets_a_name(name, tmp_path):
+    source, not_handled, handled = ATTEMPTS["right_but"][name].values()
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "right but", explain(verdict)
+    assert verdict.equal
+    assert set(not_handled) <= set(verdict.not_handled)
+    assert set(handled) <= set(verdict.handled)
+    assert f"not handled: {', '.join(verdict.not_handled)}" in explain(verdict)
+
+
+def test_every_component_has_ordinary_cases_and_its_first_one_is():
+    for component in all_components().values():
+        for dtype in DTYPES.values():
+            first, *others = cases_of(component, 0, dtype)
+            assert beyond(first, first) == ()
+            assert any(not beyond(first, case) for case in others) or len(others) < 2, component.name
+
+
+def test_equal_exceptions_are_no_equal_results():
+    case = cases_of(all_components()["tanh"], 0, np.float64)[0]
+    raised = Answer(error={"kind": "ValueError", "message": "no"})
+    assert not _same(Trial(case, {}, raised, {}, 1.0, [], 0.0), raised)
+
+
+def test_of_two_mistakes_that_fit_none_is_named(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def tanh_backward(dy, y): return dy * (1 - y)", encoding="utf-8")
+    (attempt,) = find(vars(load(str(file))))
+    (mistake,) = (m for m in attempt.component.mistakes if m.name == "1 − y")
+    alike = replace(attempt.component, mistakes=(mistake, replace(mistake, name="the same again")))
+    assert check(replace(attempt, component=alike)).mistakes == []
+    assert [m["name"] for m in check(attempt).mistakes] == ["1 − y"]
 
 
 def test_right_results_do_not_excuse_an_input_that_was_changed(tmp_path):
@@ -67,12 +104,12 @@ def test_a_changed_input_is_told_beside_a_mistake(tmp_path):
 
 def test_a_lambda_is_a_function_that_has_been_written(tmp_path):
     verdict = verdict_on("tanh_forward = lambda x: (np.tanh(x), np.tanh(x))", tmp_path)
-    assert verdict.status == "equal"
+    assert verdict.status == "right"
 
 
 def test_an_optimizer_in_pytorch_changes_the_parameters_that_it_is_given(tmp_path):
     verdict = verdict_on("from torch.optim import SGD", tmp_path, "sgd")
-    assert (verdict.side, verdict.status) == ("torch", "equal")
+    assert (verdict.side, verdict.status) == ("torch", "right")
 
 
 def test_a_slightly_wrong_version_is_wrong_in_pytorch_too(tmp_path):
@@ -140,7 +177,7 @@ def test_sign_of_zero_is_nobodys_mistake(tmp_path):
         def relu_backward(dy, y):
             return np.where(np.isnan(y), dy, dy * (y > 0))
     """
-    assert verdict_on(source, tmp_path).status == "equal"
+    assert verdict_on(source, tmp_path).status == "right"
 
 
 def test_assert_matches_takes_functions_and_says_what_is_wrong():
@@ -178,7 +215,7 @@ def test_a_loop_without_end_and_a_crash_are_reported_and_the_rest_is_checked(tmp
         "relu": "timeout",
         "tanh": "crash",
         "sigmoid": "unwritten",
-        "inverse_time": "equal",
+        "inverse_time": "right",
     }
     assert "not finished after 8 s in the case" in explain(verdicts["relu"])[0]
     assert "exit status 3" in explain(verdicts["tanh"])[0]
@@ -216,14 +253,14 @@ def test_json_and_status_of_the_command(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert [(v["component"], v["status"]) for v in document] == [
         ("tanh", "different"),
-        ("inverse_time", "equal"),
+        ("inverse_time", "right"),
     ]
     assert document[0]["mistakes"][0]["name"] == "1 − y"
     assert main(["check", str(file)]) == 1
     out = capsys.readouterr().out
-    assert "✗ tanh  differs" in out
-    assert "✓ inverse_time  equal" in out
-    assert out.endswith("1 equal; 1 not: tanh\n")
+    assert "✗ tanh  wrong" in out
+    assert "✓ inverse_time  right" in out
+    assert out.endswith("1 right; 1 not: tanh\n")
 
 
 PREPARED = (
@@ -240,7 +277,7 @@ def test_whatever_can_be_called_is_found_by_the_name_it_is_bound_to(name, tmp_pa
     file.write_text(PREPARED + ATTEMPTS["callables"][name], encoding="utf-8")
     (attempt,) = find(own_definitions(load(str(file))))
     verdict = check(attempt)
-    expected = {"a builtin": "raises", "a vectorized function": "different"}.get(name, "equal")
+    expected = {"a builtin": "raises", "a vectorized function": "different"}.get(name, "right")
     assert verdict.status == expected, explain(verdict)
     if name == "a vectorized function":
         assert "grad.x" in verdict.wrong
@@ -338,7 +375,7 @@ def test_the_whole_day_is_in_teaching_order_and_a_file_is_never_overwritten(tmp_
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_filled_in_exercise_is_equal(tmp_path):
+def test_a_filled_in_exercise_is_right(tmp_path):
     text = exercise([all_components()["tanh"]], "tanh.py")
     bodies = iter(["y = np.tanh(x); return y, y", "return dy * (1 - cache**2)"])
     parts = text.split("raise NotImplementedError")
@@ -346,5 +383,14 @@ def test_a_filled_in_exercise_is_equal(tmp_path):
     file = tmp_path / "tanh.py"
     file.write_text(filled, encoding="utf-8")
     (verdict,) = check_file(file, 30)
-    assert verdict.status == "equal"
+    assert verdict.status == "right"
     assert np.isfinite(verdict.units)
+
+
+def test_strict_asks_for_everything(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(HEADER + "def relu_forward(x): return x * (x > 0), x * (x > 0)\n")
+    assert main(["check", str(file)]) == 0
+    assert "✓ relu  right for all ordinary inputs" in capsys.readouterr().out
+    assert main(["check", str(file), "--strict"]) == 1
+    assert "✗ relu  right for all ordinary inputs" in capsys.readouterr().out

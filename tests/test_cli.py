@@ -26,7 +26,7 @@ from compare.run import CaseResult, cases_of, refused_of
 from compare.training import lockstep
 from compare.training.lockstep import TrainingResult
 
-EQUAL = Verdict("relu", [], "scratch", "equal")
+EQUAL = Verdict("relu", [], "scratch", "right")
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +161,7 @@ def test_a_training_run_that_differs_is_the_verdict(wrong, tmp_path, capsys, mon
 @pytest.mark.parametrize("right", [True, False])
 def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, capsys, monkeypatch):
     result = CaseResult("relu", "one", "float64", 0, 4, [Difference("y", units=0.0 if right else 5.0)])
-    verdicts = [Verdict("tanh", [], "scratch", "equal" if right else "different"), EQUAL, EQUAL]
+    verdicts = [Verdict("tanh", [], "scratch", "right" if right else "different"), EQUAL, EQUAL]
     monkeypatch.setattr(cli, "_compare", lambda *arguments: ([result], []))
     monkeypatch.setattr(cli, "write_site", lambda report, out: out)
     monkeypatch.setattr("compare.training.one_seed.run_seeds", lambda console, seed: right)

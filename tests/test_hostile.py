@@ -379,7 +379,7 @@ def test_bytecode_of_another_text_is_not_run_and_none_is_written(tmp_path, monke
     files = sorted(tmp_path.rglob("*"))
     start = "import subprocess, sys; subprocess.run([sys.executable, 'other.py'], check=True)\n"
     Path("mine.py").write_text(start + RIGHT)
-    assert [v.status for v in check_file(Path("mine.py"), 60)] == ["equal"]
+    assert [v.status for v in check_file(Path("mine.py"), 60)] == ["right"]
     assert sorted(tmp_path.rglob("*")) == files
 
 
@@ -415,13 +415,13 @@ def test_in_process_too_no_case_begins_after_the_time():
     assert time.monotonic() - began < 6
 
 
-UGLY = "\x1b[2J\r\b\x9b2J\u202e\u2028[bold red]✓ relu  equal\n✓ relu  equal"
+UGLY = "\x1b[2J\r\b\x9b2J\u202e\u2028[bold red]✓ relu  right\n✓ relu  right"
 
 
 def drawn(text: str) -> None:
     """Nothing in it draws, and no line of it looks like one of ours."""
     assert [c for c in text if not (c.isprintable() or c == "\n")] == []
-    assert [line for line in text.splitlines() if line.startswith(("✓", "1 equal"))] == []
+    assert [line for line in text.splitlines() if line.startswith(("✓", "1 right"))] == []
 
 
 @pytest.mark.parametrize("name", FILES["ugly"])
@@ -456,7 +456,7 @@ def test_what_comes_from_a_function_draws_nothing_in_a_test_either():
     def relu_forward(x):
         raise type(UGLY, (ValueError,), {"__str__": lambda self: type("", (str,), {"__iter__": None})(UGLY)})
 
-    with pytest.raises(AssertionError, match=r"relu: raises\n\\x1b\[2J\\r\\x08.*equal\\n✓") as caught:
+    with pytest.raises(AssertionError, match=r"relu: raises\n\\x1b\[2J\\r\\x08.*right\\n✓") as caught:
         assert_matches(relu_forward=relu_forward)
     drawn(str(caught.value))
     with pytest.raises(ValueError, match="no component has one called") as unknown:
@@ -464,7 +464,7 @@ def test_what_comes_from_a_function_draws_nothing_in_a_test_either():
     drawn(str(unknown.value))
 
 
-ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}}
+ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}, "called": []}
 
 
 @pytest.mark.parametrize(
@@ -486,6 +486,8 @@ ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}}
         ({"error": {"kind": "E", "message": 1}}, 16),
         ({"changed": {"x": 1}}, 16),
         ({"changed": ["x"]}, 16),
+        ({"called": [1]}, 16),
+        ({"called": {"x": "y"}}, 16),
     ],
 )
 def test_an_answer_that_is_not_one_is_refused(change, size):
@@ -558,7 +560,7 @@ def test_what_a_file_starts_ends_with_it_and_holds_no_output_open(end, tmp_path)
     command = shlex.join([sys.executable, "-m", "compare", "check", "--timeout", "9", str(file)])
     command += " 2>&1 | cat"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=100, check=False)
-    assert ("1 equal" in done.stdout) == (end == "return y, y"), done.stdout
+    assert ("1 right" in done.stdout) == (end == "return y, y"), done.stdout
     assert {n: pid for n, pid in offspring(tmp_path).items() if is_alive(pid)} == {}
     assert not (tmp_path / "atexit.pid").exists()
 

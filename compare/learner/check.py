@@ -1,4 +1,4 @@
-"""Holds somebody's own functions against ours: what is equal, where it first differs, and which mistake.
+"""Holds somebody's own functions against ours: what is right, where it first differs, and which mistake.
 
     from compare import assert_matches
 
@@ -30,11 +30,13 @@ from compare.component import DTYPES, Case, Component, Mistake, Results, copy_wi
 from compare.environment import one_thread, undisturbed
 from compare.learner import symptoms
 from compare.learner.exercise import top_level
+from compare.learner.ordinary import apart, beyond
 from compare.measure import Difference, compare_results, to_numpy
 from compare.run import cases_of, run_torch, runner
 
 SLOW = 20_000  # elements: a case with more is left out for functions that would take too long on it
-ANOTHER_ORDER = 8  # rounding units: the same operations, in another order, are not another result
+ANOTHER_ORDER = {"float32": 64, "float64": 4500}  # rounding units (10⁻¹²): other operations in other orders
+ORDINARY = "for ordinary inputs"
 SAME_MISTAKE = 1e-4  # how much closer to a mistake than to the right result it must be to be that mistake
 
 
@@ -48,12 +50,14 @@ class Answer:
     results: Results = field(default_factory=dict)  # arrays of numbers; of None where it was something else
     error: Mapping[str, Any] = field(default_factory=dict)  # kind, message; line, source where it is known
     changed: Mapping[str, str] = field(default_factory=dict)  # input that was not left alone → function
+    called: Sequence[str] = ()  # the functions that ran
 
     def __post_init__(self) -> None:
         error = {key: visible(value) if key != "line" else value for key, value in self.error.items()}
         changed = {visible(name): visible(function) for name, function in self.changed.items()}
         object.__setattr__(self, "error", error)
         object.__setattr__(self, "changed", changed)
+        object.__setattr__(self, "called", [visible(name) for name in self.called])
         object.__setattr__(self, "results", {visible(name): array for name, array in self.results.items()})
 
 
@@ -87,12 +91,18 @@ class Trial:
     budget: float
     differences: list[Difference]
     seconds: float
+    beyond: tuple[str, ...] = ()  # what it asks that is not ordinary
 
     @property
     def equal(self) -> bool:
         """Whether every array is within the budget, and every input still what it was."""
         kept = not self.outcome.error and not self.outcome.changed
         return kept and all(d.units <= self.budget for d in self.differences)
+
+    @property
+    def units(self) -> float:
+        """The largest distance, in rounding units."""
+        return max((d.units for d in self.differences), default=np.inf if self.outcome.error else 0.0)
 
     @property
     def wrong(self) -> list[Difference]:
@@ -107,7 +117,7 @@ class Verdict:
     component: str
     functions: list[str]
     side: str
-    status: str  # equal, different, raises, unwritten, not here, timeout or crash
+    status: str  # right, right but, different, raises, unwritten, not here, timeout or crash
     cases: int = 0
     units: float = 0.0  # the worst case
     budget: float = 0.0
@@ -116,7 +126,9 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)  # arrays that are wrong in some
     error: dict[str, Any] = field(default_factory=dict)  # message, line, source
     mistakes: list[dict[str, str]] = field(default_factory=list)  # one, or two
-    everywhere: bool = True  # the mistakes give the same also for NaN and infinity
+    fits: str = ""  # where the mistakes give the same, if that is not everywhere
+    not_handled: list[str] = field(default_factory=list)  # what goes beyond ordinary inputs, and is not right
+    handled: list[str] = field(default_factory=list)  # what goes beyond them, and is
     symptoms: list[str] = field(default_factory=list)
     changed: dict[str, str] = field(default_factory=dict)  # input that was not left alone → function
     skipped: list[str] = field(default_factory=list)  # cases left out: too slow
@@ -124,8 +136,12 @@ class Verdict:
 
     @property
     def equal(self) -> bool:
-        """Whether it is right."""
-        return self.status == "equal"
+        """Whether it is right for all ordinary inputs."""
+        return self.status in ("right", "right but")
+
+    def passes(self, strict: bool) -> bool:
+        """Whether that is enough, or everything has to be right."""
+        return self.status == "right" if strict else self.equal
 
 
 def assert_matches(*functions: Callable, component: str | None = None, **named: Callable) -> None:
@@ -202,26 +218,53 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
 
 
 def adapted(function: Callable, ours: Callable) -> Callable:
-    """The function, callable with the names of our arguments whatever its own are called."""
+    """The function, callable as ours is: whatever its arguments are called, and without options it has not
+
+    An option that it has not is left out where it has the value that ours has unless told otherwise.
+    """
     try:
         theirs, wanted = inspect.signature(function), inspect.signature(ours)
     except (TypeError, ValueError):
         return function
-    if list(theirs.parameters) == list(wanted.parameters) or len(theirs.parameters) != len(wanted.parameters):
-        return function
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs.parameters.values()):
         return function
-    names = dict(zip(wanted.parameters, theirs.parameters.values(), strict=True))
+    unlike = len(theirs.parameters) != len(wanted.parameters)
+    if list(theirs.parameters) == list(wanted.parameters):
+        return function
+    required = [p for p in wanted.parameters.values() if p.default is p.empty]
+    if unlike and not (len(required) <= len(theirs.parameters) < len(wanted.parameters)):
+        return function
+    names = _matched(wanted.parameters, theirs.parameters)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         given = wanted.bind(*args, **kwargs).arguments
-        parameters = [(names[name], value) for name, value in given.items()]
+        for name in given.keys() - names.keys():
+            if not _usual(wanted, name, given[name]):
+                raise TypeError(f"{function.__name__}() has no argument {name}")
+        parameters = [(names[name], value) for name, value in given.items() if name in names]
         in_place = [value for parameter, value in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
         named = {p.name: value for p, value in parameters if p.kind is p.KEYWORD_ONLY}
         return function(*in_place, **named)
 
     return call
+
+
+def _matched(wanted: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Of each of our arguments, theirs: the one of its name, else the next one that has no name of ours."""
+    others = [parameter for name, parameter in theirs.items() if name not in wanted]
+    found = {}
+    for name, parameter in wanted.items():
+        if name in theirs:
+            found[name] = theirs[name]
+        elif others and (len(theirs) == len(wanted) or parameter.default is parameter.empty):
+            found[name] = others.pop(0)
+    return found
+
+
+def _usual(wanted: inspect.Signature, name: str, value: Any) -> bool:
+    default = wanted.parameters[name].default
+    return value is default or (type(value) is type(default) and bool(np.all(value == default)))
 
 
 def underlying(function: Any) -> Any:
@@ -304,17 +347,27 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
             where = f"in the case “{case.name}, {np.dtype(case.dtype).name}”"
             stopped, error = end.status, {"message": f"{why} {where}"}
             break
-    plain_first = {id(case): i for i, case in enumerate(cases)}  # the order in which a component lists them
-    bad = sorted((t for t in trials if not t.equal), key=lambda trial: plain_first[id(trial.case)])
+    trials = _judged(cases, trials)
     about |= {"cases": len(trials), "skipped": sorted(set(skipped))}
+    bad = [trial for trial in trials if not trial.equal]
     if stopped and not bad:
         return Verdict(**about, status=stopped, error=error)
-    if not bad:
-        worst = max(
-            trials, key=lambda t: max((d.units for d in t.differences), default=0) / max(t.budget, 1e-9)
-        )
-        units = max((d.units for d in worst.differences), default=0.0)
-        return Verdict(**about, status="equal", units=units, budget=worst.budget)
+    asked = dict.fromkeys(trial.beyond for trial in trials if trial.beyond)
+    failed = dict.fromkeys(trial.beyond for trial in bad if trial.beyond)
+    not_handled, handled = apart(list(asked), failed)
+    about |= {"not_handled": not_handled, "handled": handled}
+    ordinary = [trial for trial in bad if not trial.beyond]
+    found: list[Mistake] = []
+    fits = ""
+    if not ordinary and not stopped:
+        worst = max((t for t in trials if t.equal), key=lambda trial: trial.units / max(trial.budget, 1e-9))
+        changed = {name: by for trial in reversed(bad) for name, by in trial.outcome.changed.items()}
+        status = "right but" if bad else "right"
+        with contextlib.suppress(StoppedError):
+            found, fits = diagnose(attempt, trials, began + seconds)
+        about |= {"units": worst.units, "budget": worst.budget, "mistakes": _named(found), "fits": fits}
+        return Verdict(**about, status=status, changed=changed)
+    bad = ordinary or bad
     first = bad[0]
     raising = [trial for trial in bad if trial.outcome.error]
     all_arrays = [d.array for trial in trials for d in trial.differences]
@@ -323,55 +376,75 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
         raised = describe_error(raising[0].outcome, attempt)
         before = f"{error['message']}; before that, " if stopped else ""
         error = {**raised, "message": before + raised["message"]}
-    found: list[Mistake] = []
     signs: list[str] = []
-    everywhere = True
     if not stopped:
-        signs = symptoms.of(trials)
+        signs = symptoms.of([trial for trial in trials if not trial.beyond])
         try:
-            found, everywhere = diagnose(attempt, trials, began + seconds)
+            found, fits = diagnose(attempt, trials, began + seconds)
         except StoppedError:
             signs.append("there was no time left to try which mistake it is")
     return Verdict(
         **about,
         status=stopped or ("raises" if first.outcome.error else "different"),
-        units=max((d.units for d in first.differences), default=np.inf),
+        units=first.units,
         budget=first.budget,
         first=_first(first),
         right=[array for array in dict.fromkeys(all_arrays) if array not in wrong],
         wrong=wrong,
         error=error,
-        mistakes=[
-            {"name": m.name, "explanation": m.explanation, "convention": m.convention, "diff": m.diff}
-            for m in found
-        ],
+        mistakes=_named(found),
         symptoms=signs,
         changed={name: by for trial in reversed(bad) for name, by in trial.outcome.changed.items()},
-        everywhere=everywhere,
+        fits=fits,
     )
+
+
+def _named(mistakes: Sequence[Mistake]) -> list[dict[str, str]]:
+    return [
+        {"name": m.name, "explanation": m.explanation, "convention": m.convention, "diff": m.diff}
+        for m in mistakes
+    ]
+
+
+def _is_precise(trial: Trial) -> bool:
+    return np.dtype(trial.case.dtype) == np.float64
+
+
+def _judged(cases: Sequence[Case], trials: Sequence[Trial]) -> list[Trial]:
+    """Those in which the functions ran, in the component's order, with what each asks beyond the first."""
+    place = {id(case): i for i, case in enumerate(cases)}
+    ran = [trial for trial in trials if trial.outcome.called or trial.outcome.error] or trials
+    ran = sorted(ran, key=lambda trial: place[id(trial.case)])
+    first = {np.dtype(trial.case.dtype): trial.case for trial in reversed(ran)}
+    return [replace(t, beyond=beyond(first[np.dtype(t.case.dtype)], t.case)) for t in ran]
 
 
 def diagnose(
     attempt: Attempt, trials: Sequence[Trial], deadline: float = np.inf
-) -> tuple[list[Mistake], bool]:
+) -> tuple[list[Mistake], str]:
     """The classic mistake whose results equal these in every case, or the two that do together; else none
 
     Nothing is guessed: a mistake is named only if it gives the same numbers, within the budget, wherever the
-    attempt was tried; or, said so, wherever it was tried without NaN and infinity.
+    attempt was tried; or, said so, in all finite or in all ordinary cases, where no other one does.
 
     Returns:
-        the mistakes, and whether they fit also where the inputs are NaN or infinite
+        the mistakes, and where they fit if that is not everywhere
 
     Raises:
         StoppedError: at the deadline, a time.monotonic().
     """
-    precise = [trial for trial in trials if np.dtype(trial.case.dtype) == np.float64]
+    precise = [trial for trial in trials if _is_precise(trial)]
     finite = [trial for trial in precise if trial.case.finite]
-    for considered in (precise, finite):
+    ordinary = [trial for trial in precise if not trial.beyond]
+    for considered, where in (
+        (precise, ""),
+        (finite, "NaN and infinity aside"),
+        (ordinary, ORDINARY),
+    ):
         wrong = any(trial.wrong or trial.outcome.error for trial in considered)
         if wrong and (found := _fitting(attempt, considered, deadline)):
-            return found, considered is precise
-    return [], True
+            return found, where
+    return [], ""
 
 
 def _fitting(attempt: Attempt, trials: Sequence[Trial], deadline: float) -> list[Mistake]:
@@ -379,32 +452,30 @@ def _fitting(attempt: Attempt, trials: Sequence[Trial], deadline: float) -> list
     component = attempt.component
     # Those cases first that the attempt gets wrong: they tell the mistakes apart soonest.
     order = sorted(trials, key=lambda trial: trial.equal)
-    theirs = {
-        mistake.name: {name: f for name, f in mistake.functions.items() if name in attempt.functions}
-        for mistake in component.mistakes
-    }
-    possible = [mistake for mistake in component.mistakes if theirs[mistake.name] or attempt.side == "torch"]
-    if attempt.side == "torch":
-        theirs = {mistake.name: dict(mistake.functions) for mistake in possible}
 
-    def fits(functions: Mapping[str, Callable]) -> bool:
+    def fits(*mistakes: Mistake) -> bool:
+        functions = dict(component.text.functions(tuple(edit for m in mistakes for edit in m.edits)))
+        if attempt.side == "scratch":
+            functions = {name: f for name, f in functions.items() if name in attempt.functions}
         # Autograd follows a wrong forward pass; the backward pass that belongs to ours does not.
         forward_only = attempt.side == "torch" and all(name.endswith("_forward") for name in functions)
-        for trial in order:
+        for trial in order if functions else ():
             if time.monotonic() > deadline:
                 raise StoppedError("timeout")
-            if not _same(trial, _run(component, "scratch", functions, trial.case), forward_only=forward_only):
+            version = _run(component, "scratch", functions, trial.case)
+            if not _same(trial, version, forward_only=forward_only):
                 return False
-        return True
+        return bool(functions)
 
-    for mistake in possible:
-        if fits(theirs[mistake.name]):
-            return [mistake]
-    for one, other in itertools.combinations(possible, 2):
-        both = {**theirs[one.name], **theirs[other.name]}
-        if len(both) == len(theirs[one.name]) + len(theirs[other.name]) and fits(both):
-            return [one, other]
-    return []
+    alone = [mistake for mistake in component.mistakes if fits(mistake)]
+    if alone:
+        return alone if len(alone) == 1 else []  # of several that fit, none is certain
+    together = []
+    for one, other in itertools.combinations(component.mistakes, 2):
+        with contextlib.suppress(ValueError):  # two edits of one line
+            if fits(one, other):
+                together.append([one, other])
+    return together[0] if len(together) == 1 else []
 
 
 def explain(verdict: Verdict) -> list[str]:
@@ -434,8 +505,8 @@ def explain(verdict: Verdict) -> list[str]:
         if mistake["diff"]:
             lines.append("  the right line (-) and the wrong one (+), in our words:")
         lines += [f"    {line}" for line in mistake["diff"].splitlines()]
-    if verdict.mistakes and not verdict.everywhere:
-        lines.append("  (NaN and infinity aside: there it gives something else again)")
+    if verdict.mistakes and verdict.fits:
+        lines.append(f"  ({verdict.fits}: elsewhere yours gives something else again)")
     if verdict.mistakes and verdict.formula:
         lines.append(f"the formula: {verdict.formula}")
     if not verdict.mistakes:
@@ -443,6 +514,9 @@ def explain(verdict: Verdict) -> list[str]:
     for function in dict.fromkeys(verdict.changed.values()):
         names = [name for name, by in verdict.changed.items() if by == function]
         lines.append(f"the input {_names(names)} was modified in place by {function}")
+    if verdict.not_handled and (verdict.equal or verdict.fits == ORDINARY):
+        lines.append(f"not handled: {', '.join(verdict.not_handled)}")
+        lines.append(f"handled: {', '.join(verdict.handled) or 'nothing else'}")
     if verdict.skipped:
         lines.append(f"not tried, since it would take too long: {', '.join(verdict.skipped)}")
     return lines
@@ -487,16 +561,25 @@ def _would_take(trials: Sequence[Trial], case: Case) -> float:
     return largest.seconds / _elements(largest.case) * _elements(case)
 
 
+def _as_expected(array: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
+    """A single number in the dtype that is expected: Python's has none of its own."""
+    if expected is None or array.shape != () or array.dtype != np.float64 or expected.shape != ():
+        return array
+    return array.astype(expected.dtype) if expected.dtype.kind == "f" else array
+
+
 def _try(attempt: Attempt, case: Case, deadline: float) -> Trial:
     component = attempt.component
     scales, budget = component.magnitude(case), component.budget.allowed(case, "cpu")
     if component.topic != "random":  # the one topic where bits are the point
-        budget = max(budget, ANOTHER_ORDER)
+        one_after_the_other = 4 * np.sqrt(_elements(case))  # what a sum may be off that a loop adds up
+        budget = max(budget, ANOTHER_ORDER[np.dtype(case.dtype).name], one_after_the_other)
     expected = _kept(run_torch(component, case))
     start = time.perf_counter()
     outcome = attempt.run(case, deadline)
     seconds = time.perf_counter() - start
-    differences = [] if outcome.error else compare_results(outcome.results, expected, scales)
+    results = {name: _as_expected(array, expected.get(name)) for name, array in outcome.results.items()}
+    differences = [] if outcome.error else compare_results(results, expected, scales)
     return Trial(case, expected, outcome, scales, budget, differences, seconds)
 
 
@@ -505,17 +588,17 @@ def _run(
 ) -> Answer:
     """Functions in the place of ours, on arrays that they can write to: one that does is found out."""
     writable = {name: copy_with_strides(array) for name, array in case.arrays.items()}
-    own = case.for_torch("cpu") if side == "torch" else replace(case, arrays=writable)
+    own = case.for_torch("cpu") if side == "torch" else replace(case, arrays=writable, finite=False)
     module = importlib.import_module(f"{'torch_ref' if side == 'torch' else 'scratch'}.{component.topic}")
     watch = _Watch(component, case, own)
     try:
         watched = {name: watch.over(name, f, getattr(module, name, None)) for name, f in functions.items()}
         results = _kept(runner(component, side, watched)(own))
     except (Exception, SystemExit) as error:
-        return Answer(error=failure(error, _files(functions)))
+        return Answer(error=failure(error, _files(functions)), called=watch.called)
     if side == "scratch":  # of PyTorch's, an optimizer that was returned may change what it was given
         watch.look(" or ".join(functions))
-    return Answer(results, changed=watch.changed)
+    return Answer(results, changed=watch.changed, called=watch.called)
 
 
 class _Watch:
@@ -524,6 +607,7 @@ class _Watch:
     def __init__(self, component: Component, before: Case, after: Case) -> None:
         self.component, self.before, self.after = component, before, after
         self.changed: dict[str, str] = {}  # input → the function that changed it first
+        self.called: list[str] = []  # the functions that ran
 
     def over(self, name: str, function: Callable, ours: Callable | None) -> Callable:
         """The function (or the class: its public methods), watched at every call."""
@@ -537,6 +621,8 @@ class _Watch:
         signature = inspect.signature(ours) if ours is not None else None
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if name not in self.called:
+                self.called.append(name)
             given = signature.bind(*args, **kwargs).arguments if signature else {}
             inputs = {key: value for key, value in given.items() if self._is_input(name, key, value)}
             before = {key: np.array(to_numpy(value)) for key, value in inputs.items()}
@@ -599,7 +685,7 @@ def _same(trial: Trial, other: Answer, *, forward_only: bool = False) -> bool:
     """Whether another version gives in this case what the attempt gave; gradients may be left out."""
     mine = trial.outcome
     if mine.error or other.error:
-        return bool(mine.error and other.error) and mine.error["kind"] == other.error["kind"]
+        return False  # equal exceptions are no equal results
     to_right = {d.array: d.units for d in trial.differences if np.isfinite(d.units)}
     return all(
         d.units <= max(trial.budget, SAME_MISTAKE * to_right.get(d.array, 0.0))

@@ -253,15 +253,15 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
             raise ValueError(kind)
         results[name] = np.ndarray(shape, dtype, numbers, start).copy()
         start += math.prod(shape) * dtype.itemsize
-    error, changed = answer["error"], answer["changed"]
-    texts = [*results, *changed, *changed.values(), *(error[key] for key in error if key != "line")]
-    if start != len(numbers) or not all(type(text) is str for text in texts):
+    error, changed, called = answer["error"], answer["changed"], answer["called"]
+    texts = [*results, *changed, *changed.values(), *called, *(error[key] for key in error if key != "line")]
+    if start != len(numbers) or type(called) is not list or not all(type(text) is str for text in texts):
         raise ValueError(texts)
     if error and not {"kind", "message"} <= error.keys() <= {"kind", "message", "line", "source"}:
         raise ValueError(error)
     if ("line" in error) != ("source" in error) or type(error.get("line", 0)) is not int:
         raise ValueError(error)
-    return Answer(results, error, changed)
+    return Answer(results, error, changed, called)
 
 
 # In the process that runs the file
@@ -339,10 +339,11 @@ def _packed(outcome: Answer) -> tuple[dict[str, Any], bytes]:
     arrays, numbers = [], io.BytesIO()
     for name, value in outcome.results.items():
         array = np.asarray(value)
-        plain = array.dtype.kind in "biufc"
-        arrays.append((name, array.dtype.str if plain else None, array.shape))
-        numbers.write(array.tobytes() if plain else b"")
-    return {"arrays": arrays, "error": outcome.error, "changed": outcome.changed}, numbers.getvalue()
+        is_plain = array.dtype.kind in "biufc"
+        arrays.append((name, array.dtype.str if is_plain else None, array.shape))
+        numbers.write(array.tobytes() if is_plain else b"")
+    plain = {"arrays": arrays, "error": outcome.error, "changed": outcome.changed, "called": outcome.called}
+    return plain, numbers.getvalue()
 
 
 def load(path: str) -> ModuleType:

@@ -44,9 +44,9 @@ def print_component(console: Console, component: Component) -> None:
     console.print(_notes(component))
 
 
-def print_verdict(console: Console, verdict: Verdict) -> None:
-    """One component of somebody's file: equal, or what differs and why."""
-    mark, style = ("✓", "green") if verdict.equal else ("✗", "bold red")
+def print_verdict(console: Console, verdict: Verdict, strict: bool = False) -> None:
+    """One component of somebody's file: right, or what is wrong and why."""
+    mark, style = ("✓", "green") if verdict.passes(strict) else ("✗", "bold red")
     if verdict.status == "unwritten":
         mark, style = "–", ""
     units = f"  {units_text(verdict.units)} of {units_text(verdict.budget)} units" if verdict.equal else ""
@@ -62,8 +62,9 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
 
 
 STATUS = {
-    "equal": "equal",
-    "different": "differs",
+    "right": "right",
+    "right but": "right for all ordinary inputs",
+    "different": "wrong",
     "raises": "raises an exception",
     "unwritten": "not written yet",
     "not here": "not compared",
@@ -72,12 +73,12 @@ STATUS = {
 }
 
 
-def print_check(console: Console, verdicts: Sequence[Verdict]) -> None:
+def print_check(console: Console, verdicts: Sequence[Verdict], strict: bool = False) -> None:
     """The verdict on a file in one line."""
-    wrong = [v.component for v in verdicts if not v.equal and v.status != "unwritten"]
+    wrong = [v.component for v in verdicts if not v.passes(strict) and v.status != "unwritten"]
     unwritten = sum(v.status == "unwritten" for v in verdicts)
-    equal = sum(v.equal for v in verdicts)
-    parts = [f"{equal} equal", *([f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else [])]
+    right = sum(v.passes(strict) for v in verdicts)
+    parts = [f"{right} right", *([f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else [])]
     parts += [f"{unwritten} not written yet"] if unwritten else []
     console.print(Text("; ".join(parts), "bold red" if wrong else "bold green"), soft_wrap=True)
 

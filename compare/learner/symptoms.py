@@ -17,7 +17,8 @@ def of(trials: "Sequence[Trial]") -> list[str]:
     """Sentences, the most telling first; only what holds in every case that went wrong."""
     bad = [trial for trial in trials if not trial.equal]
     good = [trial for trial in trials if trial.equal]
-    return [*_kind(bad), *_factor(bad), *_where(bad), *_when(bad, good)]
+    with np.errstate(all="ignore"):
+        return [*_kind(bad), *_factor(bad), *_where(bad), *_when(bad, good)]
 
 
 def in_words(problem: str) -> str:
