@@ -31,7 +31,7 @@ from compare.environment import one_thread, undisturbed
 from compare.learner import symptoms
 from compare.learner.exercise import top_level
 from compare.learner.ordinary import apart, beyond
-from compare.measure import Difference, compare_results, to_numpy
+from compare.measure import Difference, compare_arrays, compare_results, to_numpy
 from compare.run import cases_of, run_torch, runner
 
 SLOW = 20_000  # elements: a case with more is left out for functions that would take too long on it
@@ -436,22 +436,20 @@ def diagnose(
     precise = [trial for trial in trials if _is_precise(trial)]
     finite = [trial for trial in precise if trial.case.finite]
     ordinary = [trial for trial in precise if not trial.beyond]
-    for considered, where in (
-        (precise, ""),
-        (finite, "NaN and infinity aside"),
-        (ordinary, ORDINARY),
-    ):
-        wrong = any(trial.wrong or trial.outcome.error for trial in considered)
-        if wrong and (found := _fitting(attempt, considered, deadline)):
-            return found, where
+    sets = ((precise, ""), (finite, "NaN and infinity aside"), (ordinary, ORDINARY))
+    for at_once in (1, 2):
+        for considered, where in sets:
+            wrong = any(trial.wrong or trial.outcome.error for trial in considered)
+            if wrong and (found := _fitting(attempt, considered, at_once, deadline)):
+                return found, where
     return [], ""
 
 
-def _fitting(attempt: Attempt, trials: Sequence[Trial], deadline: float) -> list[Mistake]:
-    """The mistakes that give the same, with ours in the place of functions that were not attempted."""
+def _fitting(attempt: Attempt, trials: Sequence[Trial], at_once: int, deadline: float) -> list[Mistake]:
+    """So many mistakes that together give the same, with ours in the place of what was not attempted."""
     component = attempt.component
-    # Those cases first that the attempt gets wrong: they tell the mistakes apart soonest.
-    order = sorted(trials, key=lambda trial: trial.equal)
+    # Those cases first that the attempt gets wrong, and the small ones: they tell the mistakes apart soonest.
+    order = sorted(trials, key=lambda trial: (trial.equal, _elements(trial.case)))
 
     def fits(*mistakes: Mistake) -> bool:
         functions = dict(component.text.functions(tuple(edit for m in mistakes for edit in m.edits)))
@@ -467,15 +465,12 @@ def _fitting(attempt: Attempt, trials: Sequence[Trial], deadline: float) -> list
                 return False
         return bool(functions)
 
-    alone = [mistake for mistake in component.mistakes if fits(mistake)]
-    if alone:
-        return alone if len(alone) == 1 else []  # of several that fit, none is certain
-    together = []
-    for one, other in itertools.combinations(component.mistakes, 2):
+    fitting = []
+    for mistakes in itertools.combinations(component.mistakes, at_once):
         with contextlib.suppress(ValueError):  # two edits of one line
-            if fits(one, other):
-                together.append([one, other])
-    return together[0] if len(together) == 1 else []
+            if fits(*mistakes):
+                fitting.append([*mistakes])
+    return fitting[0] if len(fitting) == 1 else []  # of several that fit, none is certain
 
 
 def explain(verdict: Verdict) -> list[str]:
@@ -686,12 +681,15 @@ def _same(trial: Trial, other: Answer, *, forward_only: bool = False) -> bool:
     mine = trial.outcome
     if mine.error or other.error:
         return False  # equal exceptions are no equal results
+    if mine.results.keys() != other.results.keys():
+        return False
     to_right = {d.array: d.units for d in trial.differences if np.isfinite(d.units)}
-    return all(
-        d.units <= max(trial.budget, SAME_MISTAKE * to_right.get(d.array, 0.0))
-        for d in compare_results(mine.results, other.results, trial.scales)
-        if not (forward_only and "grad" in d.array)
-    )
+    for name, array in mine.results.items():
+        if not (forward_only and "grad" in name):
+            found = compare_arrays(name, array, other.results[name], trial.scales.get(name))
+            if not found.units <= max(trial.budget, SAME_MISTAKE * to_right.get(name, 0.0)):
+                return False
+    return True
 
 
 def _first(trial: Trial) -> dict[str, Any]:
