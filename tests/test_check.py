@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import formulas
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from compare.learner.exercise import exercise
 from compare.learner.ordinary import beyond
 from compare.run import cases_of
 
+TYPED = find(vars(formulas))
 HEADER = "import numpy as np\n"
 with open(Path(__file__).with_name("attempts.toml"), "rb") as toml:
     ATTEMPTS = tomllib.load(toml)
@@ -60,6 +62,20 @@ def test_ordinary_inputs_decide_and_what_else_there_is_gets_a_name(name, tmp_pat
     assert set(not_handled) <= set(verdict.not_handled)
     assert set(handled) <= set(verdict.handled)
     assert f"not handled: {', '.join(verdict.not_handled)}" in explain(verdict)
+
+
+WITHOUT_A_FORMULA = {"standardization", "gradient_check", "network", "minibatches", "train"}  # of one line
+
+
+def test_every_formula_is_typed_in():
+    wanted = {c.name for c in all_components().values() if c.topic != "random"} - WITHOUT_A_FORMULA
+    assert {attempt.component.name for attempt in TYPED} >= wanted
+
+
+@pytest.mark.parametrize("attempt", TYPED, ids=lambda attempt: attempt.component.name)
+def test_the_formula_of_the_docstring_typed_in_is_right(attempt):
+    verdict = check(attempt)
+    assert verdict.equal, explain(verdict)
 
 
 def test_every_component_has_ordinary_cases_and_its_first_one_is():

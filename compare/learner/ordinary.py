@@ -14,6 +14,7 @@ import numpy as np
 from compare.component import Case
 
 LARGE = 80  # e⁸⁰ is almost as large as float32 goes
+SMALL = 1e-9  # 1 − 10⁻⁹ has lost half its digits
 
 
 def beyond(first: Case, case: Case) -> tuple[str, ...]:
@@ -25,7 +26,7 @@ def beyond(first: Case, case: Case) -> tuple[str, ...]:
         return ("no examples",)
     if not case.finite or any((np.abs(array) > LARGE).any() for array in arrays):
         return ("very large numbers",)
-    if any(((array != 0) & (np.abs(array) < np.finfo(array.dtype).tiny)).any() for array in arrays):
+    if _smallest(case) < SMALL <= _smallest(first):
         return ("very small numbers",)
     asked = [_option(name, value) for name, value in case.options.items() if _asks(first, name, value)]
     if case.options.get("function") == first.options.get("function"):  # else it has arrays of its own
@@ -44,6 +45,12 @@ def apart(
         if unexplained or fine.issuperset(what):
             missing.append(" with ".join(unexplained or what))
     return missing, [name for name in dict.fromkeys(n for what in asked for n in what) if name in fine]
+
+
+def _smallest(case: Case) -> float:
+    """Its smallest number but 0."""
+    arrays = [np.abs(array[array != 0]) for array in case.arrays.values() if array.dtype.kind == "f"]
+    return min((float(array.min()) for array in arrays if array.size), default=np.inf)
 
 
 def _asks(first: Case, name: str, value: Any) -> bool:
