@@ -102,6 +102,16 @@ def test_of_two_mistakes_that_fit_none_is_named(tmp_path):
     assert [m["name"] for m in check(attempt).mistakes] == ["1 − y"]
 
 
+def test_the_first_case_that_ran_has_to_be_right_whatever_it_asks(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def tanh_backward(dy, y): return 2 * dy", encoding="utf-8")
+    (attempt,) = find(vars(load(str(file))))
+    made = attempt.component.cases
+    alone = replace(attempt.component, cases=lambda rng, dtype: [c for c in made(rng, dtype) if not c.finite])
+    attempt = replace(attempt, component=alone, run=partial(attempt.run.func, alone, *attempt.run.args[1:]))
+    assert check(attempt).status == "different"
+
+
 def test_right_results_do_not_excuse_an_input_that_was_changed(tmp_path):
     verdict = verdict_on("def tanh_forward(x): y = np.tanh(x); x *= 0; return y, y", tmp_path)
     assert (verdict.status, verdict.wrong) == ("different", [])

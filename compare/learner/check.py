@@ -228,11 +228,10 @@ def adapted(function: Callable, ours: Callable) -> Callable:
         return function
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs.parameters.values()):
         return function
-    unlike = len(theirs.parameters) != len(wanted.parameters)
     if list(theirs.parameters) == list(wanted.parameters):
         return function
     required = [p for p in wanted.parameters.values() if p.default is p.empty]
-    if unlike and not (len(required) <= len(theirs.parameters) < len(wanted.parameters)):
+    if not len(required) <= len(theirs.parameters) <= len(wanted.parameters):
         return function
     names = _matched(wanted.parameters, theirs.parameters)
 
@@ -361,12 +360,11 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
     fits = ""
     if not ordinary and not stopped:
         worst = max((t for t in trials if t.equal), key=lambda trial: trial.units / max(trial.budget, 1e-9))
-        changed = {name: by for trial in reversed(bad) for name, by in trial.outcome.changed.items()}
         status = "right but" if bad else "right"
         with contextlib.suppress(StoppedError):
             found, fits = diagnose(attempt, trials, began + seconds)
         about |= {"units": worst.units, "budget": worst.budget, "mistakes": _named(found), "fits": fits}
-        return Verdict(**about, status=status, changed=changed)
+        return Verdict(**about, status=status, changed=_changed(bad))
     bad = ordinary or bad
     first = bad[0]
     raising = [trial for trial in bad if trial.outcome.error]
@@ -394,7 +392,7 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
         error=error,
         mistakes=_named(found),
         symptoms=signs,
-        changed={name: by for trial in reversed(bad) for name, by in trial.outcome.changed.items()},
+        changed=_changed(bad),
         fits=fits,
     )
 
@@ -404,6 +402,10 @@ def _named(mistakes: Sequence[Mistake]) -> list[dict[str, str]]:
         {"name": m.name, "explanation": m.explanation, "convention": m.convention, "diff": m.diff}
         for m in mistakes
     ]
+
+
+def _changed(trials: Sequence[Trial]) -> dict[str, str]:
+    return {name: by for trial in reversed(trials) for name, by in trial.outcome.changed.items()}
 
 
 def _is_precise(trial: Trial) -> bool:
@@ -416,7 +418,12 @@ def _judged(cases: Sequence[Case], trials: Sequence[Trial]) -> list[Trial]:
     ran = [trial for trial in trials if trial.outcome.called or trial.outcome.error] or trials
     ran = sorted(ran, key=lambda trial: place[id(trial.case)])
     first = {np.dtype(trial.case.dtype): trial.case for trial in reversed(ran)}
-    return [replace(t, beyond=beyond(first[np.dtype(t.case.dtype)], t.case)) for t in ran]
+
+    def asks(case: Case) -> tuple[str, ...]:
+        plain = first[np.dtype(case.dtype)]
+        return () if case is plain else beyond(plain, case)  # the first one has to be right, whatever it asks
+
+    return [replace(trial, beyond=asks(trial.case)) for trial in ran]
 
 
 def diagnose(
