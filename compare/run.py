@@ -66,18 +66,22 @@ def runner(component: Component, side: str, replaced: Replaced = None) -> Callab
 
     A warning of NumPy counts as an error wherever all is meant to be finite.
     """
-    module = importlib.import_module(f"torch_ref.{component.topic}")
-    implementation = component.implementation(replaced)
+    if side == "torch":
+        module = importlib.import_module(f"torch_ref.{component.topic}")
 
-    def run(case: Case) -> Results:
-        if side == "torch":
+        def run_torch_side(case: Case) -> Results:
             with _in_place(module, replaced or {}):
                 return component.run_torch(case)
+
+        return run_torch_side
+    implementation = component.implementation(replaced)
+
+    def run_scratch_side(case: Case) -> Results:
         state: Any = "raise" if case.finite else "ignore"
         with np.errstate(over=state, invalid=state, divide=state, under="ignore"):
             return component.run_scratch(case, implementation)
 
-    return run
+    return run_scratch_side
 
 
 @contextlib.contextmanager
