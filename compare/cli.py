@@ -23,7 +23,7 @@ from compare.draws import why_not_own
 from compare.environment import undisturbed
 from compare.files import path_text, write_whole
 from compare.learner import show
-from compare.learner.check import visible
+from compare.learner.running import visible
 from compare.report import terminal
 from compare.report.pages import check_folder, write, write_site
 from compare.report.report import Report

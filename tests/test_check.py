@@ -16,10 +16,14 @@ from compare import assert_matches
 from compare.cases import all_components
 from compare.cli import main
 from compare.component import DTYPES
-from compare.learner.check import Answer, Trial, Verdict, _same, check, explain, find
+from compare.learner.check import Verdict, check, explain
 from compare.learner.child_process import FileError, check_file, load, own_definitions
+from compare.learner.diagnosis import same
 from compare.learner.exercise import exercise
+from compare.learner.finding import find
 from compare.learner.ordinary import beyond
+from compare.learner.running import Answer
+from compare.learner.trial import Trial
 from compare.run import cases_of
 
 TYPED = find(vars(formulas))
@@ -89,7 +93,7 @@ def test_every_component_has_ordinary_cases_and_its_first_one_is():
 def test_equal_exceptions_are_no_equal_results():
     case = cases_of(all_components()["tanh"], 0, np.float64)[0]
     raised = Answer(error={"kind": "ValueError", "message": "no"})
-    assert not _same(Trial(case, {}, raised, {}, 1.0, [], 0.0), raised)
+    assert not same(Trial(case, {}, raised, {}, 1.0, [], 0.0), raised)
 
 
 def test_of_two_mistakes_that_fit_none_is_named(tmp_path):

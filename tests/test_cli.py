@@ -20,7 +20,8 @@ from compare.cli import main
 from compare.component import DTYPES
 from compare.draws import why_not_own
 from compare.experiments.page import Comparison, Section
-from compare.learner.check import Verdict, check, explain, find
+from compare.learner.check import Verdict, check, explain
+from compare.learner.finding import find
 from compare.measure import Difference
 from compare.run import CaseResult, cases_of, refused_of
 from compare.training import lockstep

@@ -40,8 +40,10 @@ from compare.cli import main
 from compare.experiments import figures
 from compare.experiments.page import Figure, Section
 from compare.files import path_text, write_whole
-from compare.learner.check import Verdict, all_cases, check, explain, find
+from compare.learner.check import Verdict, check, explain
 from compare.learner.child_process import FileError, _unpacked, check_file, load, own_definitions
+from compare.learner.finding import find
+from compare.learner.trial import all_cases
 from compare.training.weights import convert, read_state
 from scratch.random import NumpyGenerator
 

@@ -38,19 +38,12 @@ import numpy as np
 from compare.cases import all_components
 from compare.component import Case, Component
 from compare.environment import one_thread
-from compare.learner.check import (
-    Answer,
-    Attempt,
-    StoppedError,
-    Verdict,
-    all_cases,
-    check,
-    failure,
-    find,
-    visible,
-)
+from compare.learner.check import Verdict, check
 from compare.learner.exercise import top_level
+from compare.learner.finding import Attempt, find
+from compare.learner.running import Answer, StoppedError, failure, visible
 from compare.learner.supervisor import end_with_parent
+from compare.learner.trial import all_cases
 
 LOADING = "loading the file"
 STARTING = 300.0  # seconds for importing PyTorch on a busy machine
@@ -162,13 +155,15 @@ class _Process:
             raise FileError(NOTHING)
         return began, attempts
 
-    def _attempt(self, component: str, functions: list[str], side: str, missing: list[str]) -> Attempt:
+    def _attempt(
+        self, component: str, functions: list[str], side: str, missing: list[str], form: str, convention: str
+    ) -> Attempt:
         ours = all_components()[component]
         known = {"scratch": top_level(ours.functions), "torch": ours.reference}[side]
         if not {*functions, *missing} <= {*known}:
             raise ValueError
         run = functools.partial(self._run, ours, side)
-        return Attempt(ours, tuple(functions), side, run, tuple(missing))
+        return Attempt(ours, tuple(functions), side, run, tuple(missing), visible(form), visible(convention))
 
     def _run(self, component: Component, side: str, case: Case, deadline: float) -> Answer:
         dtype = np.dtype(case.dtype).name
@@ -314,7 +309,14 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
         message = f"{said['kind']}: {said['message']}".removesuffix(": ")
         return {"failed": f"line {line}: {message}" if line else message}, []
     told = [
-        {"component": a.component.name, "functions": a.functions, "side": a.side, "missing": a.missing}
+        {
+            "component": a.component.name,
+            "functions": a.functions,
+            "side": a.side,
+            "missing": a.missing,
+            "form": a.form,
+            "convention": a.convention,
+        }
         for a in attempts
     ]
     return {"attempts": told}, attempts

@@ -13,6 +13,7 @@ import numpy as np
 
 from compare.component import Case
 
+ORDINARY = "for ordinary inputs"
 LARGE = 80  # e⁸⁰ is almost as large as float32 goes
 SMALL = 1e-9  # 1 − 10⁻⁹ has lost half its digits
 

@@ -64,6 +64,7 @@ def print_verdict(console: Console, verdict: Verdict, strict: bool = False) -> N
 STATUS = {
     "right": "right",
     "right but": "right for all ordinary inputs",
+    "convention": "right in another convention",
     "different": "wrong",
     "raises": "raises an exception",
     "unwritten": "not written yet",

@@ -8,7 +8,7 @@ import numpy as np
 from compare.measure import compare_arrays
 
 if TYPE_CHECKING:
-    from compare.learner.check import Trial
+    from compare.learner.trial import Trial
 
 CLOSE = 1e-5  # relative spread up to which ratios count as one factor
 

@@ -1,0 +1,128 @@
+"""Finds, in what somebody wrote, the functions that stand for ours."""
+
+import ast
+import functools
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compare.cases import all_components
+from compare.component import Case, Component
+from compare.learner.exercise import top_level
+from compare.learner.running import Answer, run, underlying
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Somebody's version of a component: which functions, and the library they are written in."""
+
+    component: Component
+    functions: tuple[str, ...]
+    side: str  # scratch (NumPy) or torch
+    run: Callable[[Case, float], Answer]  # a case, until a time.monotonic(); may raise StoppedError
+    missing: tuple[str, ...] = ()  # functions of the component that were not written: ours take their place
+    form: str = ""  # the published form in which they are written, if it is not ours
+    convention: str = ""  # how to map what that form means otherwise, if it does
+
+
+def find(namespace: Mapping[str, Any]) -> list[Attempt]:
+    """What a namespace (of a module, say) attempts of our components, in teaching order."""
+    attempts = []
+    for component in all_components().values():
+        ours = top_level(component.functions)
+        numpy_names = [name for name in ours if callable(namespace.get(name))]
+        torch_names = [name for name in component.reference if callable(namespace.get(name))]
+        if torch_names and (not numpy_names or library(namespace[torch_names[0]]) == "torch"):
+            written = {n: namespace[n] for n in torch_names if not is_stub(namespace[n])}
+            call = functools.partial(run, component, "torch", written)
+            attempts.append(Attempt(component, tuple(written), "torch", call))
+        elif numpy_names:
+            module = importlib.import_module(f"scratch.{component.topic}")
+            written = {
+                name: adapted(namespace[name], getattr(module, name))
+                for name in numpy_names
+                if not is_stub(namespace[name])
+            }
+            missing = tuple(name for name in ours if name not in written)
+            call = functools.partial(run, component, "scratch", written)
+            attempts.append(Attempt(component, tuple(written), "scratch", call, missing))
+    return attempts
+
+
+def adapted(function: Callable, ours: Callable) -> Callable:
+    """The function, callable as ours is: whatever its arguments are called, and without options it has not
+
+    An option that it has not is left out where it has the value that ours has unless told otherwise.
+    """
+    try:
+        theirs, wanted = inspect.signature(function), inspect.signature(ours)
+    except (TypeError, ValueError):
+        return function
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs.parameters.values()):
+        return function
+    if list(theirs.parameters) == list(wanted.parameters):
+        return function
+    required = [p for p in wanted.parameters.values() if p.default is p.empty]
+    if not len(required) <= len(theirs.parameters) <= len(wanted.parameters):
+        return function
+    names = _matched(wanted.parameters, theirs.parameters)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = wanted.bind(*args, **kwargs).arguments
+        for name in given.keys() - names.keys():
+            if not _usual(wanted, name, given[name]):
+                raise TypeError(f"{function.__name__}() has no argument {name}")
+        parameters = [(names[name], value) for name, value in given.items() if name in names]
+        in_place = [value for parameter, value in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+        named = {p.name: value for p, value in parameters if p.kind is p.KEYWORD_ONLY}
+        return function(*in_place, **named)
+
+    return call
+
+
+def _matched(wanted: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Of each of our arguments, theirs: the one of its name, else the next one that has no name of ours."""
+    others = [parameter for name, parameter in theirs.items() if name not in wanted]
+    found = {}
+    for name, parameter in wanted.items():
+        if name in theirs:
+            found[name] = theirs[name]
+        elif others and (len(theirs) == len(wanted) or parameter.default is parameter.empty):
+            found[name] = others.pop(0)
+    return found
+
+
+def _usual(wanted: inspect.Signature, name: str, value: Any) -> bool:
+    default = wanted.parameters[name].default
+    return value is default or (type(value) is type(default) and bool(np.all(value == default)))
+
+
+def library(function: Callable) -> str:
+    """Which library a function is written in: torch, or numpy where it does not say."""
+    function = underlying(function)
+    if isinstance(function, type):
+        return "torch" if any(base.__module__.startswith("torch.") for base in function.__mro__) else "numpy"
+    if "torch" in str(getattr(function, "__annotations__", "")):
+        return "torch"
+    code, namespace = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    used = [namespace.get(name) for name in code.co_names] if code else []
+    modules = {module.__name__.split(".")[0] for module in used if isinstance(module, types.ModuleType)}
+    return "torch" if "torch" in modules and "numpy" not in modules else "numpy"
+
+
+def is_stub(function: Callable) -> bool:
+    """Whether nothing was written yet: the body only raises NotImplementedError."""
+    try:
+        tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(underlying(function))))
+    except (OSError, TypeError, ValueError, SyntaxError):
+        return False
+    definition = tree.body[0]
+    bodies = [n for n in ast.walk(definition) if isinstance(n, ast.FunctionDef)]
+    unwritten = [ast.unparse(node.body[-1]) == "raise NotImplementedError" for node in bodies]
+    return bool(unwritten) and all(unwritten)  # of a lambda there is no body

@@ -1,0 +1,178 @@
+"""Runs somebody's functions in the place of ours, and says in plain data what came of it."""
+
+import contextlib
+import functools
+import importlib
+import inspect
+import traceback
+import types
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from compare.component import Case, Component, Results, copy_with_strides
+from compare.measure import to_numpy
+from compare.run import runner
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one case gave: named arrays, or the exception that came instead; in plain data
+
+    The one door for all that comes from somebody's functions: text in here is one line that can be shown.
+    """
+
+    results: Results = field(default_factory=dict)  # arrays of numbers; of None where it was something else
+    error: Mapping[str, Any] = field(default_factory=dict)  # kind, message; line, source where it is known
+    changed: Mapping[str, str] = field(default_factory=dict)  # input that was not left alone → function
+    called: Sequence[str] = ()  # the functions that ran
+
+    def __post_init__(self) -> None:
+        error = {key: visible(value) if key != "line" else value for key, value in self.error.items()}
+        changed = {visible(name): visible(function) for name, function in self.changed.items()}
+        object.__setattr__(self, "error", error)
+        object.__setattr__(self, "changed", changed)
+        object.__setattr__(self, "called", [visible(name) for name in self.called])
+        object.__setattr__(self, "results", {visible(name): array for name, array in self.results.items()})
+
+
+class StoppedError(Exception):
+    """An attempt that can not be tried any further."""
+
+    def __init__(self, status: str, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status  # timeout or crash
+
+
+def run(
+    component: Component, side: str, functions: Mapping[str, Callable], case: Case, deadline: float = np.inf
+) -> Answer:
+    """Functions in the place of ours, on arrays that they can write to: one that does is found out."""
+    writable = {name: copy_with_strides(array) for name, array in case.arrays.items()}
+    own = case.for_torch("cpu") if side == "torch" else replace(case, arrays=writable, finite=False)
+    module = importlib.import_module(f"{'torch_ref' if side == 'torch' else 'scratch'}.{component.topic}")
+    watch = Watch(component, case, own)
+    try:
+        watched = {name: watch.over(name, f, getattr(module, name, None)) for name, f in functions.items()}
+        results = kept(runner(component, side, watched)(own))
+    except (Exception, SystemExit) as error:
+        return Answer(error=failure(error, _files(functions)), called=watch.called)
+    if side == "scratch":  # of PyTorch's, an optimizer that was returned may change what it was given
+        watch.look(" or ".join(functions))
+    return Answer(results, changed=watch.changed, called=watch.called)
+
+
+class Watch:
+    """Finds the function that changes an input, even if another one puts it back."""
+
+    def __init__(self, component: Component, before: Case, after: Case) -> None:
+        self.component, self.before, self.after = component, before, after
+        self.changed: dict[str, str] = {}  # input → the function that changed it first
+        self.called: list[str] = []  # the functions that ran
+
+    def over(self, name: str, function: Callable, ours: Callable | None) -> Callable:
+        """The function (or the class: its public methods), watched at every call."""
+        if isinstance(function, type):
+            methods = {
+                key: self.over(f"{name}.{key}", method, None)
+                for key, method in vars(function).items()
+                if isinstance(method, types.FunctionType) and not key.startswith("_")
+            }
+            return type(function)(function.__name__, (function,), methods)
+        signature = inspect.signature(ours) if ours is not None else None
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name not in self.called:
+                self.called.append(name)
+            given = signature.bind(*args, **kwargs).arguments if signature else {}
+            inputs = {key: value for key, value in given.items() if self._is_input(name, key, value)}
+            before = {key: np.array(to_numpy(value)) for key, value in inputs.items()}
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.look(name)
+                for key, value in inputs.items():
+                    self._note(key, before[key], value, name)
+
+        return call
+
+    def look(self, function: str) -> None:
+        """Compare the inputs of the whole case with what they were; the function is who ran last."""
+        for key, array in self.before.arrays.items():
+            # PyTorch's optimizers hold the parameters themselves, scratch's a copy.
+            if not (self.component.topic == "optimizers" and key.startswith("param")):
+                self._note(key, array, self.after[key], function)
+
+    def _note(self, key: str, before: np.ndarray, after: Any, function: str) -> None:
+        after = to_numpy(after)
+        if not np.array_equal(before, after, equal_nan=before.dtype.kind == after.dtype.kind == "f"):
+            self.changed.setdefault(key, function)
+
+    def _is_input(self, function: str, argument: str, value: Any) -> bool:
+        """Whether an argument is an array that the function has to leave alone."""
+        if not isinstance(value, np.ndarray | torch.Tensor) or any(
+            value is a for a in self.after.arrays.values()
+        ):
+            return False
+        if argument in ("cache", "tensor"):  # what a forward pass kept for itself; what is to be filled
+            return False
+        if self.component.topic == "optimizers":
+            return argument == "grad"
+        return function != "update_running_statistics" or argument in ("mean", "variance")
+
+
+def kept(results: Results) -> Results:
+    """Copies, with 0 for −0: nobody's version is wrong for the sign of a zero."""
+    arrays = {name: _plain(value) for name, value in results.items()}
+    return {name: array + 0.0 if array.dtype.kind == "f" else array for name, array in arrays.items()}
+
+
+def _plain(value: Any) -> np.ndarray:
+    """An array of numbers and of no class of its own; of anything else, only its shape."""
+    array = np.array(to_numpy(value))
+    return array if array.dtype.kind in "biufc" else np.broadcast_to(np.array(None), array.shape)
+
+
+def _files(functions: Mapping[str, Callable]) -> set[str]:
+    """The files that the functions stand in."""
+    files = set()
+    for function in functions.values():
+        with contextlib.suppress(TypeError, ValueError):
+            files.add(inspect.getsourcefile(underlying(function)) or "")
+    return files
+
+
+def underlying(function: Any) -> Any:
+    """The definition behind a partial object, a wrapper such as a cache, or a callable object."""
+    for _ in range(20):  # deep enough for people, and an end for what wraps itself
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, np.vectorize):
+            function = function.pyfunc
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not isinstance(function, type) and isinstance(type(function).__call__, types.FunctionType):
+            return type(function).__call__
+    return function
+
+
+def failure(error: BaseException, files: Collection[str]) -> dict[str, Any]:
+    """An exception in plain data, whatever its class makes of itself: kind, message, line in these files."""
+    kind = type.__dict__["__name__"].__get__(type(error))
+    try:
+        message, frames = str(error), traceback.extract_tb(error.__traceback__)
+    except Exception:
+        return {"kind": kind, "message": "its own message can not be had"}
+    own = [frame for frame in frames if frame.filename in files]
+    where = {"line": own[-1].lineno, "source": (own[-1].line or "").strip()} if own else {}
+    return {"kind": kind, "message": message, **where}
+
+
+def visible(text: str, most: int = 500) -> str:
+    """Somebody else's text in one line that draws nothing: what can not be printed as an escape sequence."""
+    text = str.__str__(text)  # of a subclass, the text itself
+    text = text if len(text) <= most else text[:most] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,91 @@
+"""One case of an attempt: what it should give, what it gave, and how far apart the two are."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compare.component import DTYPES, Case, Component, Results
+from compare.learner.finding import Attempt
+from compare.learner.running import Answer, kept
+from compare.measure import Difference, compare_results
+from compare.run import cases_of, run_torch
+
+ANOTHER_ORDER = {"float32": 64, "float64": 4500}  # rounding units (10⁻¹²): other operations in other orders
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One case, what it should give, and what it gave."""
+
+    case: Case
+    expected: Results
+    outcome: Answer
+    scales: Mapping[str, Any]
+    budget: float
+    differences: list[Difference]
+    seconds: float
+    beyond: tuple[str, ...] = ()  # what it asks that is not ordinary
+
+    @property
+    def equal(self) -> bool:
+        """Whether every array is within the budget, and every input still what it was."""
+        kept = not self.outcome.error and not self.outcome.changed
+        return kept and all(d.units <= self.budget for d in self.differences)
+
+    @property
+    def units(self) -> float:
+        """The largest distance, in rounding units."""
+        return max((d.units for d in self.differences), default=np.inf if self.outcome.error else 0.0)
+
+    @property
+    def wrong(self) -> list[Difference]:
+        """The arrays that are not, in order of computation."""
+        return [d for d in self.differences if d.units > self.budget]
+
+
+def try_case(attempt: Attempt, case: Case, deadline: float) -> Trial:
+    """Run the attempt on a case, and compare; may raise StoppedError."""
+    component = attempt.component
+    scales, budget = component.magnitude(case), component.budget.allowed(case, "cpu")
+    if component.topic != "random":  # the one topic where bits are the point
+        one_after_the_other = 4 * np.sqrt(elements(case))  # what a sum may be off that a loop adds up
+        budget = max(budget, ANOTHER_ORDER[np.dtype(case.dtype).name], one_after_the_other)
+    expected = kept(run_torch(component, case))
+    start = time.perf_counter()
+    outcome = attempt.run(case, deadline)
+    seconds = time.perf_counter() - start
+    results = {name: _as_expected(array, expected.get(name)) for name, array in outcome.results.items()}
+    differences = [] if outcome.error else compare_results(results, expected, scales)
+    return Trial(case, expected, outcome, scales, budget, differences, seconds)
+
+
+def _as_expected(array: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
+    """A single number in the dtype that is expected: Python's has none of its own."""
+    if expected is None or array.shape != () or array.dtype != np.float64 or expected.shape != ():
+        return array
+    return array.astype(expected.dtype) if expected.dtype.kind == "f" else array
+
+
+def all_cases(component: Component) -> Iterator[Case]:
+    """In both dtypes, in the order in which the component lists them."""
+    for dtype in ("float64", "float32"):
+        yield from cases_of(component, 0, DTYPES[dtype])
+
+
+def elements(case: Case) -> int:
+    """How many numbers its arrays have."""
+    return sum(int(np.size(array)) for array in case.arrays.values())
+
+
+def would_take(trials: Sequence[Trial], case: Case) -> float:
+    """Seconds, at the pace of the largest case so far."""
+    largest = trials[-1]
+    return largest.seconds / elements(largest.case) * elements(case)
+
+
+def is_precise(trial: Trial) -> bool:
+    """Whether it is in float64."""
+    return np.dtype(trial.case.dtype) == np.float64
