@@ -217,6 +217,24 @@ class Mistake:
         return self.text.diff(tuple(self.edits))
 
 
+SEEDED = "the same is drawn at every call: is a seed set inside the function?"
+OUR_DRAWS = "the draws are ours, and what is made of them is something else"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is right of draws from another stream than ours.
+
+    Args:
+        method: what to draw with instead, for the same bits: "generator.epoch_order(m)"
+        against: (cases, results, expected) → what speaks against these results being draws from the same
+            distribution, consistent in themselves; nothing if they are
+    """
+
+    method: str
+    against: Callable[[Sequence[Case], Sequence[Results], Sequence[Results]], str]
+
+
 @dataclass(frozen=True)
 class Definition:
     """A function, class or name, and where it stands."""
@@ -292,40 +310,41 @@ class Text:
 
     def functions(self, edits: tuple[tuple[str, str], ...]) -> Mapping[str, Callable]:
         """Those functions that are others after the edits: they run in a copy of the file, edited."""
-        return _edited(self, edits)[0]
+        return _edited(self, edits)
 
     def diff(self, edits: tuple[tuple[str, str], ...]) -> str:
         """The changed lines with the line around them, one change below the other."""
-        before, after = self._source.splitlines(), _edited(self, edits)[1].splitlines()
+        before, after = self._source.splitlines(), self.edit(edits)[0].splitlines()
         hunks = difflib.unified_diff(before, after, n=1, lineterm="")
         lines = ["…" if line.startswith("@@") else line for line in list(hunks)[2:]]
         margin = min(len(line[1:]) - len(line[1:].lstrip()) for line in lines if line[1:].strip())
         shown = [f"{line[:1]} {line[1 + margin :]}" for line in lines[1:]]
         return "\n".join(line for line in shown if line.strip())
 
-    def edit(self, edits: Sequence[tuple[str, str]]) -> tuple[str, set[str]]:
-        """The file after the edits, and the definitions that they are in.
+    def edit(self, edits: Sequence[tuple[str, str]], text: str = "") -> tuple[str, set[str]]:
+        """The file (or a text with the same lines) after the edits, and the definitions that they are in.
 
         Raises:
             ValueError: a `before` that does not occur exactly once, or two that overlap.
         """
-        text, known = self._source, definitions(self._module)
-        own = {name: known[name] for name in set().union(*map(self._called, self.names))}
+        text, own = text or self._source, self._own
         places, changed = [], set()
         for before, after in edits:
             found = []
             for match in re.finditer(re.escape(before), text):
                 first, last = (text.count("\n", 0, i) + 1 for i in (match.start(), match.end() - 1))
                 if around := {name for name, d in own.items() if d.first <= first and last <= d.last}:
-                    found.append((match.start(), match.end(), after))
+                    found.append(_changed(match.start(), before, after))
                     changed |= around
             if len(found) != 1:
                 where = f"scratch/{self.topic}: {', '.join(self.names)}"
                 raise ValueError(f"{where}: expected {before!r} exactly once, found it {len(found)} times")
             places += found
         places.sort()
-        if any(end > start for (_, end, _), (start, _, _) in itertools.pairwise(places)):
-            raise ValueError(f"scratch/{self.topic}: expected edits of different lines, got overlapping ones")
+        if any(end > start or a == start for (a, end, _), (start, _, _) in itertools.pairwise(places)):
+            raise ValueError(
+                f"scratch/{self.topic}: expected edits of different places, got overlapping ones"
+            )
         for start, end, after in reversed(places):
             text = text[:start] + after + text[end:]
         return text, changed
@@ -334,9 +353,23 @@ class Text:
     def _module(self) -> ModuleType:
         return importlib.import_module(f"scratch.{self.topic}")
 
-    @property
+    @functools.cached_property
     def _source(self) -> str:
         return inspect.getsource(self._module)
+
+    @functools.cached_property
+    def _own(self) -> Mapping[str, Definition]:
+        known = definitions(self._module)
+        return {name: known[name] for name in set().union(*map(self._called, self.names))}
+
+    @functools.cached_property
+    def alone(self) -> str:
+        """The file, with empty lines for the functions and classes that the component does without."""
+        lines = self._source.splitlines(keepends=True)
+        for name, other in definitions(self._module).items():
+            if other.is_code and "." not in name and not {n.partition(".")[0] for n in self._own} & {name}:
+                lines[other.first - 1 : other.last] = ["\n"] * (other.last - other.first + 1)
+        return "".join(lines)
 
     def _called(self, name: str) -> set[str]:
         """A definition and all that it calls in the same file, and so on."""
@@ -347,12 +380,25 @@ class Text:
         return reached
 
 
+def _changed(start: int, before: str, after: str) -> tuple[int, int, str]:
+    """Where an edit begins and ends, and what comes there: only what it really changes."""
+    tail = _alike(before[::-1], after[::-1])
+    head = _alike(before[: len(before) - tail], after[: len(after) - tail])
+    return start + head, start + len(before) - tail, after[head : len(after) - tail]
+
+
+def _alike(a: str, b: str) -> int:
+    """How many characters two texts begin with that are the same."""
+    return sum(itertools.takewhile(bool, map(operator.eq, a, b)))
+
+
 @functools.cache
-def _edited(text: Text, edits: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, Callable], str]:
-    source, changed = text.edit(edits)
+def _edited(text: Text, edits: tuple[tuple[str, str], ...]) -> Mapping[str, Callable]:
+    source, changed = text.edit(edits, text.alone)
     module = ModuleType(f"scratch.{text.topic}")
-    exec(compile(source, f"scratch/{text.topic}.py, edited", "exec"), module.__dict__)
-    return {name: getattr(module, name) for name in text.names if text._called(name) & changed}, source
+    vars(module).update(vars(text._module))
+    exec(compile(source, f"scratch/{text.topic}.py, edited", "exec"), vars(module))
+    return {name: getattr(module, name) for name in text.names if text._called(name) & changed}
 
 
 @dataclass(frozen=True)
@@ -377,6 +423,8 @@ class Component:
         refused: (rng, dtype) → inputs that scratch must refuse in its own words
         edges: where values, shapes and settings are taken to their limits
         departures: the edges at which the two sides may part
+        rare: cases that no course would call ordinary → what they ask, in a few words
+        stream: what makes draws from another stream right in distribution, of a component that draws
         arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
         not_here: why the installed PyTorch does something else by design, so that nothing is compared
     """
@@ -396,6 +444,8 @@ class Component:
     refused: Callable[[np.random.Generator, Any], Iterable[Case]] = lambda rng, dtype: ()
     edges: Edges = Edges()
     departures: tuple[Departure, ...] = ()
+    rare: Mapping[str, str] = field(default_factory=dict)
+    stream: Stream | None = None
     arbiter: bool = True
     not_here: str = ""
 

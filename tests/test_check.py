@@ -20,7 +20,7 @@ from compare.learner.check import Verdict, check, explain
 from compare.learner.child_process import FileError, check_file, load, own_definitions
 from compare.learner.diagnosis import same
 from compare.learner.exercise import exercise
-from compare.learner.finding import find
+from compare.learner.finding import almost, find
 from compare.learner.ordinary import beyond
 from compare.learner.running import Answer
 from compare.learner.trial import Trial
@@ -86,8 +86,10 @@ def test_every_component_has_ordinary_cases_and_its_first_one_is():
     for component in all_components().values():
         for dtype in DTYPES.values():
             first, *others = cases_of(component, 0, dtype)
-            assert beyond(first, first) == ()
-            assert any(not beyond(first, case) for case in others) or len(others) < 2, component.name
+            assert beyond(component, first, first) == ()
+            assert any(not beyond(component, first, case) for case in others) or len(others) < 2, (
+                component.name
+            )
 
 
 def test_equal_exceptions_are_no_equal_results():
@@ -118,7 +120,8 @@ def test_the_first_case_that_ran_has_to_be_right_whatever_it_asks(tmp_path):
 
 def test_right_results_do_not_excuse_an_input_that_was_changed(tmp_path):
     verdict = verdict_on("def tanh_forward(x): y = np.tanh(x); x *= 0; return y, y", tmp_path)
-    assert (verdict.status, verdict.wrong) == ("different", [])
+    assert (verdict.status, verdict.wrong) == ("in place", [])
+    assert not verdict.equal
     assert "the input x was modified in place by tanh_forward" in explain(verdict)
 
 
@@ -247,8 +250,8 @@ def test_a_loop_without_end_and_a_crash_are_reported_and_the_rest_is_checked(tmp
         "sigmoid": "unwritten",
         "inverse_time": "right",
     }
-    assert "not finished after 8 s in the case" in explain(verdicts["relu"])[0]
-    assert "exit status 3" in explain(verdicts["tanh"])[0]
+    assert "not finished after 8 s in the case" in verdicts["relu"].error["message"]
+    assert "exit status 3" in verdicts["tanh"].error["message"]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +291,7 @@ def test_json_and_status_of_the_command(tmp_path, capsys):
     assert document[0]["mistakes"][0]["name"] == "1 − y"
     assert main(["check", str(file)]) == 1
     out = capsys.readouterr().out
-    assert "✗ tanh  wrong" in out
+    assert "✗ tanh  half written: 1 of 2 functions, wrong  18 of 22 cases" in out
     assert "✓ inverse_time  right" in out
     assert out.endswith("1 right; 1 not: tanh\n")
 
@@ -419,8 +422,92 @@ def test_a_filled_in_exercise_is_right(tmp_path):
 
 def test_strict_asks_for_everything(tmp_path, capsys):
     file = tmp_path / "mine.py"
-    file.write_text(HEADER + "def relu_forward(x): return x * (x > 0), x * (x > 0)\n")
+    forward = "def relu_forward(x): return x * (x > 0), x\n"
+    file.write_text(f"{HEADER}{forward}def relu_backward(dy, x): return dy * (x > 0)\n")
     assert main(["check", str(file)]) == 0
-    assert "✓ relu  right for all ordinary inputs" in capsys.readouterr().out
+    assert "✓ relu  right, but for NaN and infinity" in capsys.readouterr().out
     assert main(["check", str(file), "--strict"]) == 1
-    assert "✗ relu  right for all ordinary inputs" in capsys.readouterr().out
+    assert "✗ relu  right, but for NaN and infinity" in capsys.readouterr().out
+
+
+def test_a_function_that_is_not_written_is_never_passed_over(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(f"{HEADER}def relu_forward(x): return x * (x > 0), 'mine'\n")
+    assert main(["check", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert "✗ relu  half written: 1 of 2 functions, right, but for NaN and infinity" in shown
+    assert "✓ relu_forward\n" in shown
+    assert "– not written, so that ours stood in: relu_backward\n" in shown
+    assert "relu_backwards" not in shown
+    file.write_text(file.read_text() + "def relu_backwards(dy, cache): return dy\ndef helper(): pass\n")
+    assert main(["check", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert "relu_backwards: did you mean relu_backward? It was not looked at." in shown
+    assert "helper" not in shown
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    {
+        "relu_backwards": "relu_backward",
+        "reluForward": "relu_forward",
+        "my_relu": "relu_forward",
+        "relu_deriv": "relu_backward",
+        "batchnorm": "batch_norm_forward",
+        "tanh_forwrd": "tanh_forward",
+        "he": "kaiming_normal",
+        "softmax": "cross_entropy_forward",
+        "adam": "adam_step",
+        "predict": "",
+        "forward": "",
+        "relu_forward": "",
+        "one_hot": "",
+        "f": "",
+    }.items(),
+)
+def test_a_name_that_is_almost_ours_is_asked_about(theirs, ours, tmp_path, capsys):
+    assert almost({theirs: len}, []) == ({theirs: ours} if ours else {})
+    file = tmp_path / "mine.py"
+    file.write_text(f"def {theirs}(x): return x\n")
+    if ours:
+        assert main(["check", str(file)]) == 2
+        assert f"did you mean {ours} by {theirs}?" in capsys.readouterr().err
+        with pytest.raises(ValueError, match=f"{theirs} may mean {ours}"):
+            assert_matches(**{theirs: len})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    {
+        "def relu_forward(x): return np.maximum(x, 0)": "relu_forward must return (y, cache), got one array",
+        "def relu_forward(x): pass": "relu_forward must return (y, cache), got None",
+        "def relu_forward(x): return x, x, x": "relu_forward must return (y, cache), got a tuple of 3",
+        "def tanh_backward(dy, y): return list(dy)": "tanh_backward must return one array, got a list",
+        "def mse_loss_forward(x, y): return 'x'": "mse_loss_forward must return (loss, cache), got a str",
+        "def linear_backward(dy, c): return dy": "must return (dx, dweight, dbias), got one array",
+    }.items(),
+)
+def test_what_is_returned_instead_is_told_in_a_sentence(source, message, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "raises"
+    assert message in verdict.error["message"]
+    assert verdict.error["source"] == source
+
+
+def test_a_default_of_its_own_is_told_as_such(tmp_path):
+    source = "def numerical_gradient(f, x, eps=1e-4):\n" + textwrap.indent(CENTRAL, "    ")
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.equal, explain(verdict)
+    assert "another default: eps=0.0001 unless told otherwise, ours 1e-06" in explain(verdict)
+
+
+CENTRAL = """
+gradient = np.zeros(x.shape, x.dtype)
+for i in np.ndindex(x.shape):
+    value = x[i]
+    x[i] = value + eps; plus = f(x)
+    x[i] = value - eps; minus = f(x)
+    x[i] = value
+    gradient[i] = (plus - minus) / (2 * eps)
+return gradient
+"""

@@ -466,7 +466,7 @@ def test_what_comes_from_a_function_draws_nothing_in_a_test_either():
     drawn(str(unknown.value))
 
 
-ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}, "called": []}
+ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}, "called": [], "ours": []}
 
 
 @pytest.mark.parametrize(
@@ -490,6 +490,8 @@ ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}, "call
         ({"changed": ["x"]}, 16),
         ({"called": [1]}, 16),
         ({"called": {"x": "y"}}, 16),
+        ({"ours": [1]}, 16),
+        ({"ours": "relu_forward"}, 16),
     ],
 )
 def test_an_answer_that_is_not_one_is_refused(change, size):
@@ -505,7 +507,7 @@ def test_an_input_that_is_changed_is_told_with_its_function_even_if_it_is_put_ba
     file.write_text("import numpy as np\n" + source, encoding="utf-8")
     (attempt,) = [a for a in find(own_definitions(load(str(file)))) if a.component.name == component]
     verdict = check(attempt, seconds=30)
-    assert (verdict.status, verdict.wrong) == ("different", []), explain(verdict)
+    assert (verdict.status, verdict.wrong) == ("in place", []), explain(verdict)
     assert said in "\n".join(explain(verdict))
 
 
@@ -562,7 +564,7 @@ def test_what_a_file_starts_ends_with_it_and_holds_no_output_open(end, tmp_path)
     command = shlex.join([sys.executable, "-m", "compare", "check", "--timeout", "9", str(file)])
     command += " 2>&1 | cat"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=100, check=False)
-    assert ("1 right" in done.stdout) == (end == "return y, y"), done.stdout
+    assert ("agrees to" in done.stdout) == (end == "return y, y"), done.stdout
     assert {n: pid for n, pid in offspring(tmp_path).items() if is_alive(pid)} == {}
     assert not (tmp_path / "atexit.pid").exists()
 

@@ -98,6 +98,7 @@ def _component(
         functions=(f"{name}_forward", f"{name}_backward"),
         reference=(name,),
         cases=cases,
+        rare={"kink": "zeros and very small numbers"},
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -135,6 +136,16 @@ COMPONENTS = (
         "relu",
         EXACT,
         (
+            Mistake(
+                "masked by the gradient",
+                "dy·[dy > 0]: negative gradients are lost, and units that were off get positive ones.",
+                [("np.where(y <= 0,", "np.where(dy <= 0,")],
+            ),
+            Mistake(
+                "maximum along an axis",
+                "np.max(x, 0) is the largest element of each column; np.maximum(x, 0) is meant.",
+                [("np.where(x < 0, x.dtype.type(0), x)", "np.max(x, 0)"), ("return y, y", "return y, x")],
+            ),
             Mistake(
                 "gradient not masked",
                 "The upstream gradient is passed on where the unit was off.",
@@ -179,6 +190,11 @@ COMPONENTS = (
                 "gradient 1 at zero",
                 "The slope at x = 0 is taken from the right side; PyTorch takes the left side's.",
                 [("np.where(x > 0, dy,", "np.where(x >= 0, dy,")],
+            ),
+            Mistake(
+                "slope without the gradient",
+                "a instead of a·dy on the left side: the upstream gradient is forgotten there.",
+                [("dy * negative_slope)", "np.full_like(dy, negative_slope))")],
             ),
             Mistake(
                 "slope forgotten in the backward pass",

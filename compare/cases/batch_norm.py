@@ -299,6 +299,11 @@ MISTAKES = (
         [("running_mean[...] =", "running_mean ="), ("running_var[...] =", "running_var =")],
     ),
     Mistake(
+        "running variance corrected twice",
+        "The factor m/(m − 1) of a variance that has it already, as that of np.var(x, ddof=1).",
+        [("batch_size / (batch_size - 1)", "batch_size / (batch_size - 1) * batch_size / (batch_size - 1)")],
+    ),
+    Mistake(
         "running standard deviation",
         "The running variance is fed with σ, of which evaluation takes the root once more.",
         [("momentum * unbiased", "momentum * unbiased**0.5")],
@@ -308,6 +313,11 @@ MISTAKES = (
         "The batch is normalised with the variance divided by m − 1, not by m.",
         [(STD, "std = (variance * m / (m - 1) + eps) ** 0.5")],
         convention="Karpathy's makemore lectures",
+    ),
+    Mistake(
+        "root taken twice",
+        "√(σ + ε): the standard deviation where the variance belongs, and its root once more.",
+        [("std = (variance + eps) ** 0.5", "std = (variance**0.5 + eps) ** 0.5")],
     ),
     Mistake(
         "ε outside the root",
@@ -400,6 +410,11 @@ MISTAKES = (
         "gradient through the mean forgotten",
         "The term −mean(dy) of dx is missing: a shift of all x, which changes nothing, gets a gradient.",
         [("(dy - dbeta / m - x_hat", "(dy - x_hat")],
+    ),
+    Mistake(
+        "gradient through the mean not averaged",
+        "dβ where dβ/m belongs: the mean holds every x with the weight 1/m.",
+        [("(dy - dbeta / m -", "(dy - dbeta -")],
     ),
     Mistake(
         "gradient through the variance forgotten",

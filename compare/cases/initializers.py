@@ -1,16 +1,29 @@
 """Initialisers, on the same draws: what remains to compare is fan, gain, root, range and order."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
+from scipy import stats
 
 from compare.cases.choices import any_seed, any_size, chance, some_of
 from compare.cases.limits import at
-from compare.component import Budget, Case, Choose, Component, Edge, Edges, Mistake, Results
+from compare.component import (
+    OUR_DRAWS,
+    SEEDED,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    Stream,
+)
 from scratch.initializers import MODES, NONLINEARITIES
 from torch_ref import initializers as reference
 
@@ -107,6 +120,27 @@ def xavier_edges(base: Case) -> Iterator[Edge]:
     yield from at(base, "gain", 0.0, -1.0, 1e308, math.inf, math.nan)
 
 
+def against_draws(cases: Sequence[Case], results: Sequence[Results], expected: Sequence[Results]) -> str:
+    """What speaks against weights of the same mean, spread and distribution: six standard errors, or more."""
+    for case, mine, right in zip(cases, results, expected, strict=True):
+        a, b = mine["weight"], right["weight"]
+        error = 6 * math.sqrt(2 / a.size)
+        ratio = float(a.std() / b.std())
+        if a.size < 100:  # too few to tell
+            continue
+        if a.std() and abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) > 0.5:
+            return OUR_DRAWS
+        if abs(a.mean() - b.mean()) > error * b.std():
+            return f"the mean is {a.mean():.3g} in the case “{case.name}”, not about 0"
+        if abs(ratio - 1) > error:
+            return f"the spread is {ratio:.3g} times what it should be in the case “{case.name}”"
+        if stats.ks_2samp(a.ravel(), b.ravel()).pvalue < 1e-8:
+            return f"they are distributed otherwise in the case “{case.name}”: normal for uniform, or so"
+    both = zip(results, expected, strict=True)
+    first = {round(float(mine["weight"].flat[0] / right["weight"].std()), 6) for mine, right in both}
+    return "" if len(first) > 1 or len(results) == 1 else SEEDED
+
+
 def _component(
     name: str,
     source: str,
@@ -137,6 +171,7 @@ def _component(
         budget=Budget(0, "the same draws times the same number, rounded once on both sides"),
         mistakes=mistakes,
         refused=kaiming_refused if name.startswith("kaiming") else refused,
+        stream=Stream(f"generator.{'uniform' if name.endswith('uniform') else 'normal'}", against_draws),
         arbiter=False,
         edges=Edges(others=edges),
     )

@@ -193,6 +193,11 @@ COMPONENTS = (
                 [("np.matmul(dy.T, x, out=out[0])", "np.matmul(dy.T, x, out=out[0]) / len(dy)")],
             ),
             Mistake(
+                "bias gradient in one number",
+                "np.sum(dy) without an axis: the same for all units, and of no shape.",
+                [("dy.sum(axis=0, out=out[1])", "dy.sum()")],
+            ),
+            Mistake(
                 "bias gradient over the wrong axis",
                 "Summed over the units instead of over the batch: as many numbers as there are examples.",
                 [("dy.sum(axis=0, out=out[1])", "dy.sum(axis=1, out=out[1])")],

@@ -287,6 +287,12 @@ def with_one(array: np.ndarray, value: float) -> np.ndarray:
     return changed
 
 
+RARE = {
+    "certain and right": "probabilities of exactly 0 and 1",
+    "near the minimum": "almost no loss left",
+}
+
+
 def _component(
     name: str,
     cases: Callable[[np.random.Generator, Any], Iterator[Case]],
@@ -322,6 +328,7 @@ def _component(
         functions=(f"{name}_forward", f"{name}_backward"),
         reference=(name,),
         cases=cases,
+        rare=RARE,
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -627,6 +634,11 @@ COMPONENTS = (
         classes_magnitude,
         (
             _mean_gradient_forgotten("share = dloss / max(m, 1)", "share = dloss"),
+            Mistake(
+                "gradient averaged over the classes too",
+                "The loss is divided by m, its gradient by m·classes, as dlogits.size or a mean would do.",
+                [("dloss / max(m, 1)", "dloss / max(m, 1) / softmax.shape[1]")],
+            ),
             Mistake(
                 "averaged over batch and classes",
                 "Divided by m·classes: the softmax cross-entropy has one term an example, not one a class.",

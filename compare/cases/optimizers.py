@@ -778,6 +778,20 @@ MOMENTUM_MISTAKES = (
         convention="Sutskever et al. 2013, Keras and Lasagne",
     ),
     Mistake(
+        "learning rate and sign inside PyTorch's buffer",
+        "b ← μ·b − lr·g, θ ← θ + b: the same until the rate changes.",
+        [
+            ("    if step == 1:", "    grad = -lr * grad\n    if step == 1:"),
+            ("param -= lr * momentum_buffer", "param += momentum_buffer"),
+        ],
+        convention="Sutskever et al. 2013, CS231n, Keras and Deep Learning from Scratch",
+    ),
+    Mistake(
+        "learning rate on the old buffer too",
+        "b ← lr·(μ·b + g), θ ← θ − b: what was gathered is scaled down anew in every step.",
+        [("param -= lr * momentum_buffer", "momentum_buffer *= lr\n    param -= momentum_buffer")],
+    ),
+    Mistake(
         "average instead of sum",
         "b ← μ·b + (1−μ)·g from the first step on: at PyTorch's learning rate 1/(1−μ) times too slow.",
         [("(1 - dampening) * grad", "(1 - momentum) * grad")],
@@ -830,6 +844,18 @@ NESTEROV_MISTAKES = (
             ("lr * (grad + momentum * momentum_buffer)", "grad + momentum * momentum_buffer"),
         ],
         convention="Keras and Lasagne",
+    ),
+    Mistake(
+        "learning rate and sign inside the buffer",
+        "b ← μ·b − lr·g, θ ← θ + μ·b − lr·g: the same until the rate changes.",
+        [
+            ("    if step == 1:", "    grad = -lr * grad\n    if step == 1:"),
+            (
+                "param -= lr * (grad + momentum * momentum_buffer)",
+                "param += grad + momentum * momentum_buffer",
+            ),
+        ],
+        convention="CS231n",
     ),
     _step_lost([("param -= lr * (grad +", "param = param - lr * (grad +")]),
     BUFFER_LOST,

@@ -1,6 +1,6 @@
 """The L2 penalty, its equivalence with weight decay, and dropout on shared masks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,20 @@ from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_seed, any_shape, any_size, chance, floats
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
 from compare.cases.limits import BEYOND, FLOAT32, FLOAT64, LARGEST, at, bad, edge, elementwise
-from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
+from compare.component import (
+    OUR_DRAWS,
+    SEEDED,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    Stream,
+)
 from torch_ref import regularization as reference
 
 NETWORKS = {  # name of a case → the widths of a network, input to output
@@ -187,6 +200,7 @@ def dropout_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("fortran order", fortran(normal(rng, (13, 7), dtype)))
     yield case("not contiguous", strided(normal(rng, (13, 7), dtype)))
     yield case("empty", normal(rng, (0, 3), dtype))
+    yield case("after a relu", np.maximum(normal(rng, (13, 7), dtype), 0))
 
 
 def run_scratch_dropout(case: Case, f: Any) -> Results:
@@ -208,6 +222,40 @@ def run_torch_dropout(case: Case) -> Results:
             y = reference.dropout(x, p, training)
             results |= {f"{name}.output": y, f"{name}.grad.x": gradients(y, dy, x=x)["grad.x"]}
     return results
+
+
+def against_masks(cases: Sequence[Case], results: Sequence[Results], expected: Sequence[Results]) -> str:
+    """What speaks against a mask of its own that drops a share p, the same forward and backward."""
+    dropped = variance = number = 0.0
+    for case, mine, right in zip(cases, results, expected, strict=True):
+        x, dy, p = case["x"], case["dy"], case.options["p"]
+        for name in ("training", "again"):
+            kept = mine[f"{name}.output"] != 0
+            masked = np.where(kept, 1 / (1 - p), 0)
+            output, gradient = mine[f"{name}.output"], mine[f"{name}.grad.x"]
+            if not np.allclose(output, x * masked, rtol=1e-6, atol=0):
+                return f"what is kept is not x/(1 − p) in the case “{case.name}”"
+            if not np.allclose(gradient, dy * masked, rtol=1e-6, atol=0) and x.all():
+                return f"the gradient is not dy/(1 − p) where x was kept, else 0, in the case “{case.name}”"
+            dropped += np.sum(~kept & (x != 0))
+            number += p * np.sum(x != 0)
+            variance += p * (1 - p) * np.sum(x != 0)
+        if any(
+            not np.array_equal(mine[f"evaluation.{of}"], right[f"evaluation.{of}"])
+            for of in ("output", "grad.x")
+        ):
+            return "evaluation is no identity"
+    if abs(dropped - number) > 6 * variance**0.5:
+        return f"{dropped:.0f} elements are dropped where about {number:.0f} are meant"
+    masks = [(mine["training.output"] != 0, mine["again.output"] != 0) for mine in results]
+    if all(np.array_equal(first, second) for first, second in masks):
+        return SEEDED
+    if all(
+        np.array_equal(a["training.output"] != 0, b["training.output"] != 0)
+        for a, b in zip(results, expected, strict=True)
+    ):
+        return OUR_DRAWS
+    return ""
 
 
 PENALTY = "(weight * weight).sum()"
@@ -238,15 +286,27 @@ COMPONENTS = (
         budget=Budget(32, "one sum of squares, all positive, in another order"),
         mistakes=(
             Mistake(
+                "neither halved nor divided by m",
+                "λ·Σ‖W‖² and 2λ·W, consistent with each other: 2m times the penalty.",
+                [("l2 / (2 * m)", "l2"), (SCALED_WEIGHT, "return weight * (2 * l2)")],
+                convention="Keras: regularizers.L2 has neither the ½ nor the 1/m; CS231n",
+            ),
+            Mistake(
+                "neither divided by m",
+                "(λ/2)·Σ‖W‖² and λ·W, consistent with each other: m times the penalty.",
+                [("l2 / (2 * m)", "l2 / 2"), (SCALED_WEIGHT, "return weight * l2")],
+                convention="CS231n and d2l.ai: (λ/2)·Σ‖W‖² beside a mean over the batch",
+            ),
+            Mistake(
                 "½ forgotten",
                 "(λ/m)·Σ‖W‖²: twice the penalty; its gradient no longer is (λ/m)·W.",
-                [("l2 / (2 * m)", "l2 / m")],
+                [("(2 * m)", "(1 * m)")],
                 convention="Keras: regularizers.L2 has neither the ½ nor the 1/m",
             ),
             Mistake(
                 "penalty not divided by m",
                 "(λ/2)·Σ‖W‖²: the penalty counts m times as much against the averaged cost.",
-                [("l2 / (2 * m)", "l2 / 2")],
+                [("(2 * m)", "(2 * 1)")],
                 convention="CS231n and d2l.ai: (λ/2)·Σ‖W‖² beside a mean over the batch",
             ),
             Mistake(
@@ -273,7 +333,7 @@ COMPONENTS = (
             Mistake(
                 "gradient not divided by m",
                 "λ·W: right for the penalty (λ/2)·Σ‖W‖² only.",
-                [(SCALED_WEIGHT, "return weight * l2")],
+                [(SCALED_WEIGHT, "return weight * (l2 / 1)")],
                 convention="CS231n, d2l.ai, and weight_decay of torch.optim",
             ),
             Mistake(
@@ -345,6 +405,8 @@ COMPONENTS = (
         functions=("dropout_forward", "dropout_backward"),
         reference=("dropout",),
         cases=dropout_cases,
+        rare={"p = 1.0": "p = 1"},
+        stream=Stream("generator.dropout_mask(x, p)", against_masks),
         random_case=dropout_random_case,
         run_scratch=run_scratch_dropout,
         run_torch=run_torch_dropout,

@@ -308,6 +308,7 @@ def _component(
         functions=(name,),
         reference=(name,),
         cases=cases,
+        rare={"down, up and down again": "epochs beyond total_epochs"},
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,

@@ -159,6 +159,13 @@ COMPONENTS = (
         functions=("standardize_fit", "standardize"),
         reference=("standardize_fit", "standardize"),
         cases=cases,
+        rare={
+            "two neighbouring numbers": "hardly any spread",
+            "constant features": "constant features",
+            "some constant features": "constant features",
+            "zeros of both signs": "constant features",
+            "one example": "one example",
+        },
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -189,7 +196,7 @@ COMPONENTS = (
             Mistake(
                 "variance for the spread",
                 "The root of σ² is forgotten when the statistics are taken.",
-                [(SPREAD, "(centred * centred).sum(axis=0) / len(x)")],
+                [("std = span *", "std = span**2 *"), ("/ len(x)) ** 0.5", "/ len(x)) ** 1")],
             ),
             Mistake(
                 "mean not subtracted",

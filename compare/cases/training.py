@@ -1,6 +1,6 @@
 """Mini-batches, and a short training run with its history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
@@ -16,7 +16,19 @@ from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
 from compare.cases.limits import ADDITION, LARGEST, OVERFLOW, at
 from compare.cases.network import random_description, random_targets, with_positive_zeros
-from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
+from compare.component import (
+    OUR_DRAWS,
+    Budget,
+    Case,
+    Choose,
+    Component,
+    Departure,
+    Edge,
+    Edges,
+    Mistake,
+    Results,
+    Stream,
+)
 from compare.measure import sum_units
 from scratch import optimizers, schedules
 from torch_ref import network as torch_network
@@ -314,6 +326,24 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> f
     return float(np.mean(lead < tolerance * np.sqrt(variance)))
 
 
+def against_orders(cases: Sequence[Case], results: Sequence[Results], expected: Sequence[Results]) -> str:
+    """What speaks against an order of its own, in which each example comes once, with its target."""
+
+    def rows(batches: Results) -> list[tuple[float, ...]]:
+        numbers = range(len(batches) // 2)
+        pairs = [np.c_[batches[f"batch {i}.x"], batches[f"batch {i}.targets"]] for i in numbers]
+        return [tuple(row) for row in np.concatenate(pairs)]
+
+    shuffled = False
+    for case, mine, right in zip(cases, results, expected, strict=True):
+        if sorted(rows(mine)) != sorted(rows(right)):
+            return f"not every example comes once, with its target, in the case “{case.name}”"
+        shuffled |= rows(mine) != [tuple(row) for row in np.c_[case["x"], case["targets"]]]
+    if all(rows(a) == rows(b) for a, b in zip(results, expected, strict=True)):
+        return OUR_DRAWS
+    return "" if shuffled else "the examples are not shuffled"
+
+
 COMPONENTS = (
     Component(
         name="minibatches",
@@ -321,6 +351,7 @@ COMPONENTS = (
         source="https://docs.pytorch.org/docs/stable/data.html",
         functions=("minibatches",),
         reference=("minibatches",),
+        stream=Stream("generator.epoch_order(m)", against_orders),
         cases=batch_cases,
         random_case=random_batches,
         run_scratch=run_batches_scratch,

@@ -9,7 +9,6 @@ Functions are found by name: those of `scratch/` (NumPy) or those of `torch_ref/
 cases that our own two sides are compared on, and the reference is PyTorch.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,15 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from compare.component import Case, Component, Mistake
+from compare.component import Case, Component
 from compare.environment import one_thread, undisturbed
 from compare.learner import symptoms
-from compare.learner.diagnosis import diagnose
-from compare.learner.finding import Attempt, find
+from compare.learner.diagnosis import Change, Diagnosis, diagnose, same
+from compare.learner.finding import Attempt, almost, find
 from compare.learner.ordinary import ORDINARY, apart, beyond
 from compare.learner.running import Answer, StoppedError, visible
-from compare.learner.trial import Trial, all_cases, elements, try_case, would_take
+from compare.learner.trial import Trial, all_cases, elements, is_precise, try_case, would_take
+from compare.report.conventions import of_mistake
 
+RIGHT = ("right", "right but", "distribution", "convention")
 SLOW = 20_000  # elements: a case with more is left out for functions that would take too long on it
 
 
@@ -36,8 +37,10 @@ class Verdict:
     component: str
     functions: list[str]
     side: str
-    status: str  # right, right but, convention, different, raises, unwritten, not here, timeout or crash
+    status: str  # one of `STATUS` in show.py: right, right but, convention, different, …
     cases: int = 0
+    failed: int = 0  # of those, wrong
+    digits: int | None = None  # decimal digits that are right in every float64 case; None: all
     units: float = 0.0  # the worst case
     budget: float = 0.0
     first: dict[str, Any] = field(default_factory=dict)  # case, dtype, array, index, yours, right, problem
@@ -51,18 +54,22 @@ class Verdict:
     symptoms: list[str] = field(default_factory=list)
     changed: dict[str, str] = field(default_factory=dict)  # input that was not left alone → function
     skipped: list[str] = field(default_factory=list)  # cases left out: too slow
+    missing: list[str] = field(default_factory=list)  # functions not written, that these need: ours stood in
+    unwritten: list[str] = field(default_factory=list)  # other functions that are not
     formula: str = ""
+    defaults: list[str] = field(default_factory=list)  # that are others than ours
+    asked: dict[str, str] = field(default_factory=dict)  # a name that is almost ours → ours
     form: str = ""  # the published form in which the functions are written
     convention: str = ""  # how to map what it means otherwise, if it does
 
     @property
     def equal(self) -> bool:
-        """Whether it is right for all ordinary inputs."""
-        return self.status in ("right", "right but", "convention")
+        """Whether what is written is right for all ordinary inputs."""
+        return self.status in RIGHT
 
     def passes(self, strict: bool) -> bool:
         """Whether that is enough, or everything has to be right."""
-        return self.status == "right" if strict else self.equal
+        return not self.missing and (self.status == "right" if strict else self.equal)
 
 
 def assert_matches(*functions: Callable, component: str | None = None, **named: Callable) -> None:
@@ -88,7 +95,10 @@ def assert_matches(*functions: Callable, component: str | None = None, **named: 
     attempts = [a for a in find(given) if component in (None, a.component.name)]
     known = {name for attempt in attempts for name in attempt.functions}
     if unknown := sorted(given.keys() - known):
-        raise ValueError(f"functions: no component has one called {', '.join(map(visible, unknown))}")
+        meant = almost({name: given[name] for name in unknown}, [])
+        hint = "".join(f": {theirs} may mean {ours}" for theirs, ours in meant.items())
+        names = ", ".join(map(visible, unknown))
+        raise ValueError(f"functions: no component has one called {names}{visible(hint)}")
     for attempt in attempts:
         verdict = check(attempt)
         if not verdict.equal:
@@ -119,100 +129,184 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
         began: the time.monotonic() from which that counts, if not from now
     """
     component = attempt.component
-    about: dict[str, Any] = {
-        "component": component.name,
-        "functions": list(attempt.functions),
-        "side": attempt.side,
-        "formula": _formula(component),
-        "form": attempt.form,
-        "convention": attempt.convention,
-    }
+    verdict = Verdict(
+        component.name,
+        list(attempt.functions),
+        attempt.side,
+        "unwritten",
+        formula=_formula(attempt),
+        defaults=list(attempt.defaults),
+        form=attempt.form,
+        convention=attempt.convention,
+        unwritten=list(attempt.missing),
+    )
     if not attempt.functions:
-        return Verdict(**about, status="unwritten")
+        return verdict
     if component.not_here:
-        return Verdict(**about, status="not here", error={"message": component.not_here})
-    began = time.monotonic() if began is None else began
-    trials: list[Trial] = []
-    skipped: list[str] = []
-    stopped, error = "", {}
+        return replace(verdict, status="not here", error={"message": component.not_here})
+    deadline = (time.monotonic() if began is None else began) + seconds
     cases = list(all_cases(component))
+    trials, skipped, end = _trials(attempt, cases, deadline, seconds)
+    trials = _judged(component, cases, trials)
+    ordinary = [trial for trial in trials if not trial.beyond]
+    wrong = [trial for trial in trials if not trial.equal]
+    bad = [trial for trial in ordinary if not trial.equal]
+    stood_in = {name for trial in trials for name in trial.outcome.ours}
+    verdict = replace(
+        verdict,
+        cases=len(trials),
+        failed=len(wrong),
+        skipped=skipped,
+        missing=[name for name in attempt.missing if name in stood_in],
+        unwritten=[name for name in attempt.missing if name not in stood_in],
+        changed={name: by for trial in reversed(trials) for name, by in trial.outcome.changed.items()},
+    )
+    if end and not wrong:
+        return replace(verdict, status=end.status, error={"message": str(end)})
+    signs: list[str] = []
+    if bad and not end and component.stream:
+        if not (against := _against_its_distribution(attempt, ordinary, deadline)):
+            method = f"the numbers come from another stream: {component.stream.method} draws the same bits"
+            return replace(verdict, status="distribution", convention=method)
+        signs.append(against)
+    diagnosis = Diagnosis()
+    if not end:
+        try:
+            diagnosis = diagnose(attempt, trials, deadline)
+        except StoppedError:
+            signs.append("there was no time left to try which mistake it is")
+        if diagnosis.stopped:
+            signs.append("not all pairs of mistakes could be tried in the time there is for it")
+    asked = dict.fromkeys(trial.beyond for trial in trials if trial.beyond)
+    failed = dict.fromkeys(
+        trial.beyond for trial in _not_explained(wrong, diagnosis if bad else Diagnosis()) if trial.beyond
+    )
+    not_handled, handled = apart(list(asked), failed)
+    verdict = replace(
+        verdict,
+        mistakes=_named(component.name, diagnosis.changes),
+        fits=diagnosis.fits,
+        not_handled=not_handled,
+        handled=handled,
+    )
+    if not bad and not end:
+        worst = max((t for t in trials if t.equal), key=lambda trial: trial.units / max(trial.budget, 1e-9))
+        verdict = replace(verdict, units=worst.units, budget=worst.budget, digits=_digits(trials))
+        return replace(verdict, status=_right(verdict, attempt, wrong))
+    return _wrong(verdict, attempt, trials, bad or wrong, signs, end)
+
+
+def _trials(
+    attempt: Attempt, cases: Sequence[Case], deadline: float, seconds: float
+) -> tuple[list[Trial], list[str], StoppedError | None]:
+    """The cases, small ones first; those left out, since they would take too long; and what stopped it."""
+    trials: list[Trial] = []
+    skipped: set[str] = set()
     for case in sorted(cases, key=elements):
-        left = began + seconds - time.monotonic()
+        left = deadline - time.monotonic()
         if trials and elements(case) > SLOW and would_take(trials, case) > left - seconds / 2:
-            skipped.append(case.name)
+            skipped.add(case.name)
             continue
         try:
             if left < 0:
                 raise StoppedError("timeout")
-            trials.append(try_case(attempt, case, began + seconds))
+            trials.append(try_case(attempt, case, deadline))
         except StoppedError as end:
             why = f"not finished after {seconds:g} s" if end.status == "timeout" else str(end)
             where = f"in the case “{case.name}, {np.dtype(case.dtype).name}”"
-            stopped, error = end.status, {"message": f"{why} {where}"}
-            break
-    trials = _judged(cases, trials)
-    about |= {"cases": len(trials), "skipped": sorted(set(skipped))}
-    bad = [trial for trial in trials if not trial.equal]
-    if stopped and not bad:
-        return Verdict(**about, status=stopped, error=error)
-    asked = dict.fromkeys(trial.beyond for trial in trials if trial.beyond)
-    failed = dict.fromkeys(trial.beyond for trial in bad if trial.beyond)
-    not_handled, handled = apart(list(asked), failed)
-    about |= {"not_handled": not_handled, "handled": handled}
-    ordinary = [trial for trial in bad if not trial.beyond]
-    found: list[Mistake] = []
-    fits = ""
-    if not ordinary and not stopped:
-        worst = max((t for t in trials if t.equal), key=lambda trial: trial.units / max(trial.budget, 1e-9))
-        status = "convention" if attempt.convention else "right but" if bad else "right"
-        with contextlib.suppress(StoppedError):
-            found, fits = diagnose(attempt, trials, began + seconds)
-        about |= {"units": worst.units, "budget": worst.budget, "mistakes": _named(found), "fits": fits}
-        return Verdict(**about, status=status, changed=_changed(bad))
-    bad = ordinary or bad
-    first = bad[0]
-    raising = [trial for trial in bad if trial.outcome.error]
+            return trials, sorted(skipped), StoppedError(end.status, f"{why} {where}")
+    return trials, sorted(skipped), None
+
+
+def _not_explained(wrong: Sequence[Trial], diagnosis: Diagnosis) -> list[Trial]:
+    """Cases that are wrong, and not only for the mistakes that were found anyway."""
+    version = diagnosis.version
+    if version is None or not diagnosis.fits:
+        return [] if version else list(wrong)
+    return [trial for trial in wrong if not (trial.beyond and same(trial, version(trial)))]
+
+
+def _against_its_distribution(attempt: Attempt, trials: Sequence[Trial], deadline: float) -> str:
+    """What speaks against draws that are right but for the stream that they come from; or nothing."""
+    assert attempt.component.stream is not None
+    precise = [trial for trial in trials if is_precise(trial)]
+    if any(trial.outcome.error or trial.outcome.results.keys() != trial.expected.keys() for trial in precise):
+        return "there are other results than those of ours"
+    cases, expected = [trial.case for trial in precise], [trial.expected for trial in precise]
+    results = [trial.outcome.results for trial in precise]
+    if any(a[name].shape != b[name].shape for a, b in zip(results, expected, strict=True) for name in a):
+        return "there are other shapes than those of ours"
+    return attempt.component.stream.against(cases, results, expected)
+
+
+def _right(verdict: Verdict, attempt: Attempt, wrong: Sequence[Trial]) -> str:
+    """Which kind of right, of an attempt that is so in all ordinary cases."""
+    if verdict.changed:
+        return "in place"
+    if attempt.convention:
+        return "convention"
+    return "right but" if wrong else "right"
+
+
+def _digits(trials: Sequence[Trial]) -> int | None:
+    precise = [trial.units for trial in trials if trial.equal and is_precise(trial)]
+    units = max(precise, default=0.0)
+    return int(-np.log10(units * np.finfo(np.float64).eps)) if units else None
+
+
+def _wrong(
+    verdict: Verdict,
+    attempt: Attempt,
+    trials: Sequence[Trial],
+    bad: Sequence[Trial],
+    signs: Sequence[str],
+    end: StoppedError | None,
+) -> Verdict:
+    """The verdict with what is wrong in these cases: the first difference, and what they have in common."""
     all_arrays = [d.array for trial in trials for d in trial.differences]
     wrong = list(dict.fromkeys(d.array for trial in bad for d in trial.wrong))
+    raising = [trial for trial in bad if trial.outcome.error]
+    error = {"message": str(end)} if end else {}
     if raising:
-        raised = describe_error(raising[0].outcome, attempt)
-        before = f"{error['message']}; before that, " if stopped else ""
+        raised = describe_error(raising[0].outcome)
+        before = f"{end}; before that, " if end else ""
         error = {**raised, "message": before + raised["message"]}
-    signs: list[str] = []
-    if not stopped:
-        signs = symptoms.of([trial for trial in trials if not trial.beyond])
-        try:
-            found, fits = diagnose(attempt, trials, began + seconds)
-        except StoppedError:
-            signs.append("there was no time left to try which mistake it is")
-    return Verdict(
-        **about,
-        status=stopped or ("raises" if first.outcome.error else "different"),
-        units=first.units,
-        budget=first.budget,
-        first=_first(first),
+    mapped = [mistake["mapping"] for mistake in verdict.mistakes]
+    if end:
+        status = end.status
+    elif bad[0].outcome.error:
+        status = "raises"
+    elif mapped and all(mapped) and not verdict.changed:
+        status = "convention"
+    else:
+        status = "different"
+    return replace(
+        verdict,
+        status=status,
+        units=bad[0].units,
+        budget=bad[0].budget,
+        first=_first(bad[0]),
         right=[array for array in dict.fromkeys(all_arrays) if array not in wrong],
         wrong=wrong,
         error=error,
-        mistakes=_named(found),
-        symptoms=signs,
-        changed=_changed(bad),
-        fits=fits,
+        symptoms=[*signs, *([] if end else symptoms.of([t for t in trials if not t.beyond]))],
     )
 
 
-def _named(mistakes: Sequence[Mistake]) -> list[dict[str, str]]:
+def _named(component: str, changes: Sequence[Change]) -> list[dict[str, str]]:
     return [
-        {"name": m.name, "explanation": m.explanation, "convention": m.convention, "diff": m.diff}
-        for m in mistakes
+        {
+            "name": c.name,
+            "explanation": c.explanation,
+            "convention": c.convention,
+            "mapping": getattr(of_mistake(component, c.name), "mapping", ""),
+            "diff": c.diff,
+        }
+        for c in changes
     ]
 
 
-def _changed(trials: Sequence[Trial]) -> dict[str, str]:
-    return {name: by for trial in reversed(trials) for name, by in trial.outcome.changed.items()}
-
-
-def _judged(cases: Sequence[Case], trials: Sequence[Trial]) -> list[Trial]:
+def _judged(component: Component, cases: Sequence[Case], trials: Sequence[Trial]) -> list[Trial]:
     """Those in which the functions ran, in the component's order, with what each asks beyond the first."""
     place = {id(case): i for i, case in enumerate(cases)}
     ran = [trial for trial in trials if trial.outcome.called or trial.outcome.error] or trials
@@ -221,7 +315,9 @@ def _judged(cases: Sequence[Case], trials: Sequence[Trial]) -> list[Trial]:
 
     def asks(case: Case) -> tuple[str, ...]:
         plain = first[np.dtype(case.dtype)]
-        return () if case is plain else beyond(plain, case)  # the first one has to be right, whatever it asks
+        return (
+            () if case is plain else beyond(component, plain, case)
+        )  # the first one has to be right, whatever it asks
 
     return [replace(trial, beyond=asks(trial.case)) for trial in ran]
 
@@ -229,14 +325,16 @@ def _judged(cases: Sequence[Case], trials: Sequence[Trial]) -> list[Trial]:
 def explain(verdict: Verdict) -> list[str]:
     """The verdict in lines of text, for a person."""
     lines = [f"read as {verdict.form}"] if verdict.form else []
-    if verdict.status == "convention":
+    if verdict.status == "distribution":
+        lines.append(verdict.convention)
+    if verdict.status == "convention" and verdict.convention:
         lines.append(f"to map it: {verdict.convention}")
     if verdict.error:
         error = verdict.error
         lines.append(f"{error['message']}")
         if error.get("line"):
             lines.append(f"  line {error['line']}: {error['source']}")
-    if verdict.first:
+    if verdict.first and verdict.status != "convention":
         first = verdict.first
         lines.append(f"first difference: case “{first['case']}”, {first['dtype']}")
         if first.get("problem"):
@@ -244,42 +342,53 @@ def explain(verdict: Verdict) -> list[str]:
         if first.get("index") is not None:
             index = f"[{', '.join(map(str, first['index']))}]" if first["index"] else ""
             lines.append(f"  {first['array']}{index} is {first['yours']!r}, should be {first['right']!r}")
-    if verdict.wrong:
+    if verdict.wrong and verdict.status != "convention":
         lines.append(f"wrong: {_names(verdict.wrong)}")
         lines.append(f"right: {_names(verdict.right) or 'nothing'}")
     for mistake in verdict.mistakes:
-        both = " (one of two)" if len(verdict.mistakes) > 1 else ""
-        lines.append(f"this is “{mistake['name']}”{both}: {mistake['explanation']}")
+        number = {2: " (one of two)", 3: " (one of three)"}.get(len(verdict.mistakes), "")
+        lines.append(f"this is “{mistake['name']}”{number}: {mistake['explanation']}")
         if mistake["convention"]:
             lines.append(f"  right elsewhere: {mistake['convention']}")
+        if mistake["mapping"]:
+            lines.append(f"  to map it: {' '.join(mistake['mapping'].split())}")
         if mistake["diff"]:
             lines.append("  the right line (-) and the wrong one (+), in our words:")
         lines += [f"    {line}" for line in mistake["diff"].splitlines()]
-    if verdict.mistakes and verdict.fits:
-        lines.append(f"  ({verdict.fits}: elsewhere yours gives something else again)")
+    if verdict.mistakes and verdict.fits not in ("", ORDINARY):
+        seen = "seen in: " if verdict.fits in verdict.not_handled else ""
+        lines.append(f"  ({seen}{verdict.fits})")
     if verdict.mistakes and verdict.formula:
         lines.append(f"the formula: {verdict.formula}")
     if not verdict.mistakes:
         lines += verdict.symptoms
+    if verdict.defaults:
+        lines.append(f"another default: {'; '.join(verdict.defaults)}")
+    lines += [
+        f"{theirs}: did you mean {ours}? It was not looked at." for theirs, ours in verdict.asked.items()
+    ]
     for function in dict.fromkeys(verdict.changed.values()):
         names = [name for name, by in verdict.changed.items() if by == function]
         lines.append(f"the input {_names(names)} was modified in place by {function}")
-    if verdict.not_handled and (verdict.equal or verdict.fits == ORDINARY):
+    if verdict.not_handled and (verdict.equal or verdict.mistakes):
         lines.append(f"not handled: {', '.join(verdict.not_handled)}")
         lines.append(f"handled: {', '.join(verdict.handled) or 'nothing else'}")
+    if verdict.missing:
+        lines += [f"{'✓' if verdict.equal else '✗'} {name}" for name in verdict.functions]
+        lines.append(f"– not written, so that ours stood in: {', '.join(verdict.missing)}")
+    if verdict.unwritten and verdict.functions:
+        lines.append(f"not written, and not looked at: {_names(verdict.unwritten)}")
     if verdict.skipped:
         lines.append(f"not tried, since it would take too long: {', '.join(verdict.skipped)}")
     return lines
 
 
-def describe_error(outcome: Answer, attempt: Attempt) -> dict[str, Any]:
+def describe_error(outcome: Answer) -> dict[str, Any]:
     """The exception, and the line of the learner's own code that it came from."""
     error = outcome.error
-    message = f"{error['kind']}: {error['message']}".removesuffix(": ")
+    message = f"{error['kind']}: {error['message']}".removesuffix(": ").removeprefix(": ")
     if "line" in error:
         return {"message": message, "line": error["line"], "source": error["source"]}
-    if attempt.missing:
-        message += f" (not written yet, so that ours was called: {', '.join(attempt.missing)})"
     return {"message": message}
 
 
@@ -298,6 +407,8 @@ def _names(arrays: Sequence[str], most: int = 6) -> str:
     return ", ".join(arrays[:most]) + more
 
 
-def _formula(component: Component) -> str:
-    formulas = [text.split("\n\n")[0] for text in component.docstrings.values()]
+def _formula(attempt: Attempt) -> str:
+    docstrings = attempt.component.docstrings
+    written = [name for name in docstrings if name.partition(".")[0] in attempt.functions]
+    formulas = [docstrings[name].split("\n\n")[0] for name in written or docstrings]
     return "; ".join(" ".join(formula.split()) for formula in formulas if formula)

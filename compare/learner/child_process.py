@@ -28,7 +28,8 @@ import sysconfig
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -40,7 +41,7 @@ from compare.component import Case, Component
 from compare.environment import one_thread
 from compare.learner.check import Verdict, check
 from compare.learner.exercise import top_level
-from compare.learner.finding import Attempt, find
+from compare.learner.finding import Attempt, almost, find
 from compare.learner.running import Answer, StoppedError, failure, visible
 from compare.learner.supervisor import end_with_parent
 from compare.learner.trial import all_cases
@@ -75,13 +76,15 @@ def check_file(
     done: set[str] = set()
     while True:
         with _Process() as process:
-            began, attempts = process.load(path, seconds)
+            began, attempts, asked = process.load(path, seconds)
             for attempt in attempts:
                 name = attempt.component.name
                 if name in done:
                     continue
                 announce(name)
-                verdict = check(attempt, seconds=seconds, began=began)
+                known = {*attempt.functions, *attempt.missing}
+                about = {theirs: ours for theirs, ours in asked.items() if ours in known}
+                verdict = replace(check(attempt, seconds=seconds, began=began), asked=about)
                 done.add(name)
                 stopped = verdict.status in ("timeout", "crash")
                 if stopped:
@@ -91,7 +94,17 @@ def check_file(
                     break
                 began = time.monotonic()
             else:
+                yield from _not_looked_at(asked, [*done])
                 return
+
+
+def _not_looked_at(asked: dict[str, str], done: Collection[str]) -> Iterator[Verdict]:
+    """Of each component that nobody was asked for, the names that may mean its functions."""
+    for component in all_components().values():
+        ours = top_level(component.functions)
+        about = {theirs: meant for theirs, meant in asked.items() if meant in ours}
+        if about and component.name not in done:
+            yield Verdict(component.name, [], "scratch", "asked", asked=about)
 
 
 class _Process:
@@ -136,8 +149,8 @@ class _Process:
             if not thread.is_alive():  # else something that we can not end holds the other side open
                 stream.close()  # type: ignore[union-attr]
 
-    def load(self, path: Path, seconds: float) -> tuple[float, list[Attempt]]:
-        """When loading began, and what the file attempts."""
+    def load(self, path: Path, seconds: float) -> tuple[float, list[Attempt], dict[str, str]]:
+        """When loading began, what the file attempts, and which other names are almost ours."""
         try:
             self._ask(time.monotonic() + STARTING, do="start")
             began = time.monotonic()
@@ -149,21 +162,31 @@ class _Process:
             if "failed" in answer:
                 raise FileError(visible(answer["failed"]))
             attempts = [self._attempt(**attempt) for attempt in answer["attempts"]]
-        except (KeyError, TypeError, ValueError):
+            asked = {visible(theirs): visible(ours) for theirs, ours in answer["asked"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise FileError(f"{LOADING}: {NO_ANSWER}") from None
         if not attempts:
-            raise FileError(NOTHING)
-        return began, attempts
+            meant = "; ".join(f"did you mean {ours} by {theirs}?" for theirs, ours in asked.items())
+            raise FileError(f"no function of ours in it: {meant}" if meant else NOTHING)
+        return began, attempts, asked
 
     def _attempt(
-        self, component: str, functions: list[str], side: str, missing: list[str], form: str, convention: str
+        self,
+        component: str,
+        functions: list[str],
+        side: str,
+        missing: list[str],
+        defaults: list[str],
+        **form: str,
     ) -> Attempt:
         ours = all_components()[component]
         known = {"scratch": top_level(ours.functions), "torch": ours.reference}[side]
         if not {*functions, *missing} <= {*known}:
             raise ValueError
         run = functools.partial(self._run, ours, side)
-        return Attempt(ours, tuple(functions), side, run, tuple(missing), visible(form), visible(convention))
+        written = {key: visible(text) for key, text in form.items()}
+        told = tuple(map(visible, defaults))
+        return Attempt(ours, tuple(functions), side, run, tuple(missing), told, **written)
 
     def _run(self, component: Component, side: str, case: Case, deadline: float) -> Answer:
         dtype = np.dtype(case.dtype).name
@@ -248,15 +271,17 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
             raise ValueError(kind)
         results[name] = np.ndarray(shape, dtype, numbers, start).copy()
         start += math.prod(shape) * dtype.itemsize
-    error, changed, called = answer["error"], answer["changed"], answer["called"]
-    texts = [*results, *changed, *changed.values(), *called, *(error[key] for key in error if key != "line")]
-    if start != len(numbers) or type(called) is not list or not all(type(text) is str for text in texts):
+    error, changed, called, ours = (answer[key] for key in ("error", "changed", "called", "ours"))
+    texts = [*results, *changed, *changed.values(), *called, *ours]
+    texts += [error[key] for key in error if key != "line"]
+    lists = type(called) is list and type(ours) is list
+    if start != len(numbers) or not lists or not all(type(text) is str for text in texts):
         raise ValueError(texts)
     if error and not {"kind", "message"} <= error.keys() <= {"kind", "message", "line", "source"}:
         raise ValueError(error)
     if ("line" in error) != ("source" in error) or type(error.get("line", 0)) is not int:
         raise ValueError(error)
-    return Answer(results, error, changed, called)
+    return Answer(results, error, changed, called, ours)
 
 
 # In the process that runs the file
@@ -302,7 +327,9 @@ def serve() -> None:
 
 def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
     try:
-        attempts = find(own_definitions(load(path)))
+        definitions = own_definitions(load(path))
+        attempts = find(definitions)
+        asked = almost(definitions, attempts)
     except BaseException as error:
         said = failure(error, {path})
         line = error.lineno if isinstance(error, SyntaxError) else said.get("line")
@@ -314,12 +341,13 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
             "functions": a.functions,
             "side": a.side,
             "missing": a.missing,
+            "defaults": a.defaults,
             "form": a.form,
             "convention": a.convention,
         }
         for a in attempts
     ]
-    return {"attempts": told}, attempts
+    return {"attempts": told, "asked": asked}, attempts
 
 
 def _ran(attempts: list[Attempt], path: str, component: str, side: str, case: str, dtype: str) -> Answer:
@@ -344,8 +372,8 @@ def _packed(outcome: Answer) -> tuple[dict[str, Any], bytes]:
         is_plain = array.dtype.kind in "biufc"
         arrays.append((name, array.dtype.str if is_plain else None, array.shape))
         numbers.write(array.tobytes() if is_plain else b"")
-    plain = {"arrays": arrays, "error": outcome.error, "changed": outcome.changed, "called": outcome.called}
-    return plain, numbers.getvalue()
+    plain = {key: getattr(outcome, key) for key in ("error", "changed", "called", "ours")}
+    return {"arrays": arrays, **plain}, numbers.getvalue()
 
 
 def load(path: str) -> ModuleType:

@@ -5,7 +5,7 @@ import functools
 import importlib
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from compare.cases import all_components
 from compare.component import Case, Component
 from compare.learner.exercise import top_level
+from compare.learner.names import close_name
 from compare.learner.running import Answer, run, underlying
 
 
@@ -26,6 +27,7 @@ class Attempt:
     side: str  # scratch (NumPy) or torch
     run: Callable[[Case, float], Answer]  # a case, until a time.monotonic(); may raise StoppedError
     missing: tuple[str, ...] = ()  # functions of the component that were not written: ours take their place
+    defaults: tuple[str, ...] = ()  # where they are others than ours
     form: str = ""  # the published form in which they are written, if it is not ours
     convention: str = ""  # how to map what that form means otherwise, if it does
 
@@ -49,9 +51,21 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
                 if not is_stub(namespace[name])
             }
             missing = tuple(name for name in ours if name not in written)
-            call = functools.partial(run, component, "scratch", written)
-            attempts.append(Attempt(component, tuple(written), "scratch", call, missing))
+            defaults = {name: other_defaults(f, getattr(module, name)) for name, f in written.items()}
+            told = tuple(note for _, notes in defaults.values() for note in notes)
+            written = {name: called for name, (called, _) in defaults.items()}
+            call = functools.partial(run, component, "scratch", written, missing=missing)
+            attempts.append(Attempt(component, tuple(written), "scratch", call, missing, told))
     return attempts
+
+
+def almost(namespace: Mapping[str, Any], attempts: Sequence[Attempt]) -> dict[str, str]:
+    """Names that are almost ours, of functions that nobody has looked at: theirs → the one that is meant."""
+    written = {name for attempt in attempts for name in attempt.functions}
+    components = all_components().values()
+    ours = [name for c in components for name in top_level(c.functions) if c.topic != "random"]
+    found = {name: close_name(name, ours) for name, value in namespace.items() if callable(value)}
+    return {name: meant for name, meant in found.items() if meant and not {name, meant} & written}
 
 
 def adapted(function: Callable, ours: Callable) -> Callable:
@@ -84,6 +98,31 @@ def adapted(function: Callable, ours: Callable) -> Callable:
         return function(*in_place, **named)
 
     return call
+
+
+def other_defaults(function: Callable, ours: Callable) -> tuple[Callable, list[str]]:
+    """The function called with our values where its own defaults are others, and a note of each of those."""
+    try:
+        theirs, wanted = inspect.signature(function), inspect.signature(ours)
+    except (TypeError, ValueError):
+        return function, []
+    others = {}
+    for name, parameter in theirs.parameters.items():
+        default = getattr(wanted.parameters.get(name), "default", inspect.Parameter.empty)
+        is_number = type(parameter.default) in (int, float)
+        if default is not inspect.Parameter.empty and is_number and parameter.default != default:
+            others[name] = default
+    if not others:
+        return function, []
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = wanted.bind(*args, **kwargs)
+        left_out = {name: value for name, value in others.items() if name not in given.arguments}
+        return function(*args, **kwargs, **left_out)
+
+    own = theirs.parameters
+    return call, [f"{name}={own[name].default} unless told otherwise, ours {others[name]}" for name in others]
 
 
 def _matched(wanted: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,24 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from compare.component import Case
+from compare.component import Case, Component
 
 ORDINARY = "for ordinary inputs"
+NUMBERS = ("very large numbers", "very small numbers", "no examples")
 LARGE = 80  # e⁸⁰ is almost as large as float32 goes
 SMALL = 1e-9  # 1 − 10⁻⁹ has lost half its digits
 
 
-def beyond(first: Case, case: Case) -> tuple[str, ...]:
+def beyond(component: Component, first: Case, case: Case) -> tuple[str, ...]:
     """What a case asks beyond an ordinary one, in words; nothing of an ordinary one."""
+    if case.name in component.rare:
+        return (component.rare[case.name],)
     arrays = [array for array in case.arrays.values() if array.dtype.kind == "f"]
     if any(not np.isfinite(array).all() for array in arrays):
         return ("NaN and infinity",)
     if any(array.size == 0 for array in case.arrays.values()):
-        return ("no examples",)
+        return NUMBERS[2:]
     if not case.finite or any((np.abs(array) > LARGE).any() for array in arrays):
-        return ("very large numbers",)
+        return NUMBERS[:1]
     if _smallest(case) < SMALL <= _smallest(first):
-        return ("very small numbers",)
+        return NUMBERS[1:2]
     asked = [_option(name, value) for name, value in case.options.items() if _asks(first, name, value)]
     if case.options.get("function") == first.options.get("function"):  # else it has arrays of its own
         asked += sorted(f"{name}=None" for name in _kinds(first) - _kinds(case))

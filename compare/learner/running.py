@@ -1,9 +1,12 @@
 """Runs somebody's functions in the place of ours, and says in plain data what came of it."""
 
+import ast
 import contextlib
+import copy
 import functools
 import importlib
 import inspect
+import re
 import traceback
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +21,17 @@ from compare.measure import to_numpy
 from compare.run import runner
 
 
+class ReturnedError(TypeError):
+    """A function that returns something else than ours, and where it stands."""
+
+    def __init__(self, function: Callable, message: str) -> None:
+        super().__init__(message)
+        self.where: dict[str, Any] = {}
+        with contextlib.suppress(OSError, TypeError):
+            lines, first = inspect.getsourcelines(underlying(function))
+            self.where = {"line": first, "source": lines[0].strip()}
+
+
 @dataclass(frozen=True)
 class Answer:
     """What one case gave: named arrays, or the exception that came instead; in plain data
@@ -29,6 +43,7 @@ class Answer:
     error: Mapping[str, Any] = field(default_factory=dict)  # kind, message; line, source where it is known
     changed: Mapping[str, str] = field(default_factory=dict)  # input that was not left alone → function
     called: Sequence[str] = ()  # the functions that ran
+    ours: Sequence[str] = ()  # functions of ours that ran in the place of what is not written
 
     def __post_init__(self) -> None:
         error = {key: visible(value) if key != "line" else value for key, value in self.error.items()}
@@ -36,6 +51,7 @@ class Answer:
         object.__setattr__(self, "error", error)
         object.__setattr__(self, "changed", changed)
         object.__setattr__(self, "called", [visible(name) for name in self.called])
+        object.__setattr__(self, "ours", [visible(name) for name in self.ours])
         object.__setattr__(self, "results", {visible(name): array for name, array in self.results.items()})
 
 
@@ -48,30 +64,58 @@ class StoppedError(Exception):
 
 
 def run(
-    component: Component, side: str, functions: Mapping[str, Callable], case: Case, deadline: float = np.inf
+    component: Component,
+    side: str,
+    functions: Mapping[str, Callable],
+    case: Case,
+    deadline: float = np.inf,
+    *,
+    missing: Collection[str] = (),
 ) -> Answer:
-    """Functions in the place of ours, on arrays that they can write to: one that does is found out."""
+    """Functions in the place of ours, on arrays that they can write to: one that does is found out
+
+    Ours stand in for those that are missing, and a backward pass of ours gets the cache of ours.
+    """
     writable = {name: copy_with_strides(array) for name, array in case.arrays.items()}
     own = case.for_torch("cpu") if side == "torch" else replace(case, arrays=writable, finite=False)
     module = importlib.import_module(f"{'torch_ref' if side == 'torch' else 'scratch'}.{component.topic}")
-    watch = Watch(component, case, own)
+    watch = Watch(component, side, case, own)
     try:
         watched = {name: watch.over(name, f, getattr(module, name, None)) for name, f in functions.items()}
+        for name in missing:
+            ours = getattr(module, name)
+            forward = name.replace("_backward", "_forward")
+            if forward in functions and forward != name:
+                watched[forward] = _with_our_cache(watched[forward], getattr(module, forward))
+            watched[name] = ours if isinstance(ours, type) else watch.standing_in(name, ours)
         results = kept(runner(component, side, watched)(own))
     except (Exception, SystemExit) as error:
-        return Answer(error=failure(error, _files(functions)), called=watch.called)
+        return Answer(error=failure(error, _files(functions)), called=watch.called, ours=watch.ours)
     if side == "scratch":  # of PyTorch's, an optimizer that was returned may change what it was given
         watch.look(" or ".join(functions))
-    return Answer(results, changed=watch.changed, called=watch.called)
+    return Answer(results, changed=watch.changed, called=watch.called, ours=watch.ours)
+
+
+def _with_our_cache(forward: Callable, ours: Callable) -> Callable:
+    """A forward pass as it is, but for the cache that it hands on."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args_again, kwargs_again = copy.deepcopy((args, kwargs))  # a generator draws the same twice
+        y, _, *others = forward(*args, **kwargs)
+        return y, ours(*args_again, **kwargs_again)[1], *others
+
+    return call
 
 
 class Watch:
     """Finds the function that changes an input, even if another one puts it back."""
 
-    def __init__(self, component: Component, before: Case, after: Case) -> None:
-        self.component, self.before, self.after = component, before, after
+    def __init__(self, component: Component, side: str, before: Case, after: Case) -> None:
+        self.component, self.side, self.before, self.after = component, side, before, after
+        self.lent: list[tuple[str, str, np.ndarray, Any]] = []  # function, argument, as it was, as it is
         self.changed: dict[str, str] = {}  # input → the function that changed it first
         self.called: list[str] = []  # the functions that ran
+        self.ours: list[str] = []  # functions of ours that ran in the place of what is not written
 
     def over(self, name: str, function: Callable, ours: Callable | None) -> Callable:
         """The function (or the class: its public methods), watched at every call."""
@@ -83,24 +127,48 @@ class Watch:
             }
             return type(function)(function.__name__, (function,), methods)
         signature = inspect.signature(ours) if ours is not None else None
+        parts = returned(ours) if isinstance(ours, types.FunctionType) and self.side == "scratch" else ()
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if name not in self.called:
                 self.called.append(name)
-            given = signature.bind(*args, **kwargs).arguments if signature else {}
-            inputs = {key: value for key, value in given.items() if self._is_input(name, key, value)}
-            before = {key: np.array(to_numpy(value)) for key, value in inputs.items()}
+            given = signature.bind(*args, **kwargs) if signature else None
+            for key, value in given.arguments.items() if given else ():
+                if self._is_input(name, key, value):
+                    given.arguments[key] = self._lent(name, key, value)  # type: ignore[union-attr]
             try:
-                return function(*args, **kwargs)
+                result = function(*given.args, **given.kwargs) if given else function(*args, **kwargs)
             finally:
                 self.look(name)
-                for key, value in inputs.items():
-                    self._note(key, before[key], value, name)
+            if parts and (problem := _not_in_parts(result, parts)):
+                raise ReturnedError(function, f"{name} must return {problem}")
+            return result
 
         return call
 
+    def standing_in(self, name: str, ours: Callable) -> Callable:
+        """A function of ours, which is noted when it runs."""
+
+        @functools.wraps(ours)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.ours.append(name)
+            return ours(*args, **kwargs)
+
+        return call
+
+    def _lent(self, function: str, argument: str, value: Any) -> Any:
+        """What a function is given: a copy, so that a change of it is found out and spoils nothing else."""
+        if self.side == "torch" or self.component.topic == "gradient_check":  # x is what f looks at
+            self.lent.append((function, argument, np.array(to_numpy(value)), value))
+            return value
+        lent = copy_with_strides(value)
+        self.lent.append((function, argument, value.copy(), lent))
+        return lent
+
     def look(self, function: str) -> None:
-        """Compare the inputs of the whole case with what they were; the function is who ran last."""
+        """Compare all inputs with what they were; the function is who ran last."""
+        for lent_to, argument, before, after in self.lent:
+            self._note(argument, before, after, lent_to)
         for key, array in self.before.arrays.items():
             # PyTorch's optimizers hold the parameters themselves, scratch's a copy.
             if not (self.component.topic == "optimizers" and key.startswith("param")):
@@ -113,15 +181,45 @@ class Watch:
 
     def _is_input(self, function: str, argument: str, value: Any) -> bool:
         """Whether an argument is an array that the function has to leave alone."""
-        if not isinstance(value, np.ndarray | torch.Tensor) or any(
-            value is a for a in self.after.arrays.values()
-        ):
+        if not isinstance(value, np.ndarray | torch.Tensor):
             return False
+        if self.side == "torch" and any(value is a for a in self.after.arrays.values()):
+            return False  # `look` looks at them
         if argument in ("cache", "tensor"):  # what a forward pass kept for itself; what is to be filled
             return False
         if self.component.topic == "optimizers":
             return argument == "grad"
         return function != "update_running_statistics" or argument in ("mean", "variance")
+
+
+@functools.cache
+def returned(function: Callable) -> tuple[str, ...]:
+    """What one of our functions returns, by name: (y, cache); nothing where it returns None."""
+    definition = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function))).body[0]
+    values = [node.value for node in ast.walk(definition) if isinstance(node, ast.Return) and node.value]
+    if not values or any(isinstance(node, ast.Yield) for node in ast.walk(definition)):
+        return ()
+    annotation = inspect.signature(function).return_annotation
+    if not isinstance(values[-1], ast.Tuple):
+        return ("one array",) if annotation is np.ndarray else ()
+    names = [ast.unparse(part) for part in values[-1].elts]
+    if function.__name__.endswith("_forward"):
+        return "y" if annotation.__args__[0] is np.ndarray else "loss", "cache", *names[2:]
+    return tuple(name if name.isidentifier() else re.findall(r"\w+", name)[-1] for name in names)
+
+
+def _not_in_parts(result: Any, parts: tuple[str, ...]) -> str:
+    """What is expected and what came instead, if it has not as many parts as ours; else nothing."""
+    if len(parts) == 1:
+        if isinstance(result, np.ndarray | np.generic | int | float):
+            return ""
+    elif isinstance(result, tuple | list) and len(result) == len(parts):
+        return ""
+    wanted = parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+    got = f"a {type(result).__name__} of {len(result)}" if isinstance(result, tuple | list) else "one array"
+    if not isinstance(result, tuple | list | np.ndarray):
+        got = "None" if result is None else f"a {type(result).__name__}"
+    return f"{wanted}, got {got}"
 
 
 def kept(results: Results) -> Results:
@@ -168,6 +266,8 @@ def failure(error: BaseException, files: Collection[str]) -> dict[str, Any]:
         return {"kind": kind, "message": "its own message can not be had"}
     own = [frame for frame in frames if frame.filename in files]
     where = {"line": own[-1].lineno, "source": (own[-1].line or "").strip()} if own else {}
+    if type(error) is ReturnedError:
+        return {"kind": "", "message": message, **error.where}
     return {"kind": kind, "message": message, **where}
 
 

@@ -15,7 +15,6 @@ from rich.text import Text
 from compare.cases import bad_input
 from compare.component import Component, Mistake, path_of
 from compare.learner.check import Verdict, explain
-from compare.measure import units_text
 from compare.report.conventions import Convention, number_texts, numbers, of_component
 from compare.report.sources import source_of
 from compare.report.terminal import budget_text
@@ -47,13 +46,11 @@ def print_component(console: Console, component: Component) -> None:
 def print_verdict(console: Console, verdict: Verdict, strict: bool = False) -> None:
     """One component of somebody's file: right, or what is wrong and why."""
     mark, style = ("✓", "green") if verdict.passes(strict) else ("✗", "bold red")
-    if verdict.status == "unwritten":
-        mark, style = "–", ""
-    units = f"  {units_text(verdict.units)} of {units_text(verdict.budget)} units" if verdict.equal else ""
-    cases = f"  {verdict.cases} cases" if verdict.cases else ""
-    status = STATUS[verdict.status]
+    if verdict.status in ("unwritten", "asked"):
+        mark, style = {"unwritten": ("–", ""), "asked": ("?", "bold yellow")}[verdict.status]
     console.print(
-        Text.assemble((f"{mark} ", style), (verdict.component, "bold"), f"  {status}{units}{cases}")
+        Text.assemble((f"{mark} ", style), (verdict.component, "bold"), f"  {headline(verdict)}"),
+        soft_wrap=True,
     )
     diffs = [line for mistake in verdict.mistakes for line in mistake["diff"].splitlines()]
     colours = {f"    {line}": _colour(line) for line in diffs}
@@ -61,13 +58,33 @@ def print_verdict(console: Console, verdict: Verdict, strict: bool = False) -> N
         console.print(Text(f"    {line}", colours.get(line, "")), soft_wrap=True)
 
 
+def headline(verdict: Verdict) -> str:
+    """The verdict in a few words, with what was tried and what failed."""
+    parts = [STATUS[verdict.status]]
+    if verdict.status == "right but":
+        parts[0] += f" {', '.join(verdict.not_handled)}"
+    if verdict.missing:
+        number = len(verdict.functions)
+        parts[0] = f"half written: {number} of {number + len(verdict.missing)} functions, {parts[0]}"
+    if verdict.equal and not verdict.mistakes and verdict.status != "distribution":
+        digits = "every digit" if verdict.digits is None else f"{verdict.digits} digits"
+        parts.append(f"agrees to {digits}")
+    if verdict.cases and verdict.status != "distribution":
+        failed = f"{verdict.failed} of " if verdict.failed else ""
+        parts.append(f"{failed}{verdict.cases} cases")
+    return "  ".join(parts)
+
+
 STATUS = {
     "right": "right",
-    "right but": "right for all ordinary inputs",
+    "right but": "right, but for",
+    "distribution": "right in distribution",
     "convention": "right in another convention",
+    "in place": "right numbers, but it changes its input",
     "different": "wrong",
     "raises": "raises an exception",
     "unwritten": "not written yet",
+    "asked": "not looked at",
     "not here": "not compared",
     "timeout": "takes too long",
     "crash": "crashes",
@@ -76,7 +93,8 @@ STATUS = {
 
 def print_check(console: Console, verdicts: Sequence[Verdict], strict: bool = False) -> None:
     """The verdict on a file in one line."""
-    wrong = [v.component for v in verdicts if not v.passes(strict) and v.status != "unwritten"]
+    untold = ("unwritten", "asked")
+    wrong = [v.component for v in verdicts if not v.passes(strict) and v.status not in untold]
     unwritten = sum(v.status == "unwritten" for v in verdicts)
     right = sum(v.passes(strict) for v in verdicts)
     parts = [f"{right} right", *([f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else [])]

@@ -29,6 +29,7 @@ class Convention:
         numbers: computes them
         mapping: how to say in PyTorch what the textbook means
         components: to which it matters
+        mistakes: those of the components that are no mistakes in the textbook's convention
         source: where PyTorch's side is documented (or the other one, where that is the rarer)
     """
 
@@ -41,11 +42,17 @@ class Convention:
     mapping: str
     components: Sequence[str]
     source: str
+    mistakes: Sequence[str] = ()
 
 
 def of_component(name: str) -> list[Convention]:
     """The rows that matter to a component."""
     return [convention for convention in CONVENTIONS if name in convention.components]
+
+
+def of_mistake(component: str, mistake: str) -> Convention | None:
+    """The row in whose other convention a mistake is none."""
+    return next((row for row in of_component(component) if mistake in row.mistakes), None)
 
 
 @functools.cache
