@@ -20,7 +20,7 @@ from compare.learner.check import Verdict, check, explain
 from compare.learner.child_process import FileError, check_file, load, own_definitions
 from compare.learner.diagnosis import same
 from compare.learner.exercise import exercise
-from compare.learner.finding import almost, find
+from compare.learner.finding import close_names, find
 from compare.learner.ordinary import beyond
 from compare.learner.running import Answer
 from compare.learner.trial import Trial
@@ -466,7 +466,7 @@ def test_a_function_that_is_not_written_is_never_passed_over(tmp_path, capsys):
     }.items(),
 )
 def test_a_name_that_is_almost_ours_is_asked_about(theirs, ours, tmp_path, capsys):
-    assert almost({theirs: len}, []) == ({theirs: ours} if ours else {})
+    assert close_names({theirs: len}, []) == ({theirs: ours} if ours else {})
     file = tmp_path / "mine.py"
     file.write_text(f"def {theirs}(x): return x\n")
     if ours:

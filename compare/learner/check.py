@@ -20,7 +20,7 @@ from compare.component import Case, Component
 from compare.environment import one_thread, undisturbed
 from compare.learner import symptoms
 from compare.learner.diagnosis import Change, Diagnosis, diagnose, same
-from compare.learner.finding import Attempt, almost, find
+from compare.learner.finding import Attempt, close_names, find
 from compare.learner.ordinary import ORDINARY, apart, beyond
 from compare.learner.running import Answer, StoppedError, visible
 from compare.learner.trial import Trial, all_cases, elements, is_precise, try_case, would_take
@@ -95,7 +95,7 @@ def assert_matches(*functions: Callable, component: str | None = None, **named: 
     attempts = [a for a in find(given) if component in (None, a.component.name)]
     known = {name for attempt in attempts for name in attempt.functions}
     if unknown := sorted(given.keys() - known):
-        meant = almost({name: given[name] for name in unknown}, [])
+        meant = close_names({name: given[name] for name in unknown}, [])
         hint = "".join(f": {theirs} may mean {ours}" for theirs, ours in meant.items())
         names = ", ".join(map(visible, unknown))
         raise ValueError(f"functions: no component has one called {names}{visible(hint)}")

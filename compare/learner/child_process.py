@@ -41,7 +41,7 @@ from compare.component import Case, Component
 from compare.environment import one_thread
 from compare.learner.check import Verdict, check
 from compare.learner.exercise import top_level
-from compare.learner.finding import Attempt, almost, find
+from compare.learner.finding import Attempt, almost_in_a_form, close_names, find
 from compare.learner.running import Answer, StoppedError, failure, visible
 from compare.learner.supervisor import end_with_parent
 from compare.learner.trial import all_cases
@@ -329,7 +329,9 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
     try:
         definitions = own_definitions(load(path))
         attempts = find(definitions)
-        asked = almost(definitions, attempts)
+        asked = close_names(definitions, attempts)
+        if not attempts and not asked and (notes := almost_in_a_form(definitions)):
+            return {"failed": f"{NOTHING}; almost: " + "; ".join(f"{name}: {why}" for name, why in notes)}, []
     except BaseException as error:
         said = failure(error, {path})
         line = error.lineno if isinstance(error, SyntaxError) else said.get("line")

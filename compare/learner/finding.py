@@ -14,6 +14,9 @@ import numpy as np
 from compare.cases import all_components
 from compare.component import Case, Component
 from compare.learner.exercise import top_level
+from compare.learner.forms import FORMS, why_not_compared
+from compare.learner.forms.form import Form, called_alike, fits, is_theirs
+from compare.learner.forms.own_names import methods, writing_back
 from compare.learner.names import close_name
 from compare.learner.running import Answer, run, underlying
 
@@ -33,39 +36,114 @@ class Attempt:
 
 
 def find(namespace: Mapping[str, Any]) -> list[Attempt]:
-    """What a namespace (of a module, say) attempts of our components, in teaching order."""
+    """What a namespace (of a module, say) attempts of our components, in teaching order
+
+    Under our names, or in a form of `forms`; whichever covers more functions of the component.
+    """
+    namespace = _with_methods(namespace)
+    namespace = {name: f for name, f in namespace.items() if not why_not_compared(name, f)}
+    written_here = {name: f for name, f in namespace.items() if callable(f) and not is_stub(f)}
+    in_numpy = {name: f for name, f in written_here.items() if library(f) != "torch"}
     attempts = []
     for component in all_components().values():
         ours = top_level(component.functions)
         numpy_names = [name for name in ours if callable(namespace.get(name))]
         torch_names = [name for name in component.reference if callable(namespace.get(name))]
-        if torch_names and (not numpy_names or library(namespace[torch_names[0]]) == "torch"):
+        form, written = _in_a_form(component, in_numpy)
+        if form and sum(map(is_theirs, written.values())) >= len(numpy_names):
+            attempts.append(_in_numpy(component, written, form))
+        elif torch_names and (not numpy_names or library(namespace[torch_names[0]]) == "torch"):
             written = {n: namespace[n] for n in torch_names if not is_stub(namespace[n])}
             call = functools.partial(run, component, "torch", written)
             attempts.append(Attempt(component, tuple(written), "torch", call))
         elif numpy_names:
-            module = importlib.import_module(f"scratch.{component.topic}")
-            written = {
-                name: adapted(namespace[name], getattr(module, name))
-                for name in numpy_names
-                if not is_stub(namespace[name])
-            }
-            missing = tuple(name for name in ours if name not in written)
-            defaults = {name: other_defaults(f, getattr(module, name)) for name, f in written.items()}
-            told = tuple(note for _, notes in defaults.values() for note in notes)
-            written = {name: called for name, (called, _) in defaults.items()}
-            call = functools.partial(run, component, "scratch", written, missing=missing)
-            attempts.append(Attempt(component, tuple(written), "scratch", call, missing, told))
+            written = {name: namespace[name] for name in numpy_names if not is_stub(namespace[name])}
+            attempts.append(_in_numpy(component, written))
     return attempts
 
 
-def almost(namespace: Mapping[str, Any], attempts: Sequence[Attempt]) -> dict[str, str]:
+def close_names(namespace: Mapping[str, Any], attempts: Sequence[Attempt]) -> dict[str, str]:
     """Names that are almost ours, of functions that nobody has looked at: theirs → the one that is meant."""
     written = {name for attempt in attempts for name in attempt.functions}
     components = all_components().values()
     ours = [name for c in components for name in top_level(c.functions) if c.topic != "random"]
     found = {name: close_name(name, ours) for name, value in namespace.items() if callable(value)}
     return {name: meant for name, meant in found.items() if meant and not {name, meant} & written}
+
+
+def almost_in_a_form(namespace: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names of a form that are not read in it, each with a sentence that says what is missing."""
+    namespace = _with_methods(namespace)
+    attempts = find(namespace)
+    attempted = {attempt.component.name for attempt in attempts}
+    understood = {name for attempt in attempts if attempt.side == "torch" for name in attempt.functions}
+    understood |= {name for name, ours in _ours().items() if called_alike(namespace.get(name), ours)}
+    notes = {name: why for name, f in namespace.items() if (why := why_not_compared(name, f))}
+    for form in FORMS:
+        there = {name for name in form.signatures if callable(namespace.get(name))}
+        for name in there - understood:
+            published, others = form.signatures[name], form.signatures.keys() - there
+            if not fits(published, namespace[name]):
+                got = f"got {_head(name, namespace[name])}"
+                notes.setdefault(name, f"expected {published}, {form.words}; {got}")
+            elif form.component not in attempted:
+                beside = (
+                    " beside " + " or ".join(form.signatures[other] for other in others) if others else ""
+                )
+                notes.setdefault(name, f"expected what {published} gives{beside}, {form.words}")
+    return list(notes.items())
+
+
+def _head(name: str, function: Any) -> str:
+    try:
+        return f"{name}{inspect.signature(function)}"
+    except (TypeError, ValueError):
+        return name
+
+
+@functools.cache
+def _ours() -> dict[str, Callable]:
+    """All that scratch has, by name."""
+    topics = dict.fromkeys(component.topic for component in all_components().values())
+    modules = [importlib.import_module(f"scratch.{topic}") for topic in topics]
+    return {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, types.FunctionType | type) and value.__module__ == module.__name__
+    }
+
+
+def _with_methods(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    names = _ours().keys() | {name for form in FORMS for name in form.signatures}
+    return {**methods(namespace, names), **namespace}
+
+
+def _in_a_form(component: Component, namespace: Mapping[str, Any]) -> tuple[Form | None, dict[str, Callable]]:
+    """The form in which most of it is written, and its functions, callable as ours; or none."""
+    read = ((form, form.functions(namespace)) for form in FORMS if form.component == component.name)
+    found = [(form, functions) for form, functions in read if any(map(is_theirs, functions.values()))]
+    return max(found, key=lambda pair: sum(map(is_theirs, pair[1].values())), default=(None, {}))
+
+
+def _in_numpy(component: Component, written: Mapping[str, Callable], form: Form | None = None) -> Attempt:
+    module = importlib.import_module(f"scratch.{component.topic}")
+    functions = {}
+    told: list[str] = []
+    for name, function in written.items():
+        ours = getattr(module, name)
+        function = adapted(function, ours)
+        if component.topic == "optimizers" or name == "update_running_statistics":
+            function = writing_back(function, ours)
+        if form is None:
+            function, notes = other_defaults(function, ours)
+            told += notes
+        functions[name] = function
+    theirs = tuple(name for name, function in written.items() if form is None or is_theirs(function))
+    missing = tuple(name for name in top_level(component.functions) if name not in theirs)
+    words, convention = (form.words, form.convention) if form else ("", "")
+    call = functools.partial(run, component, "scratch", functions, missing=missing)
+    return Attempt(component, theirs, "scratch", call, missing, tuple(told), words, convention)
 
 
 def adapted(function: Callable, ours: Callable) -> Callable:

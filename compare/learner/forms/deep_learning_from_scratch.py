@@ -1,0 +1,403 @@
+"""The book Deep Learning from Scratch (Saito 2016), whose layers and optimizers are classes.
+
+A layer has forward and backward and keeps its gradients; the weight is (inputs, outputs). An optimizer has
+update, for a dictionary of parameters and one of gradients, and keeps dictionaries of its own. Every ε is
+written out in the text.
+
+https://github.com/oreilly-japan/deep-learning-from-scratch
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from compare.learner.forms.batch_norms import is_biased, scale_and_shift, update
+from compare.learner.forms.form import Form, OurCache, as_many, is_close, modules, stands_for, takes, tried
+from compare.learner.forms.stand_ins import Even, drawing_from, with_epsilon
+from scratch import regularization as ours
+from scratch.batch_norm import batch_norm_inference_forward
+
+BOOK = "the form of the book Deep Learning from Scratch"
+
+Ours = Mapping[str, Callable | None] | None
+Written = Any
+
+
+def _activation(name: str, ours: str) -> Callable[..., Ours]:
+    """A layer of its own for every pass; it may write to the gradient that it is given."""
+
+    def read(**theirs: Written) -> Ours:
+        layer = theirs[name]
+
+        @stands_for(layer)
+        def forward(x: np.ndarray) -> tuple:
+            return (made := layer()).forward(x), made
+
+        @stands_for(layer)
+        def backward(dy: np.ndarray, cache: Any) -> np.ndarray:
+            return cache.backward(dy.copy())
+
+        return {f"{ours}_forward": forward, f"{ours}_backward": backward}
+
+    return read
+
+
+def _function(name: str) -> Callable[..., Ours]:
+    """y alone, and the derivative at x from a function of its own."""
+
+    def read(**theirs: Written) -> Ours:
+        function, derivative = theirs[name], theirs[f"{name}_grad"]
+        if function is None or "numpy" not in modules(function):
+            return None  # of a function that says nothing of its library, PyTorch's tensors are the test
+        if not isinstance(tried(function, np.zeros((1, 2))), np.ndarray):
+            return None
+
+        @stands_for(function)
+        def forward(x: np.ndarray) -> tuple:
+            return function(x), x
+
+        @stands_for(derivative)
+        def backward(dy: np.ndarray, cache: Any) -> np.ndarray:
+            return dy * derivative(cache)
+
+        return {f"{name}_forward": forward, f"{name}_backward": derivative and backward}
+
+    return read
+
+
+def linear(Affine: Written) -> Ours:
+    """The weight is the other way round."""
+
+    @stands_for(Affine)
+    def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> tuple:
+        b = np.zeros(len(weight), x.dtype) if bias is None else bias
+        return (made := Affine(weight.T, b)).forward(x), made
+
+    @stands_for(Affine)
+    def backward(dy: np.ndarray, cache: Any) -> tuple:
+        return cache.backward(dy), cache.dW.T, cache.db
+
+    return {"linear_forward": forward, "linear_backward": backward}
+
+
+def softmax(SoftmaxWithLoss: Written) -> Ours:
+    """Without the ε that the book has inside the logarithm; dout is left out of the book's gradient."""
+    layer = with_epsilon(SoftmaxWithLoss, 0.0)
+
+    @stands_for(SoftmaxWithLoss)
+    def forward(logits: np.ndarray, targets: np.ndarray) -> tuple:
+        return (made := layer()).forward(logits, targets), made
+
+    @stands_for(SoftmaxWithLoss)
+    def backward(dloss: Any, cache: Any) -> Any:
+        return dloss * cache.backward()
+
+    return {"cross_entropy_forward": forward, "cross_entropy_backward": backward}
+
+
+def cross_entropy(cross_entropy_error: Written) -> Ours:
+    """Of our softmax, without the book's ε."""
+    function = with_epsilon(cross_entropy_error, 0.0)
+
+    @stands_for(cross_entropy_error)
+    def forward(logits: np.ndarray, targets: np.ndarray) -> tuple:
+        e = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return function(e / e.sum(axis=1, keepdims=True), targets), None
+
+    return {"cross_entropy_forward": forward}
+
+
+def gradient(numerical_gradient: Written) -> Ours:
+    """With the case's ε in the place of the book's h, where that is no argument."""
+    if takes(numerical_gradient, 3):
+        return None
+
+    @stands_for(numerical_gradient)
+    def numerical(f: Callable, x: np.ndarray, eps: float = 1e-6) -> np.ndarray:
+        return with_epsilon(numerical_gradient, eps)(f, x)
+
+    return {"numerical_gradient": numerical}
+
+
+def batch_norm(BatchNormalization: Written) -> Ours:
+    """Momentum of the old value and a biased variance, in attributes."""
+
+    def layer(gamma: Any, beta: Any, eps: float, *settings: Any) -> Any:
+        return with_epsilon(BatchNormalization, eps)(gamma, beta, *settings)
+
+    def updated(x: np.ndarray, mean: Any, variance: Any, momentum: float, *settings: Any) -> tuple:
+        gamma, beta, eps = settings or (np.ones(x.shape[1]), np.zeros(x.shape[1]), 1e-5)
+        made = layer(gamma, beta, eps, momentum, mean, variance)
+        made.forward(x, True)
+        return made.running_mean, made.running_var
+
+    biased = is_biased(lambda x: updated(x, np.zeros(1), np.zeros(1), 0.0)[1])
+
+    @stands_for(BatchNormalization)
+    def forward(x: np.ndarray, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple:
+        settings = (*scale_and_shift(x, gamma, beta), eps)
+        return (made := layer(*settings)).forward(x, True), made, (x, settings)
+
+    @stands_for(BatchNormalization)
+    def backward(dy: np.ndarray, cache: Any) -> tuple:
+        return cache.backward(dy), cache.dgamma, cache.dbeta
+
+    @stands_for(BatchNormalization)
+    def update_running_statistics(
+        running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray,
+        mean: Any, variance: Any, batch_size: int, momentum: float | None = 0.1,
+    ) -> None:  # fmt: skip
+        x, settings = mean, variance  # what forward has handed on
+
+        def with_settings(*arguments: Any) -> tuple:
+            return updated(*arguments, *settings)
+
+        update(with_settings, x, momentum, running_mean, running_var, num_batches_tracked, biased=biased)
+
+    @stands_for(BatchNormalization)
+    def inference_forward(
+        x: np.ndarray, gamma: Any, beta: Any, running_mean: Any, running_var: Any, eps: float = 1e-5
+    ) -> tuple:
+        _, cache = batch_norm_inference_forward(x, gamma, beta, running_mean, running_var, eps)
+        made = layer(*scale_and_shift(x, gamma, beta), eps, 0.9, running_mean.copy(), running_var.copy())
+        return made.forward(x, False), cache
+
+    return {
+        "batch_norm_forward": forward,
+        "batch_norm_backward": backward,
+        "update_running_statistics": update_running_statistics,
+        "batch_norm_inference_forward": inference_forward,
+    }
+
+
+def _dropout(*, inverted: bool) -> Callable[..., Ours]:
+    """The book's is not the inverted one; many who write it in this form write that, though."""
+
+    def read(Dropout: Written) -> Ours:
+        with drawing_from(Even()):  # type: ignore[arg-type]
+            found = tried(lambda: Dropout(0.5).forward(np.ones(10), True))
+        if found is None or is_close(np.max(found), 2.0) != inverted:
+            return None
+        mirrored = bool(found[-1] and not found[0])
+
+        @stands_for(Dropout)
+        def forward(x: np.ndarray, p: float, generator: Any, training: bool = True) -> tuple:
+            if p == 1:  # no share that is kept: nothing undoes a factor of 0
+                y, noise = ours.dropout_forward(x, p, generator, training)
+                return y, OurCache(noise)
+            layer = Dropout(p)
+            with drawing_from(generator, mirrored=mirrored):
+                y = layer.forward(x, training)
+            scale = x.dtype.type(1 if inverted else 1 / (1 - p))
+            return y * scale, (layer, scale, training)
+
+        @stands_for(Dropout)
+        def backward(dy: np.ndarray, cache: Any) -> np.ndarray:
+            if isinstance(cache, OurCache):
+                return ours.dropout_backward(dy, cache.content)
+            layer, scale, training = cache
+            return layer.backward(dy) * scale if training else dy  # the book's knows training alone
+
+        return {"dropout_forward": forward, "dropout_backward": backward}
+
+    return read
+
+
+def _update(
+    optimizer: Any, param: np.ndarray, grad: np.ndarray, *state: np.ndarray, step: int = 1, scale: float = 1.0
+) -> None:
+    """One update by an optimizer that was just made, from the state that ours has kept
+
+    Args:
+        optimizer: the book's: its dictionaries are its state, in this order
+        param: updated
+        grad: its gradient
+        state: updated
+        step: which one it is, counted from 1
+        scale: how many times ours its state is
+    """
+    before = dict(vars(optimizer))
+    optimizer.update({"W": np.zeros_like(param)}, {"W": np.zeros_like(grad)})  # makes its dictionaries
+    for name, value in vars(optimizer).items():
+        if type(value) is int and before.get(name) == value - 1:
+            setattr(optimizer, name, step - 1)
+    kept = [value for value in vars(optimizer).values() if isinstance(value, dict)]
+    for dictionary, array in zip(kept, state, strict=False):
+        dictionary["W"] = array * array.dtype.type(scale)
+    params = {"W": param.copy()}
+    optimizer.update(params, {"W": grad})
+    param[...] = params["W"]
+    kept = [value for value in vars(optimizer).values() if isinstance(value, dict)]
+    for dictionary, array in zip(kept, state, strict=False):
+        array[...] = dictionary["W"] / array.dtype.type(scale)
+
+
+def sgd(SGD: Written) -> Ours:
+    """A dictionary of one parameter."""
+    if tried(SGD, 0.1) is None:
+        return None  # it wants something else first: parameters, as PyTorch's and ours do
+
+    @stands_for(SGD)
+    def step(param: np.ndarray, grad: np.ndarray, *, lr: float) -> None:
+        _update(SGD(lr), param, grad)
+
+    return {"sgd_step": step}
+
+
+def _momentum(name: str, ours: str) -> Callable[..., Ours]:
+    """Its velocity is −lr·b at today's rate."""
+
+    def read(**theirs: Written) -> Ours:
+        optimizer = theirs[name]
+        if tried(optimizer, 0.1, 0.9) is None:
+            return None
+
+        @stands_for(optimizer)
+        def rule(
+            param: np.ndarray, grad: np.ndarray, momentum_buffer: np.ndarray,
+            *, step: int, lr: float, momentum: float,
+        ) -> None:  # fmt: skip
+            _update(optimizer(lr, momentum), param, grad, momentum_buffer, scale=-lr)
+
+        return {ours: rule}
+
+    return read
+
+
+def rmsprop(RMSprop: Written) -> Ours:
+    """With the case's ε in the place of the book's."""
+    if tried(RMSprop, 0.1, 0.9) is None:
+        return None
+
+    @stands_for(RMSprop)
+    def step(
+        param: np.ndarray, grad: np.ndarray, square_avg: np.ndarray, *, lr: float, alpha: float, eps: float
+    ) -> None:
+        _update(as_many(with_epsilon(RMSprop, eps), lr, alpha, eps), param, grad, square_avg)
+
+    return {"rmsprop_step": step}
+
+
+def _adam(*, before_correction: bool) -> Callable[..., Ours]:
+    """With the case's ε in the place of the book's, which stands before the bias correction."""
+
+    def read(Adam: Written) -> Ours:
+        def updated(param: Any, grad: Any, state: Any, step: int, lr: float, betas: Any, eps: float) -> None:
+            optimizer = as_many(with_epsilon(Adam, eps), lr, *betas, eps)
+            _update(optimizer, param, grad, *state, step=step)
+
+        if tried(Adam, 0.1, 0.9, 0.999) is None:
+            return None
+        # Of a gradient that is nothing beside ε the first step is lr·g/ε, or √(1 − β₂) times that.
+        param, small = np.zeros(1), 1e-9
+        tried(lambda: updated(param, np.full(1, small), np.zeros((2, 1)), 1, 1.0, (0.0, 0.75), 1.0))
+        if is_close(param / small, -0.5) != before_correction:
+            return None
+
+        @stands_for(Adam)
+        def adam_step(
+            param: np.ndarray, grad: np.ndarray, exp_avg: np.ndarray, exp_avg_sq: np.ndarray,
+            *, step: int, lr: float, betas: tuple[float, float], eps: float,
+        ) -> None:  # fmt: skip
+            own = eps * np.sqrt(1 - betas[1] ** step) if before_correction else eps
+            updated(param, grad, (exp_avg, exp_avg_sq), step, lr, betas, float(own))
+
+        return {"adam_step": adam_step}
+
+    return read
+
+
+VELOCITY = (
+    "the book's velocity holds −lr·b, where b is the buffer of PyTorch's SGD(momentum=…): the same steps as"
+    " long as the learning rate stays, and when it changes, PyTorch's act at once"
+)
+LOGARITHM = (
+    "the book has 1e-7 inside the logarithm, so that it is never that of 0: PyTorch has no ε there, and its"
+    " loss is about 1e-7/p larger"
+)
+ADAM = "Adam(lr, beta1, beta2, eps=1e-7) with update"
+DROPOUT = "Dropout(dropout_ratio) with forward, backward"
+
+FORMS = (
+    Form("relu", ("Relu() with forward, backward",), _activation("Relu", "relu"), f"{BOOK}: a class"),
+    Form(
+        "sigmoid",
+        ("Sigmoid() with forward, backward",),
+        _activation("Sigmoid", "sigmoid"),
+        f"{BOOK}: a class",
+    ),
+    *(
+        Form(name, (f"{name}(x)", f"{name}_grad(x)"), _function(name), f"{BOOK}: a function of y alone")
+        for name in ("relu", "sigmoid", "tanh")
+    ),
+    Form("linear", ("Affine(W, b) with forward, backward",), linear, f"{BOOK}: W is (inputs, outputs)"),
+    Form(
+        "cross_entropy",
+        ("SoftmaxWithLoss() with forward, backward",),
+        softmax,
+        f"{BOOK}: softmax and loss in one class",
+        LOGARITHM,
+    ),
+    Form(
+        "cross_entropy",
+        ("cross_entropy_error(y, t)",),
+        cross_entropy,
+        f"{BOOK}: of probabilities",
+        LOGARITHM,
+    ),
+    Form(
+        "gradient_check",
+        ("numerical_gradient(f, x)",),
+        gradient,
+        f"{BOOK}: h is written out",
+        "the book's h = 1e-4 is our eps = 1e-6: its quotient is off by 10⁴ times as much, h²/6·f‴",
+    ),
+    Form(
+        "batch_norm",
+        ("BatchNormalization(gamma, beta, momentum, running_mean, running_var) with forward, backward",),
+        batch_norm,
+        f"{BOOK}: momentum is the weight of the old value, the running variance is biased, ε = 10e-7",
+        "PyTorch's momentum is 1 − the book's, 0.1 for its 0.9, its ε is 1e-5, and its running variance is"
+        " the unbiased one, m/(m − 1) times the book's",
+    ),
+    Form(
+        "dropout",
+        (DROPOUT,),
+        _dropout(inverted=False),
+        f"{BOOK}: rescaled in evaluation",
+        "the book multiplies by 1 − dropout_ratio in evaluation, PyTorch divides by it in training: the same"
+        " expectation, at 1/(1 − dropout_ratio) times the scale",
+    ),
+    Form("dropout", (DROPOUT,), _dropout(inverted=True), f"{BOOK}, with the inverted dropout"),
+    Form("sgd", ("SGD(lr) with update",), sgd, f"{BOOK}: update, with dictionaries"),
+    Form(
+        "momentum",
+        ("Momentum(lr, momentum) with update",),
+        _momentum("Momentum", "sgd_momentum_step"),
+        f"{BOOK}: v = μ·v − lr·g",
+        VELOCITY,
+    ),
+    Form(
+        "nesterov",
+        ("Nesterov(lr, momentum) with update",),
+        _momentum("Nesterov", "nesterov_step"),
+        f"{BOOK}: v = μ·v − lr·g",
+        VELOCITY,
+    ),
+    Form(
+        "rmsprop",
+        ("RMSprop(lr, decay_rate, eps=1e-7) with update",),
+        rmsprop,
+        f"{BOOK}: update, with dictionaries and an ε of its own",
+    ),
+    Form(
+        "adam",
+        (ADAM,),
+        _adam(before_correction=True),
+        f"{BOOK}: ε before the bias correction",
+        "PyTorch's ε is the book's divided by √(1 − β₂ᵗ): 32 times as large at the first step, and no"
+        " different in the long run",
+    ),
+    Form("adam", (ADAM,), _adam(before_correction=False), f"{BOOK}: update, with dictionaries"),
+)
