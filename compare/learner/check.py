@@ -93,7 +93,7 @@ def assert_matches(*functions: Callable, component: str | None = None, **named: 
         if not callable(function):
             raise ValueError(f"{visible(name)}: expected a function, got a {_kind(function)}")
     attempts = [a for a in find(given) if component in (None, a.component.name)]
-    known = {name for attempt in attempts for name in attempt.functions}
+    known = {name for attempt in attempts for name in (*attempt.functions, *attempt.names)}
     if unknown := sorted(given.keys() - known):
         meant = close_names({name: given[name] for name in unknown}, [])
         hint = "".join(f": {theirs} may mean {ours}" for theirs, ours in meant.items())
@@ -276,7 +276,7 @@ def _wrong(
         status = end.status
     elif bad[0].outcome.error:
         status = "raises"
-    elif mapped and all(mapped) and not verdict.changed:
+    elif mapped and all(mapped) and not verdict.changed and not attempt.convention:
         status = "convention"
     else:
         status = "different"

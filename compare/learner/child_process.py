@@ -177,14 +177,14 @@ class _Process:
         side: str,
         missing: list[str],
         defaults: list[str],
-        **form: str,
+        **form: Any,
     ) -> Attempt:
         ours = all_components()[component]
         known = {"scratch": top_level(ours.functions), "torch": ours.reference}[side]
         if not {*functions, *missing} <= {*known}:
             raise ValueError
         run = functools.partial(self._run, ours, side)
-        written = {key: visible(text) for key, text in form.items()}
+        written: Any = {key: visible(text) for key, text in form.items()}
         told = tuple(map(visible, defaults))
         return Attempt(ours, tuple(functions), side, run, tuple(missing), told, **written)
 

@@ -33,6 +33,7 @@ class Attempt:
     defaults: tuple[str, ...] = ()  # where they are others than ours
     form: str = ""  # the published form in which they are written, if it is not ours
     convention: str = ""  # how to map what that form means otherwise, if it does
+    names: tuple[str, ...] = ()  # those of the form, for these functions
 
 
 def find(namespace: Mapping[str, Any]) -> list[Attempt]:
@@ -51,7 +52,7 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
         torch_names = [name for name in component.reference if callable(namespace.get(name))]
         form, written = _in_a_form(component, in_numpy)
         if form and sum(map(is_theirs, written.values())) >= len(numpy_names):
-            attempts.append(_in_numpy(component, written, form))
+            attempts.append(_in_numpy(component, written, form, tuple(form.written(in_numpy))))
         elif torch_names and (not numpy_names or library(namespace[torch_names[0]]) == "torch"):
             written = {n: namespace[n] for n in torch_names if not is_stub(namespace[n])}
             call = functools.partial(run, component, "torch", written)
@@ -85,12 +86,12 @@ def almost_in_a_form(namespace: Mapping[str, Any]) -> list[tuple[str, str]]:
             published, others = form.signatures[name], form.signatures.keys() - there
             if not fits(published, namespace[name]):
                 got = f"got {_head(name, namespace[name])}"
-                notes.setdefault(name, f"expected {published}, {form.words}; {got}")
+                notes.setdefault(name, f"expected {published}, as in {form.words}; {got}")
+            elif form.component not in attempted and others:
+                missing = " or ".join(form.signatures[other] for other in others)
+                notes.setdefault(name, f"expected {missing} beside it, as in {form.words}")
             elif form.component not in attempted:
-                beside = (
-                    " beside " + " or ".join(form.signatures[other] for other in others) if others else ""
-                )
-                notes.setdefault(name, f"expected what {published} gives{beside}, {form.words}")
+                notes.setdefault(name, f"it does not give what {published} gives in {form.words}")
     return list(notes.items())
 
 
@@ -126,7 +127,12 @@ def _in_a_form(component: Component, namespace: Mapping[str, Any]) -> tuple[Form
     return max(found, key=lambda pair: sum(map(is_theirs, pair[1].values())), default=(None, {}))
 
 
-def _in_numpy(component: Component, written: Mapping[str, Callable], form: Form | None = None) -> Attempt:
+def _in_numpy(
+    component: Component,
+    written: Mapping[str, Callable],
+    form: Form | None = None,
+    names: tuple[str, ...] = (),
+) -> Attempt:
     module = importlib.import_module(f"scratch.{component.topic}")
     functions = {}
     told: list[str] = []
@@ -143,7 +149,7 @@ def _in_numpy(component: Component, written: Mapping[str, Callable], form: Form 
     missing = tuple(name for name in top_level(component.functions) if name not in theirs)
     words, convention = (form.words, form.convention) if form else ("", "")
     call = functools.partial(run, component, "scratch", functions, missing=missing)
-    return Attempt(component, theirs, "scratch", call, missing, tuple(told), words, convention)
+    return Attempt(component, theirs, "scratch", call, missing, tuple(told), words, convention, names)
 
 
 def adapted(function: Callable, ours: Callable) -> Callable:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import scratch.activations
-from compare.learner.forms.form import Form, as_many, has_shape, is_close, stands_for, tried
+from compare.learner.forms.form import Form, as_many, first_argument, has_shape, is_close, stands_for, tried
 from compare.learner.forms.stand_ins import drawing_from, with_globals
 from scratch.linear import linear_forward as our_linear_forward
 
@@ -27,12 +27,7 @@ Written = Callable | None
 
 def linear(linear_forward: Written, linear_backward: Written) -> Ours:
     """Transposes at both ends, and the course's 1/m undone."""
-    a, weight, b = np.ones((3, 2)), np.ones((4, 3)), np.ones((4, 1))
-    if linear_forward is not None:
-        rows, columns = tried(linear_forward, a.T, weight, b[:, 0]), tried(linear_forward, a, weight, b)
-        if has_shape(_first(rows), 2, 4) or not has_shape(_first(columns), 4, 2):
-            return None
-    elif not has_shape(_first(tried(linear_backward, np.ones((4, 2)), (a, weight, b))), 3, 2):  # type: ignore[arg-type]
+    if not _takes_columns(linear_forward, linear_backward):
         return None
 
     @stands_for(linear_forward)
@@ -52,6 +47,21 @@ def linear(linear_forward: Written, linear_backward: Written) -> Ours:
         return da.T, dw * m, db[:, 0] * m
 
     return {"linear_forward": forward, "linear_backward": linear_backward and backward}
+
+
+def _takes_columns(linear_forward: Any, linear_backward: Any) -> bool:
+    """Whether it works with columns and not with rows; where it does with neither, the names decide."""
+    a, weight, b = np.ones((3, 2)), np.ones((4, 3)), np.ones((4, 1))
+    if linear_forward is not None:
+        rows, columns = tried(linear_forward, a.T, weight, b[:, 0]), tried(linear_forward, a, weight, b)
+        by_rows, by_columns = has_shape(_first(rows), 2, 4), has_shape(_first(columns), 4, 2)
+        named = first_argument(linear_forward).startswith("A")
+    else:
+        rows = tried(linear_backward, np.ones((2, 4)), (a.T, weight))
+        columns = tried(linear_backward, np.ones((4, 2)), (a, weight, b))
+        by_rows, by_columns = has_shape(_first(rows), 2, 3), has_shape(_first(columns), 3, 2)
+        named = first_argument(linear_backward) == "dZ"
+    return not by_rows and (by_columns or named)
 
 
 def _first(found: Any) -> Any:

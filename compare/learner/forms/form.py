@@ -40,13 +40,17 @@ class Form:
         """The published signatures by name."""
         return {_parsed(text)[0]: text for text in self.published}
 
+    def written(self, namespace: Mapping[str, Any]) -> dict[str, Callable]:
+        """What can be called as published, by the course's names."""
+        return {
+            name: namespace[name] for name, text in self.signatures.items() if fits(text, namespace.get(name))
+        }
+
     def functions(self, namespace: Mapping[str, Any]) -> dict[str, Callable]:
         """Ours by name, calling what is written in this form; none where nothing is."""
-        found = {name: namespace.get(name) for name in self.signatures}
-        theirs = {name: f if fits(self.signatures[name], f) else None for name, f in found.items()}
-        if not any(theirs.values()):
-            return {}
-        return {name: f for name, f in (self.read(**theirs) or {}).items() if f is not None}
+        written = self.written(namespace)
+        read = self.read(**{**dict.fromkeys(self.signatures), **written}) if written else None
+        return {name: function for name, function in (read or {}).items() if function is not None}
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def tried(function: Callable, *arguments: Any) -> Any:
     with undisturbed(), np.errstate(all="ignore"), contextlib.redirect_stdout(io.StringIO()):
         try:
             return function(*arguments)
-        except Exception:
+        except (Exception, SystemExit):
             return None
 
 
@@ -138,6 +142,11 @@ def modules(function: Any) -> set[str]:
     code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     used = [known.get(name) for name in code.co_names] if code else []
     return {module.__name__.split(".")[0] for module in used if isinstance(module, types.ModuleType)}
+
+
+def first_argument(function: Callable) -> str:
+    """Its name."""
+    return next(iter(inspect.signature(function).parameters), "")
 
 
 def has_shape(array: Any, *shape: int) -> bool:

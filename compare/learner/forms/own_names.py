@@ -6,6 +6,8 @@ import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from compare.learner.forms.form import tried
+
 
 def methods(namespace: Mapping[str, Any], names: Collection[str]) -> dict[str, Callable]:
     """The methods of these names that need no object: static, or of a class without a constructor."""
@@ -17,7 +19,9 @@ def methods(namespace: Mapping[str, Any], names: Collection[str]) -> dict[str, C
                 if isinstance(kind, staticmethod | classmethod):
                     found[name] = getattr(value, name)
                 elif isinstance(kind, types.FunctionType) and value.__init__ is object.__init__:  # type: ignore[misc]
-                    found[name] = getattr(value(), name)
+                    made = tried(value)
+                    if made is not None:
+                        found[name] = getattr(made, name)
     return found
 
 
