@@ -443,6 +443,22 @@ COMPONENTS = (
                 ],
             ),
             Mistake(
+                "decay every iteration",
+                "The scheduler steps after every mini-batch: the rate decays as if each were an epoch.",
+                [
+                    (
+                        "batch_targets))\n"
+                        "        history.accuracy.append(accuracy(network, x, targets))\n"
+                        "        if scheduler:\n"
+                        "            scheduler.step()\n",
+                        "batch_targets))\n"
+                        "            if scheduler:\n"
+                        "                scheduler.step()\n"
+                        "        history.accuracy.append(accuracy(network, x, targets))\n",
+                    )
+                ],
+            ),
+            Mistake(
                 "decay piles up",
                 "The schedule is applied to the decayed rate instead of the initial one.",
                 [("scheduler.step()", "optimizer.initial_lr = optimizer.lr\n            scheduler.step()")],
