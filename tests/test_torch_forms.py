@@ -1,0 +1,409 @@
+"""What people write in PyTorch, in forms that are not ours: judged as they mean it."""
+
+import textwrap
+
+import pytest
+
+from compare.learner.check import Verdict, check, explain
+from compare.learner.child_process import check_file, load, own_definitions
+from compare.learner.finding import find
+
+
+def verdicts(source: str, tmp_path) -> dict[str, Verdict]:
+    file = tmp_path / "mine.py"
+    file.write_text("import torch\nfrom torch import nn\n" + textwrap.dedent(source), encoding="utf-8")
+    attempts = find(own_definitions(load(str(file))))
+    assert {attempt.side for attempt in attempts} == {"torch"}
+    return {attempt.component.name: check(attempt, seconds=600) for attempt in attempts}
+
+
+def verdict(source: str, tmp_path) -> Verdict:
+    (found,) = verdicts(source, tmp_path).values()
+    return found
+
+
+def assert_is(found: Verdict, *mistakes: str) -> None:
+    """Right, or these mistakes and nothing else."""
+    assert [mistake["name"] for mistake in found.mistakes] == [*mistakes], explain(found)
+    assert found.equal == (not mistakes), explain(found)
+
+
+# ---- batch normalisation
+
+PLAIN_LAYER = """
+class BatchNorm1d:
+    def __init__(self, width, eps=1e-5, momentum=0.1):
+        self.eps, self.momentum, self.training = eps, momentum, True
+        self.scale, self.shift = torch.ones(width), torch.zeros(width)
+        self.moving_mean, self.moving_var = torch.zeros(width), torch.ones(width)
+
+    def __call__(self, batch):
+        mu, var = self.moving_mean, self.moving_var
+        if self.training:
+            mu, var = batch.mean(0), batch.var(0, unbiased=False)
+            with torch.no_grad():
+                self.moving_mean += self.momentum * (mu - self.moving_mean)
+                self.moving_var += self.momentum * (batch.var(0) - self.moving_var)
+        return self.scale * (batch - mu) / (var + self.eps).sqrt() + self.shift
+
+    def parameters(self):
+        return [self.scale, self.shift]
+"""
+
+
+def test_a_plain_class_is_a_layer(tmp_path):
+    found = verdict(PLAIN_LAYER, tmp_path)
+    assert_is(found)
+    assert {"momentum=None", "affine", "num_batches_tracked"} & {*found.not_handled}
+    assert found.unseen == ["num_batches_tracked"]
+    lines = "\n".join(explain(found))
+    assert "read as a plain class, called like a layer" in lines
+    assert "not compared, since it can not be had from yours: num_batches_tracked" in lines
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "mistakes"),
+    [
+        (
+            "batch.mean(0), batch.var(0, unbiased=False)",
+            "batch.mean(0), batch.var(0)",
+            ["unbiased variance in the normalisation"],
+        ),
+        ("(batch.var(0) - ", "(var - ", ["biased running variance"]),
+        (".sqrt()", "", []),
+    ],
+)
+def test_a_fault_in_a_plain_class(right, wrong, mistakes, tmp_path):
+    found = verdict(PLAIN_LAYER.replace(right, wrong), tmp_path)
+    assert not found.equal
+    assert [mistake["name"] for mistake in found.mistakes] == mistakes, explain(found)
+
+
+MODULE = """
+class BatchNorm1d(nn.Module):
+    def __init__(self, features, momentum=0.9):
+        super().__init__()
+        self.momentum = momentum
+        self.gamma, self.beta = nn.Parameter(torch.ones(1, features)), nn.Parameter(torch.zeros(1, features))
+        self.mean_running, self.var_running = torch.zeros(1, features), torch.ones(1, features)
+
+    def forward(self, x):
+        if not self.training:
+            return self.gamma * (x - self.mean_running) / torch.sqrt(self.var_running + 1e-5) + self.beta
+        mean, var = x.mean(0, keepdim=True), x.var(0, keepdim=True)
+        old, new = self.momentum, 1 - self.momentum
+        self.mean_running = old * self.mean_running + new * mean.detach()
+        self.var_running = old * self.var_running + new * var.detach()
+        m = len(x)
+        return self.gamma * (x - mean) / torch.sqrt(var * (m - 1) / m + 1e-5) + self.beta
+"""
+
+
+def test_a_module_with_attributes_and_a_momentum_of_its_own(tmp_path):
+    found = verdict(MODULE, tmp_path)
+    assert (found.status, found.mistakes) == ("convention", []), explain(found)
+    assert "eps" in found.not_handled
+    assert any("affine" in option for option in found.not_handled)
+    assert "to map it: its momentum is the weight of the old value" in "\n".join(explain(found))
+    assert_is(
+        verdict(MODULE.replace("momentum=0.9", "momentum=0.1"), tmp_path), "momentum the other way round"
+    )
+
+
+FUNCTION = """
+def batch_norm(X, gamma, beta, moving_mean, moving_var, eps, momentum):
+    if torch.is_grad_enabled():
+        mean, var, m = X.mean(dim=0), X.var(dim=0, correction=0), len(X)
+        scaled = (X - mean) / torch.sqrt(var + eps)
+        moving_mean = (1 - momentum) * moving_mean + momentum * mean
+        moving_var = (1 - momentum) * moving_var + momentum * var * m / (m - 1)
+    else:
+        scaled = (X - moving_mean) / torch.sqrt(moving_var + eps)
+    return gamma * scaled + beta, moving_mean.data, moving_var.data
+"""
+LAYER_OF_FUNCTION = """
+class BatchNorm(nn.Module):
+    def __init__(self, num_features, num_dims):
+        super().__init__()
+        shape = (1, num_features) if num_dims == 2 else (1, num_features, 1, 1)
+        self.gamma, self.beta = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
+        self.moving_mean, self.moving_var = torch.zeros(shape), torch.ones(shape)
+
+    def forward(self, X):
+        Y, self.moving_mean, self.moving_var = batch_norm(
+            X, self.gamma, self.beta, self.moving_mean, self.moving_var, eps=1e-5, momentum=0.1)
+        return Y
+"""
+
+
+@pytest.mark.parametrize("layer", ["", LAYER_OF_FUNCTION], ids=["function", "layer"])
+def test_batch_norm_as_a_function_that_asks_for_the_mode_of_autograd(layer, tmp_path):
+    found = verdict(FUNCTION + layer, tmp_path)
+    assert_is(found)
+    assert found.unseen == ["evaluation.grad", "num_batches_tracked"]
+    assert_is(verdict(FUNCTION.replace(" * m / (m - 1)", "") + layer, tmp_path), "biased running variance")
+
+
+# ---- optimizers
+
+SGD = """
+class SGD:
+    def __init__(self, params, lr=0.1, momentum=0.9):
+        self.params, self.lr, self.momentum = list(params), lr, momentum
+        self.v = [torch.zeros_like(p) for p in self.params]
+
+    @torch.no_grad()
+    def step(self):
+        for i, p in enumerate(self.params):
+            self.v[i] = self.momentum * self.v[i] + p.grad
+            p -= self.lr * self.v[i]
+
+    def zero_grad(self):
+        for p in self.params: p.grad = None
+"""
+
+
+def test_one_plain_class_is_judged_only_as_what_it_takes_options_for(tmp_path):
+    found = verdicts(SGD, tmp_path)
+    assert found.keys() == {"sgd", "momentum"}
+    for one in found.values():
+        assert_is(one)
+        assert one.form == "a plain class with step()"
+        assert "weight_decay" in one.not_handled
+    without = SGD.replace(", momentum=0.9", "").replace("lr, momentum\n", "lr, 0\n")
+    assert verdicts(without, tmp_path).keys() == {"sgd"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "step"),
+    [
+        ("self.momentum * self.v[i] + self.lr * p.grad", "p -= self.v[i]"),
+        ("self.momentum * self.v[i] - self.lr * p.grad", "p += self.v[i]"),
+    ],
+)
+def test_the_learning_rate_in_the_buffer_whatever_its_sign(kept, step, tmp_path):
+    source = SGD.replace("self.momentum * self.v[i] + p.grad", kept).replace("p -= self.lr * self.v[i]", step)
+    found = verdicts(source, tmp_path)
+    assert_is(found["sgd"])
+    assert_is(found["momentum"], "learning rate inside PyTorch's buffer")
+
+
+def test_a_buffer_with_the_sign_inside_is_right_and_one_of_another_name_is_not_compared(tmp_path):
+    inside = SGD.replace("[i] + p.grad", "[i] - p.grad").replace("p -= self.lr", "p += self.lr")
+    found = verdicts(inside, tmp_path)["momentum"]
+    assert_is(found)
+    assert found.unseen == []
+    hidden = verdicts(SGD.replace("self.v", "self.what_was"), tmp_path)["momentum"]
+    assert_is(hidden)
+    assert hidden.unseen == ["momentum_buffer"]
+
+
+ADAM = """
+class Adam(torch.optim.Optimizer):
+    def __init__(self, params, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+        super().__init__(params, {})
+        self.rate, self.beta1, self.beta2, self.eps, self.t = lr, beta1, beta2, eps, 0
+        self.lr = lr
+
+    @torch.no_grad()
+    def step(self):
+        self.t += 1
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state["m"], state["v"] = torch.zeros_like(p), torch.zeros_like(p)
+                state["m"] = self.beta1 * state["m"] + (1 - self.beta1) * p.grad
+                state["v"] = self.beta2 * state["v"] + (1 - self.beta2) * p.grad ** 2
+                m = state["m"] / (1 - self.beta1 ** self.t)
+                v = state["v"] / (1 - self.beta2 ** self.t)
+                p -= self.lr * m / (v.sqrt() + self.eps)
+"""
+
+
+def test_an_optimizer_without_options_and_with_a_state_of_its_own(tmp_path):
+    found = verdict(ADAM, tmp_path)
+    assert_is(found)
+    assert (found.unseen, found.form) == ([], "")
+    assert {"weight_decay", "amsgrad"} <= {*found.not_handled}
+    assert "betas" in found.handled
+    assert_is(
+        verdict(ADAM.replace("v.sqrt() + self.eps", "(v + self.eps).sqrt()"), tmp_path), "ε inside the root"
+    )
+    assert not verdict(ADAM.replace("self.beta2 ** self.t", "self.beta1 ** self.t"), tmp_path).equal
+
+
+# ---- functions
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "(torch.rand(X.shape) > dropout).float()",
+        "(torch.rand_like(X) < 1 - dropout).to(X.dtype)",
+        "torch.bernoulli(torch.full_like(X, 1 - dropout))",
+        "1 - torch.empty_like(X).bernoulli_(dropout)",
+        "torch.empty_like(X).uniform_(0, 1) >= dropout",
+    ],
+)
+def test_whoever_draws_the_mask_draws_the_numbers_of_the_case(mask, tmp_path):
+    source = f"""
+    def dropout_layer(X, dropout):
+        if dropout == 1: return torch.zeros_like(X)
+        mask = {mask}
+        return mask * X / (1.0 - dropout)
+    """
+    found = verdict(source, tmp_path)
+    assert_is(found)
+    assert found.unseen == ["evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("body", "mistakes"),
+    [
+        ("(torch.rand(X.shape) > p) * X", ["no rescaling"]),
+        ("(torch.rand(X.shape) < p) * X / p if p else X * 0", ["p taken as the keep probability"]),
+        ("(torch.manual_seed(0) and torch.rand(X.shape) > p) * X / (1 - p)", []),
+    ],
+)
+def test_a_fault_in_dropout(body, mistakes, tmp_path):
+    found = verdict(f"def dropout(X, p, training=True): return ({body}) if training else X", tmp_path)
+    assert not found.equal
+    assert [mistake["name"] for mistake in found.mistakes] == mistakes, explain(found)
+
+
+def test_a_function_may_write_to_a_tensor_of_a_network_but_it_is_told(tmp_path):
+    found = verdict("def tanh(input): return input.tanh_()", tmp_path)
+    assert (found.status, found.wrong, found.error) == ("different", [], {})
+    assert "the input x was modified in place by tanh" in explain(found)
+
+
+def test_fewer_arguments_and_other_names(tmp_path):
+    source = "def cross_entropy(z, y): return (z.logsumexp(1) - z[torch.arange(len(z)), y]).mean()"
+    found = verdict(source, tmp_path)
+    assert_is(found)
+    assert any("reduction" in option for option in found.not_handled)
+
+
+# ---- training
+
+TRAIN = """
+from torch.utils.data import DataLoader, TensorDataset
+
+def train(model, opt, X, y, num_epochs, batch_size, scheduler=None):
+    losses = []
+    loader = DataLoader(TensorDataset(X, y), batch_size, shuffle=True)
+    for epoch in range(num_epochs):
+        print(epoch)
+        for xb, yb in loader:
+            opt.zero_grad()
+            loss = model.cost(model(xb), yb)
+            loss.backward()
+            opt.step()
+            losses.append(loss.item())
+        if scheduler is not None:
+            scheduler.step()
+    return losses
+"""
+
+
+def test_a_training_loop_is_of_the_library_in_which_it_runs(tmp_path, capsys):
+    found = verdict(TRAIN, tmp_path)
+    assert_is(found)
+    assert found.unseen == ["accuracy", "learning_rate"]
+    assert_is(
+        verdict(TRAIN.replace("            opt.zero_grad()\n", ""), tmp_path), "gradients never cleared"
+    )
+    every = TRAIN.replace("        if scheduler", "            if scheduler").replace(
+        "            scheduler.step", "                scheduler.step"
+    )
+    assert_is(verdict(every, tmp_path), "decay every iteration")
+
+
+def test_what_a_loop_does_not_return_is_not_compared(tmp_path):
+    silent = TRAIN.replace("    return losses", "")
+    found = verdict(silent, tmp_path)
+    assert_is(found)
+    assert found.unseen == ["accuracy", "cost", "learning_rate"]
+    assert_is(
+        verdict(silent.replace("            opt.zero_grad()\n", ""), tmp_path), "gradients never cleared"
+    )
+
+
+LOOPS = {
+    "its own optimizer": """
+        def train(model, x, y, epochs, lr, batch_size=8):
+            opt = torch.optim.SGD(model.parameters(), lr=lr)
+            for _ in range(epochs):
+                order = torch.randperm(len(x))
+                for batch in order.split(batch_size):
+                    opt.zero_grad()
+                    nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+                    opt.step()
+    """,
+    "all examples at once": """
+        def train(net, optimizer, criterion, X, Y, epochs=100):
+            for _ in range(epochs):
+                torch.randperm(len(X))  # as the loader of ours
+                optimizer.zero_grad()
+                loss = criterion(net(X), Y)
+                loss.backward()
+                optimizer.step()
+            return net
+    """,
+    "one epoch": """
+        def train(dataloader, model, loss_fn, optimizer):
+            model.train()
+            for X, y in dataloader:
+                loss = loss_fn(model(X), y)
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+    """,
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_with_fewer_arguments_is_held_against_what_it_can_do(name, tmp_path):
+    found = verdict(LOOPS[name], tmp_path)
+    assert_is(found)
+    assert found.form
+    wrong = LOOPS[name].replace(".zero_grad()", ".state_dict()")
+    assert_is(verdict(wrong, tmp_path), "gradients never cleared")
+
+
+def test_a_file_in_another_process_gets_the_same_verdict(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\n" + textwrap.dedent(LOOPS["its own optimizer"]) + SGD
+    )
+    found = {one.component: one for one in check_file(file, 60)}
+    assert found.keys() == {"train", "sgd", "momentum"}
+    for one in found.values():
+        assert_is(one)
+
+
+def test_a_loop_that_never_ends_does_not_keep_find_waiting(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import torch\ndef train(model, x, y, epochs):\n    while True: torch.ones(1)\n")
+    (attempt,) = find(own_definitions(load(str(file))))
+    assert (attempt.component.name, attempt.side) == ("train", "torch")
+
+
+@pytest.mark.parametrize(
+    ("library", "source"),
+    [
+        (
+            "torch",
+            "def l2_penalty(ws, l2, m): return sum(torch.linalg.norm(w) ** 2 for w in ws) * l2 / (2 * m)",
+        ),
+        ("torch", "def l2_penalty(ws, l2, m): return sum((w * w).sum() for w in ws) * l2 / (2 * m)"),
+        ("numpy", "def l2_penalty(ws, l2, m): return sum((w * w).sum() for w in ws) * l2 / (2 * m)"),
+        ("numpy", "def l2_penalty(ws, l2, m): return numpy.linalg.norm(ws) * no_such_name"),
+    ],
+)
+def test_where_running_does_not_tell_the_library_the_file_does(library, source, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(f"import {library}\n{source}\n")
+    (attempt,) = find(own_definitions(load(str(file))))
+    assert attempt.side == {"torch": "torch", "numpy": "scratch"}[library]
