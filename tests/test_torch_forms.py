@@ -407,3 +407,11 @@ def test_where_running_does_not_tell_the_library_the_file_does(library, source, 
     file.write_text(f"import {library}\n{source}\n")
     (attempt,) = find(own_definitions(load(str(file))))
     assert attempt.side == {"torch": "torch", "numpy": "scratch"}[library]
+
+
+def test_what_speaks_of_numpy_alone_is_no_attempt_in_pytorch(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\nclass SGD:\n    def update(self, params, grads): params -= np.sign(grads)"
+    )
+    assert find(own_definitions(load(str(file)))) == []

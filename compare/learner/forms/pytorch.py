@@ -102,7 +102,7 @@ def written(component: Component, namespace: Mapping[str, Any]) -> dict[str, Cal
     """What stands in a namespace for each of our functions, under our name or another one."""
     found = {}
     for name in component.reference:
-        if callable(namespace.get(name)):
+        if callable(namespace.get(name)) and _speaks_of(namespace[name]) != {"numpy"}:
             found[name] = namespace[name]
         else:
             others = [namespace.get(other) for other in OTHER_FUNCTIONS.get(name, ())]
@@ -122,15 +122,20 @@ def _are_asked(component: Component, optimizers: Mapping[str, Callable]) -> bool
 
 
 def uses_torch(function: Any) -> bool:
-    """Whether a function, or a class in its methods or bases, speaks of PyTorch, or at least its file."""
+    """Whether a function or class speaks of PyTorch and not of NumPy."""
+    return _speaks_of(function) == {"torch"}
+
+
+def _speaks_of(function: Any) -> set[str]:
+    """Of which of the two libraries: in its bases and annotations, else in its code, else in its file."""
     if any(base.__module__.startswith("torch.") for base in getattr(function, "__mro__", ())):
-        return True
+        return {"torch"}
     if "torch" in str(getattr(function, "__annotations__", "")):
-        return True
+        return {"torch"}
     functions = _plain_functions(function)
     of_code = _packages(f.__globals__.get(name) for f in functions for name in f.__code__.co_names)
     of_file = _packages(value for f in functions for value in list(f.__globals__.values()))
-    return (of_code or of_file) == {"torch"}
+    return of_code or of_file
 
 
 def _packages(values: Iterable[Any]) -> set[str]:
