@@ -1,14 +1,20 @@
 """Drives `scratch/` and `torch_ref/` from the same cases and seeds and proves that they agree."""
 
+import importlib
 from typing import Any
 
-__all__ = ["assert_matches"]
+_ROOMS = {
+    "assert_matches": "check",
+    "check": "notebook",
+    "exercise": "notebook",
+    "load_ipython_extension": "notebook",
+    "show": "notebook",
+}
+__all__ = ["assert_matches", "check", "exercise", "show"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for: the command line must be able to say that PyTorch is missing.
-    if name == "assert_matches":
-        from compare.learner.check import assert_matches
-
-        return assert_matches
+    if name in _ROOMS:
+        return getattr(importlib.import_module(f"compare.learner.{_ROOMS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -248,15 +248,19 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
 @click.option("--out", type=FilePath(path_type=Path), help="The file to write.  [default: NAME.py]")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def exercise_(name: str, out: Path | None, force: bool) -> int:
-    """Write a file to fill in: the functions of a component (or topic, or `all`), without their bodies."""
-    from compare.learner.exercise import exercise
+    """Write a file to fill in: the functions of a component (or topic, or `all`), without their bodies
+
+    With `--out NAME.ipynb` a notebook, whose cells check themselves.
+    """
+    from compare.learner import cells
+    from compare.learner.exercise import day, exercise
 
     components = _exercised(name)
     path = out or Path(f"{name}.py")
     if path.exists() and not force:
         raise click.ClickException(f"--out {path}: is there already; --force overwrites it")
     quoted = shlex.quote(path_text(path))
-    text = exercise(components, quoted)
+    text = (day if path.suffix == cells.SUFFIX else exercise)(components, quoted)
     _usable(path, lambda: write_whole({path.name: text.encode()}, path.parent))
     print(f"{path}: fill it in, then `python -m compare check {quoted}`")
     return 0
@@ -276,7 +280,7 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
     "--strict", is_flag=True, help="Ask for NaN, infinity and every option too, not to be told only."
 )
 def check_(file: Path, timeout: float, as_json: bool, strict: bool) -> int:
-    """Hold the functions of FILE against ours, and say which mistake yours is.
+    """Hold the functions of FILE (Python, or a notebook) against ours, and say which mistake yours is.
 
     Ordinary inputs decide: with them right, the exit status is 0.
     """

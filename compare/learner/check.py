@@ -10,16 +10,18 @@ cases that our own two sides are compared on, and the reference is PyTorch.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from compare.cases import all_components
 from compare.component import Case, Component
 from compare.environment import one_thread, undisturbed
 from compare.learner import symptoms
 from compare.learner.diagnosis import Change, Diagnosis, diagnose, same
+from compare.learner.exercise import names_of
 from compare.learner.finding import Attempt, close_names, find
 from compare.learner.ordinary import ORDINARY, apart, beyond
 from compare.learner.running import Answer, StoppedError, visible
@@ -89,21 +91,32 @@ def assert_matches(*functions: Callable, component: str | None = None, **named: 
         ValueError: no function, no name, a name that is not one of ours, or an unknown component.
         AssertionError: a difference.
     """
-    given = {_name(function): function for function in functions} | named
+    for verdict in check_functions(functions, named, component):
+        if not verdict.equal:
+            raise AssertionError("\n".join([f"{verdict.component}: {verdict.status}", *explain(verdict)]))
+
+
+def check_functions(
+    functions: Sequence[Callable], named: Mapping[str, Callable], component: str | None = None
+) -> Iterator[Verdict]:
+    """A verdict for each component that functions belong to; arguments and errors are `assert_matches`'s."""
+    given = {_name(function): function for function in functions} | dict(named)
+    if not given:
+        raise ValueError("functions: expected at least one")
     for name, function in named.items():
         if not callable(function):
             raise ValueError(f"{visible(name)}: expected a function, got a {_kind(function)}")
+    if component is not None and component not in all_components():
+        raise ValueError(f"component: expected the name of one, got {visible(str(component))}")
     attempts = [a for a in find(given) if component in (None, a.component.name)]
-    known = {name for attempt in attempts for name in (*attempt.functions, *attempt.names)}
+    known = {name for attempt in attempts for name in (*names_of(attempt.component), *attempt.names)}
     if unknown := sorted(given.keys() - known):
         meant = close_names({name: given[name] for name in unknown}, [])
         hint = "".join(f": {theirs} may mean {ours}" for theirs, ours in meant.items())
         names = ", ".join(map(visible, unknown))
         raise ValueError(f"functions: no component has one called {names}{visible(hint)}")
     for attempt in attempts:
-        verdict = check(attempt)
-        if not verdict.equal:
-            raise AssertionError("\n".join([f"{verdict.component}: {verdict.status}", *explain(verdict)]))
+        yield check(attempt)
 
 
 def _name(function: Any) -> str:
@@ -341,7 +354,8 @@ def explain(verdict: Verdict) -> list[str]:
         error = verdict.error
         lines.append(f"{error['message']}")
         if error.get("line"):
-            lines.append(f"  line {error['line']}: {error['source']}")
+            cell = f"cell {error['cell']}, " if "cell" in error else ""
+            lines.append(f"  {cell}line {error['line']}: {error['source']}")
     if verdict.first and verdict.status != "convention":
         first = verdict.first
         lines.append(f"first difference: case “{first['case']}”, {first['dtype']}")

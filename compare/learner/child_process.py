@@ -17,6 +17,7 @@ import importlib.machinery
 import importlib.util
 import io
 import json
+import linecache
 import math
 import os
 import queue
@@ -39,6 +40,7 @@ import numpy as np
 from compare.cases import all_components
 from compare.component import Case, Component
 from compare.environment import one_thread
+from compare.learner import cells
 from compare.learner.check import Verdict, check
 from compare.learner.exercise import top_level
 from compare.learner.finding import Attempt, almost_in_a_form, close_names, find
@@ -63,7 +65,7 @@ def check_file(
     """Check every component that the file attempts, a process for as many as it survives
 
     Args:
-        path: a Python file
+        path: a Python file or a notebook
         seconds: how long one component may take, the first of a process with the loading of the file (but
             without that of PyTorch); it is ended then, and what was found until then is told
         announce: called with the name of the component that comes next, for a progress line
@@ -86,6 +88,7 @@ def check_file(
                 known = {*attempt.functions, *attempt.missing}
                 about = {theirs: ours for theirs, ours in asked.items() if ours in known}
                 verdict = replace(check(attempt, seconds=seconds, began=began), asked=about)
+                verdict = process.placed(verdict)
                 done.add(name)
                 stopped = verdict.status in ("timeout", "crash")
                 if stopped:
@@ -112,6 +115,7 @@ class _Process:
     """The process that runs the file, as seen from here."""
 
     def __init__(self) -> None:
+        self.places: list[tuple[int, int]] = []  # of a notebook: of each line, cell and line in it
         command = [sys.executable, "-c", _python("compare.learner.child_process", "serve()")]
         self.process = subprocess.Popen(
             [sys.executable, "-c", _python("compare.learner.supervisor", f"supervise({command!a})")],
@@ -152,6 +156,7 @@ class _Process:
 
     def load(self, path: Path, seconds: float) -> tuple[float, list[Attempt], dict[str, str]]:
         """When loading began, what the file attempts, and which other names are almost ours."""
+        self.places = _places(path)
         try:
             self._ask(time.monotonic() + STARTING, do="start")
             began = time.monotonic()
@@ -161,7 +166,7 @@ class _Process:
             raise FileError(f"{LOADING}: {message}") from None
         try:
             if "failed" in answer:
-                raise FileError(visible(answer["failed"]))
+                raise FileError(visible(self._where(answer["line"]) + answer["failed"]))
             attempts = [self._attempt(**attempt) for attempt in answer["attempts"]]
             asked = {visible(theirs): visible(ours) for theirs, ours in answer["asked"].items()}
         except (AttributeError, KeyError, TypeError, ValueError):
@@ -170,6 +175,21 @@ class _Process:
             meant = "; ".join(f"did you mean {ours} by {theirs}?" for theirs, ours in asked.items())
             raise FileError(f"no function of ours in it: {meant}" if meant else NOTHING)
         return began, attempts, asked
+
+    def placed(self, verdict: Verdict) -> Verdict:
+        """The verdict on a notebook, with its cell and the line in it for the line of an error."""
+        line = verdict.error.get("line", 0)
+        if not 0 < line <= len(self.places):
+            return verdict
+        cell, line = self.places[line - 1]
+        return replace(verdict, error={**verdict.error, "cell": cell, "line": line})
+
+    def _where(self, line: int | None) -> str:
+        if line is None:
+            return ""
+        if 0 < line <= len(self.places):
+            return "cell {}, line {}: ".format(*self.places[line - 1])
+        return f"line {line:d}: "
 
     def _attempt(
         self,
@@ -256,6 +276,13 @@ class _Process:
 NO_ANSWER = "the process wrote something that is no answer of ours"
 
 
+def _places(path: Path) -> list[tuple[int, int]]:
+    try:
+        return cells.read(path).places if path.suffix == cells.SUFFIX else []
+    except (OSError, ValueError):
+        return []  # the other process says so
+
+
 def _python(module: str, call: str) -> str:
     name = call.partition("(")[0]
     return f"import sys; sys.path[:] = {sys.path!a}; from {module} import {name}; {call}"
@@ -336,12 +363,12 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
         attempts = find(definitions)
         asked = close_names(definitions, attempts)
         if not attempts and not asked and (notes := almost_in_a_form(definitions)):
-            return {"failed": f"{NOTHING}; almost: " + "; ".join(f"{name}: {why}" for name, why in notes)}, []
+            told = "; ".join(f"{name}: {why}" for name, why in notes)
+            return {"failed": f"{NOTHING}; almost: {told}", "line": None}, []
     except BaseException as error:
         said = failure(error, {path})
         line = error.lineno if isinstance(error, SyntaxError) else said.get("line")
-        message = f"{said['kind']}: {said['message']}".removesuffix(": ")
-        return {"failed": f"line {line}: {message}" if line else message}, []
+        return {"failed": f"{said['kind']}: {said['message']}".removesuffix(": "), "line": line}, []
     told = [
         {
             "component": a.component.name,
@@ -386,10 +413,11 @@ def _packed(outcome: Answer) -> tuple[dict[str, Any], bytes]:
 
 def load(path: str) -> ModuleType:
     """The file as a module, whose own folder comes first where it imports others."""
-    if Path(path).suffix not in importlib.machinery.SOURCE_SUFFIXES:
-        raise ImportError("not a Python file")
+    suffix = Path(path).suffix
+    if suffix not in (*importlib.machinery.SOURCE_SUFFIXES, cells.SUFFIX):
+        raise ImportError("not a Python file, nor a notebook")
     sys.path.insert(0, str(Path(path).resolve().parent))
-    loader = FromSource("attempt", path)
+    loader = FromNotebook("attempt", path) if suffix == cells.SUFFIX else FromSource("attempt", path)
     module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec("attempt", loader, origin=path))
     module.__file__ = path
     sys.modules["attempt"] = module
@@ -404,6 +432,16 @@ class FromSource(importlib.machinery.SourceFileLoader):
         """Neither look for bytecode nor write any."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
+
+
+class FromNotebook(FromSource):
+    """Compiles the code in a notebook."""
+
+    def get_data(self, path: str) -> bytes:
+        """The text of its code cells, which is from now on what inspect and traceback show too."""
+        text = cells.read(Path(path)).text
+        linecache.cache[path] = len(text), None, text.splitlines(True), path
+        return text.encode()
 
 
 def _from_source(folder: str) -> Any:
@@ -423,7 +461,8 @@ def own_definitions(module: ModuleType) -> dict[str, Any]:
     Functions and classes say where they come from. Of other callables (a partial object, say) the text does:
     whether the last statement to bind the name assigns or imports.
     """
-    tree = ast.parse(Path(str(module.__file__)).read_bytes())
+    loader: Any = module.__loader__
+    tree = ast.parse(loader.get_source(module.__name__))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.alias)]
     assigned: dict[str, bool] = {}
     for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):

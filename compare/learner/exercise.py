@@ -5,9 +5,10 @@ import builtins
 import importlib
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from compare.component import Component
+from compare.learner import cells
 
 HEADER = '''"""{title}
 
@@ -21,6 +22,14 @@ from __future__ import annotations
 import numpy as np
 '''
 
+NOTEBOOK = """Fill in the functions. Running a cell says what is right, or which mistake it is;
+`python -m compare check {file}` checks them all."""
+
+IMPORTS = """from __future__ import annotations
+
+import numpy as np
+%load_ext compare"""
+
 
 def exercise(components: Iterable[Component], file: str) -> str:
     """The text of an exercise file on these components, in their order
@@ -31,17 +40,44 @@ def exercise(components: Iterable[Component], file: str) -> str:
     """
     file = file.replace("\\", "\\\\").replace('"', '\\"')
     components = list(components)
-    title = ", ".join(component.name for component in components) + "."
-    if len(components) > 3:
-        title = f"The study day: {len(components)} components, in teaching order."
+    return HEADER.format(title=_title(components), file=file) + f"\n\n{stubs(components)}\n"
+
+
+def day(components: Iterable[Component], file: str) -> str:
+    """The text of the same as a notebook: for each component a heading, and a cell that checks itself."""
+    components = list(components)
+    start = f"# {_title(components)}\n\n{NOTEBOOK.format(file=file)}"
+    parts = [("markdown", start), ("code", IMPORTS)]
+    for component, own in _shared_out(components):
+        parts.append(("markdown", f"## {component.name}"))
+        parts.append(("code", "\n\n\n".join(["%%check", *own])))
+    return cells.write(parts)
+
+
+def stubs(components: Iterable[Component]) -> str:
+    """The functions of these components, one below the other, to fill in."""
+    return "\n\n\n".join(part for _, own in _shared_out(components) for part in own)
+
+
+def _shared_out(components: Iterable[Component]) -> Iterator[tuple[Component, list[str]]]:
+    """Each component with what is to be filled in for it, and was not for one before it."""
     done: set[tuple[str, str]] = set()
-    parts = []
     for component in components:
-        for name in top_level(component.functions):
-            if (component.topic, name) not in done:
-                done.add((component.topic, name))
-                parts.append(stub(component.topic, name))
-    return HEADER.format(title=title, file=file) + "".join(f"\n\n{part}\n" for part in parts)
+        names = [(component.topic, name) for name in top_level(component.functions)]
+        if own := [stub(*name) for name in names if name not in done]:
+            yield component, own
+        done.update(names)
+
+
+def _title(components: Sequence[Component]) -> str:
+    if len(components) > 3:
+        return f"The study day: {len(components)} components, in teaching order."
+    return ", ".join(component.name for component in components) + "."
+
+
+def names_of(component: Component) -> list[str]:
+    """What may be written for a component, in either library."""
+    return [*top_level(component.functions), *component.reference]
 
 
 def top_level(functions: Iterable[str]) -> list[str]:
