@@ -1,35 +1,36 @@
-"""The command line: python -m compare."""
+"""The command line: python -m compare.
+
+A command imports what it needs when it runs: PyTorch takes a second, and a list of names no time at all.
+"""
 
 import dataclasses
 import difflib
+import functools
+import importlib
+import inspect
 import itertools
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from compare import cases, environment
-from compare.cases import bad_input, vectors
-from compare.component import DTYPES, Component
-from compare.draws import why_not_own
-from compare.environment import undisturbed
-from compare.files import path_text, write_whole
-from compare.learner import show
-from compare.learner.running import visible
-from compare.report import terminal
-from compare.report.pages import check_folder, write, write_site
-from compare.report.report import Report
-from compare.run import CaseResult, run_component
-from compare.training import lockstep
-from compare.training.lockstep import TrainingResult
+from compare.cases.names import RUNS, Entry, component_or_topic, entries, named, suggestion
+from compare.files import path_text, visible, write_whole
+
+if TYPE_CHECKING:
+    from compare.component import Component
+    from compare.learner.process import Process
+    from compare.run import CaseResult
+    from compare.training.lockstep import TrainingResult
+
+DTYPES = ("float32", "float64")
 
 
 class FilePath(click.Path):
@@ -44,6 +45,22 @@ class FilePath(click.Path):
 
 def _out(default: str, what: str) -> Callable:
     return click.option("--out", type=FilePath(path_type=Path), default=default, show_default=True, help=what)
+
+
+def computes(*, one_thread: bool) -> Callable[[Callable], Callable]:
+    """Of a command that computes: under the settings of `environment`."""
+
+    def decorated(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def call(*args: Any, **options: Any) -> Any:
+            from compare import environment
+
+            with environment.undisturbed():
+                return (environment.one_thread()(command) if one_thread else command)(*args, **options)
+
+        return call
+
+    return decorated
 
 
 class DefaultGroup(click.Group):
@@ -84,11 +101,17 @@ def cli() -> None:
 )
 @click.option("--only", metavar="NAME,...", help="Components, topics or training runs; see `list`.")
 @_out("report", "Folder of the report.")
-@environment.one_thread()
+@computes(one_thread=True)
 def run(
     device: str, dtype: str, seed: int, seeds: int, draws: str | None, only: str | None, out: Path
 ) -> int:
     """Compare every component, and train both sides in lockstep."""
+    from compare import environment
+    from compare.cases import bad_input, vectors
+    from compare.report import terminal
+    from compare.report.pages import check_folder, write
+    from compare.report.report import Report
+
     components, runs = _select(only)
     try:
         environment.prepare(device)
@@ -115,17 +138,30 @@ def run(
 @cli.command("list")
 def list_() -> None:
     """Name the components and the training runs, a line each."""
-    terminal.print_list(terminal.Terminal(highlight=False), cases.all_components().values())
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for topic, group in itertools.groupby(entries().values(), key=lambda entry: entry.topic):
+        click.secho(topic, bold=True)
+        module = importlib.import_module(f"scratch.{topic}")
+        for entry in group:
+            formula = (inspect.getdoc(getattr(module, entry.functions[0])) or "").split("\n")[0]
+            click.echo(f"  {entry.name:32}  {formula}"[:width])
+    click.secho("training runs", bold=True)
+    for name, what in RUNS.items():
+        click.echo(f"  {name:32}  {what}"[:width])
 
 
 @cli.command("show")
 @click.argument("name")
+@computes(one_thread=False)
 def show_(name: str) -> None:
     """Show the two versions of a component side by side."""
-    components = cases.all_components()
-    if name not in components:
-        raise click.ClickException(f"unknown component {name!r}: {_suggestion(name, components)}")
-    show.print_component(terminal.Terminal(highlight=False), components[name])
+    if name not in entries():
+        raise click.ClickException(f"unknown component {name!r}: {suggestion(name, entries())}")
+    from compare.cases import all_components
+    from compare.learner import show
+    from compare.report import terminal
+
+    show.print_component(terminal.Terminal(highlight=False), all_components()[name])
 
 
 @cli.command()
@@ -133,13 +169,16 @@ def show_(name: str) -> None:
     "--measure/--no-measure", default=True, help="Compare both sides first, or write the page alone."
 )
 @_out("report/site", "Folder of the page.")
-@environment.one_thread()
+@computes(one_thread=True)
 def site(measure: bool, out: Path) -> int:
     """Write the page to read: formulas, both sources, mistakes and conventions of every component.
 
     It is the page of `run`, without the training runs, and with the table of edge values.
     """
+    from compare import cases, environment
     from compare.edges.table import examine, grouped
+    from compare.report.pages import check_folder, write_site
+    from compare.report.report import Report
 
     components = list(cases.all_components().values())
     environment.prepare("cpu")
@@ -162,8 +201,11 @@ def site(measure: bool, out: Path) -> int:
 
 @cli.command()
 @click.argument("seed", type=int, default=42)
+@computes(one_thread=False)
 def seeds(seed: int) -> int:
     """Show that NumPy draws what `torch.manual_seed(SEED)` draws, bit by bit."""
+    from compare import environment
+    from compare.report import terminal
     from compare.training.one_seed import run_seeds
     from scratch.random.shared import check_seed
 
@@ -182,18 +224,23 @@ def seeds(seed: int) -> int:
     is_flag=True,
     help="Write anew what PyTorch does by itself with what scratch refuses, and show nothing.",
 )
-@environment.one_thread()
+@computes(one_thread=True)
 def edges(names: tuple[str, ...], record: bool) -> int:
     """Show what both sides make of NaN, ±∞, ±0, subnormals, empty batches, p = 0, eps = 0 and the like.
 
     An overview, and the departures from PyTorch with their reasons; every row of components that are named.
     """
+    from compare import environment
+    from compare.cases import bad_input
     from compare.edges.show import run_edges
     from compare.edges.table import write_record
+    from compare.report import terminal
 
     if record and names:
         raise click.ClickException(f"--record: is of all components, and not of {', '.join(names)} alone")
-    components = {component.name: component for name in names or ["all"] for component in _exercised(name)}
+    from compare.cases import all_components
+
+    components = {e.name: all_components()[e.name] for name in names or ["all"] for e in _entries(name)}
     environment.prepare("cpu")
     if record:
         missing = [component.name for component in components.values() if component.not_here]
@@ -216,12 +263,15 @@ def edges(names: tuple[str, ...], record: bool) -> int:
     help="Your copy of the course's data, for the regularization experiment.",
 )
 @_out("report/experiments", "Folder of the page and the figures.")
-@environment.one_thread()
+@computes(one_thread=True)
 def experiments(name: str | None, side: str, quick: bool, data: Path | None, out: Path) -> int:
     """Run the study day's experiments, or the one called NAME, and draw their figures."""
+    from compare import environment
     from compare.experiments import registry as known
     from compare.experiments.experiment import SIDES, Options
     from compare.experiments.run import print_sections, run_experiments, write_page
+    from compare.report import terminal
+    from compare.report.pages import check_folder
 
     if name is not None and name not in known.NAMES:
         close = difflib.get_close_matches(name, known.NAMES)
@@ -255,12 +305,12 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
     from compare.learner import cells
     from compare.learner.exercise import day, exercise
 
-    components = _exercised(name)
+    entries = _entries(name)
     path = out or Path(f"{name}.py")
     if path.exists() and not force:
         raise click.ClickException(f"--out {path}: is there already; --force overwrites it")
     quoted = shlex.quote(path_text(path))
-    text = (day if path.suffix == cells.SUFFIX else exercise)(components, quoted)
+    text = (day if path.suffix == cells.SUFFIX else exercise)(entries, quoted)
     _usable(path, lambda: write_whole({path.name: text.encode()}, path.parent))
     print(f"{path}: fill it in, then `python -m compare check {quoted}`")
     return 0
@@ -284,13 +334,25 @@ def check_(file: Path, timeout: float, as_json: bool, strict: bool) -> int:
 
     Ordinary inputs decide: with them right, the exit status is 0.
     """
+    from compare.learner.process import Process
+
+    with Process() as process:  # imports PyTorch while we do
+        return _check(process, file, timeout, as_json, strict)
+
+
+@computes(one_thread=False)
+def _check(process: "Process", file: Path, timeout: float, as_json: bool, strict: bool) -> int:
+    from rich.console import Console
+
+    from compare.learner import show
     from compare.learner.child_process import FileError, check_file
+    from compare.report import terminal
 
     verdicts = []
     console = terminal.Terminal(highlight=False)
     try:
         with Console(stderr=True).status("loading the file") as status:  # shown in a terminal only
-            for verdict in check_file(file, timeout, status.update):
+            for verdict in check_file(file, timeout, status.update, process):
                 verdicts.append(verdict)
                 if not as_json:
                     with _whoever_reads():
@@ -307,8 +369,10 @@ def check_(file: Path, timeout: float, as_json: bool, strict: bool) -> int:
 
 
 @cli.command()
+@computes(one_thread=False)
 def bench() -> None:
     """Time scratch against PyTorch."""
+    from compare.report import terminal
     from compare.training.bench import run_bench
 
     run_bench(terminal.Terminal(highlight=False))
@@ -321,7 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     status = 0
     try:
-        with undisturbed(), cli.make_context("python -m compare", arguments) as context:
+        with cli.make_context("python -m compare", arguments) as context:
             status = cli.invoke(context) or 0
         sys.stdout.flush()
     except click.exceptions.Exit as finished:  # --help
@@ -338,17 +402,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _select(only: str | None) -> tuple[list[Component], list[str]]:
+def _select(only: str | None) -> tuple[list["Component"], list[str]]:
     """The components and the training runs that --only names; all for None."""
+    from compare import cases
+
     names = [name.strip() for name in only.split(",")] if only is not None else []
-    runs = [name for name in lockstep.RUNS if only is None or name in names]
+    runs = [name for name in RUNS if only is None or name in names]
     others = [name for name in names if name and name not in runs]
     if runs and only is not None and not others:
         return [], runs
     known = {*cases.all_components(), *cases.TOPICS}
     for name in others:
         if name not in known:
-            hint = _suggestion(name, known.union(lockstep.RUNS))
+            hint = suggestion(name, known.union(RUNS))
             raise click.ClickException(f"--only: unknown component {name!r}: {hint}")
     try:
         return cases.select(None if only is None else ",".join(others)), runs
@@ -358,37 +424,36 @@ def _select(only: str | None) -> tuple[list[Component], list[str]]:
 
 def _draws(asked: str | None, device: str) -> str:
     """Whose draws to compare with: `asked`, or own ones where they are exact."""
+    from compare.draws import why_not_own
+
     reason = why_not_own(device)
     if asked == "own" and reason:
         raise click.ClickException(f"--draws own: {reason}; --draws shared compares all the same")
     return asked or ("shared" if reason else "own")
 
 
-def _exercised(name: str) -> list[Component]:
-    components = cases.all_components()
-    if name == "all":
-        return list(components.values())
-    try:
-        return cases.select(name)
-    except ValueError:
-        hint = _suggestion(name, [*components, *cases.TOPICS])
-        raise click.ClickException(f"unknown component {name!r}: {hint}") from None
-
-
-def _suggestion(name: str, names: Any) -> str:
-    close = difflib.get_close_matches(name, sorted(names))
-    return f"did you mean {' or '.join(close)}?" if close else "`python -m compare list` names them all"
+def _entries(name: str) -> list[Entry]:
+    found = list(entries().values()) if name == "all" else named(name)
+    if not found:
+        raise click.ClickException(f"unknown component {name!r}: {suggestion(name, component_or_topic())}")
+    return found
 
 
 def _compare(
-    components: list[Component],
+    components: list["Component"],
     runs: list[str],
     device: str,
     dtypes: list[str],
     seeds: list[int],
     draws: str,
-) -> tuple[list[CaseResult], list[TrainingResult]]:
+) -> tuple[list["CaseResult"], list["TrainingResult"]]:
     """Everything that takes time, under a progress bar where stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from compare.run import run_component
+    from compare.training import lockstep
+
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     results: list[CaseResult] = []
@@ -411,12 +476,14 @@ def _compare(
 
 def _train(
     name: str, dtype: str, device: str, seed: int, draws: str, progress: Callable[[], None]
-) -> TrainingResult:
+) -> "TrainingResult":
+    from compare.training import lockstep
+
     try:
         return lockstep.train_in_lockstep(name, dtype, device, seed, progress, draws=draws)
     except Exception as error:  # as with a case: a failure of either side is a finding about this run
         text = f"{type(error).__name__}: {error}"
-        return TrainingResult(name, "", dtype, device, seed, lockstep.BUDGET, 1, error=text)
+        return lockstep.TrainingResult(name, "", dtype, device, seed, lockstep.BUDGET, 1, error=text)
 
 
 def _usable(out: Path, write: Callable[[], Any]) -> Any:

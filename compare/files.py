@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and other people's text, which is shown and draws nothing."""
 
 import os
 import uuid
@@ -27,3 +27,10 @@ def unfinished_name(path: Path) -> Path:
 def path_text(path: Path) -> str:
     """A path as text that can be written into a file, whatever the locale made of its bytes."""
     return os.fsencode(path).decode(errors="replace")
+
+
+def visible(text: str, most: int = 500) -> str:
+    """Somebody else's text in one line that draws nothing: what can not be printed as an escape sequence."""
+    text = str.__str__(text)  # of a subclass, the text itself
+    text = text if len(text) <= most else text[:most] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -14,6 +14,7 @@ import pytest
 import scratch.activations
 from compare import assert_matches
 from compare.cases import all_components
+from compare.cases.names import entries
 from compare.cli import main
 from compare.component import DTYPES
 from compare.learner.check import Verdict, check, explain
@@ -381,7 +382,7 @@ def test_the_library_is_that_of_what_stands_behind(tmp_path):
 @pytest.mark.parametrize("component", all_components().values(), ids=lambda c: c.name)
 def test_every_exercise_loads_and_has_everything_still_to_do(component, tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(exercise([component], "mine.py"), encoding="utf-8")
+    file.write_text(exercise([entries()[component.name]], "mine.py"), encoding="utf-8")
     attempts = {a.component.name: a for a in find(vars(load(str(file))))}
     assert component.name in attempts
     assert check(attempts[component.name]).status == "unwritten"
@@ -393,7 +394,7 @@ def test_the_whole_day_is_in_teaching_order_and_a_file_is_never_overwritten(tmp_
     assert "python -m compare check all.py" in capsys.readouterr().out
     text = (tmp_path / "all.py").read_text(encoding="utf-8")
     places = [
-        text.index(name) for name in ("def zeros", "def relu_forward", "def adam_step", "def minibatches")
+        text.index(name) for name in ("def relu_forward", "def zeros", "def adam_step", "def minibatches")
     ]
     assert places == sorted(places)
     (tmp_path / "all.py").write_text("mine")
@@ -409,7 +410,7 @@ def test_the_whole_day_is_in_teaching_order_and_a_file_is_never_overwritten(tmp_
 
 
 def test_a_filled_in_exercise_is_right(tmp_path):
-    text = exercise([all_components()["tanh"]], "tanh.py")
+    text = exercise([entries()["tanh"]], "tanh.py")
     bodies = iter(["y = np.tanh(x); return y, y", "return dy * (1 - cache**2)"])
     parts = text.split("raise NotImplementedError")
     filled = parts[0] + "".join(body + part for body, part in zip(bodies, parts[1:], strict=True))

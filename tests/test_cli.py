@@ -7,6 +7,8 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import torch
 
 from compare import cases, cli, environment
 from compare.__main__ import start
-from compare.cases import activations, vectors
+from compare.cases import activations, names, vectors
 from compare.cases.vectors import Vectors
 from compare.cli import main
 from compare.component import DTYPES
@@ -124,7 +126,7 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
         asked.append((name, device, dtype, seed, draws))
         return train(name, dtype, device, seed, progress, draws=draws)
 
-    monkeypatch.setattr(cli, "run_component", compare)
+    monkeypatch.setattr("compare.run.run_component", compare)
     monkeypatch.setattr(lockstep, "train_in_lockstep", train_too)
     monkeypatch.setattr(environment, "prepare", lambda device: asked.append(("prepared", device)))
     monkeypatch.setattr(environment, "describe", lambda device: {"device": device})
@@ -164,7 +166,7 @@ def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, caps
     result = CaseResult("relu", "one", "float64", 0, 4, [Difference("y", units=0.0 if right else 5.0)])
     verdicts = [Verdict("tanh", [], "scratch", "right" if right else "different"), EQUAL, EQUAL]
     monkeypatch.setattr(cli, "_compare", lambda *arguments: ([result], []))
-    monkeypatch.setattr(cli, "write_site", lambda report, out: out)
+    monkeypatch.setattr("compare.report.pages.write_site", lambda report, out: out)
     monkeypatch.setattr("compare.training.one_seed.run_seeds", lambda console, seed: right)
     row = Comparison("a run", "cost", "1", {"scratch": "1"}, right, "to within 0")
     section = Section("optimizers", "Optimizers", [], comparisons=[row])
@@ -246,7 +248,7 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=lambda value: " ".join(value)[:30])
 def test_bad_usage_is_one_line_and_status_2(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "run_component", fail)
+    monkeypatch.setattr("compare.run.run_component", fail)
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -257,7 +259,7 @@ def test_bad_usage_is_one_line_and_status_2(arguments, message, capsys, monkeypa
 
 
 def test_own_draws_are_refused_where_they_are_not_exact_and_shared_ones_taken(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "why_not_own", lambda device: "they are not")
+    monkeypatch.setattr("compare.draws.why_not_own", lambda device: "they are not")
     assert main(["--draws", "own", "--out", str(tmp_path)]) == 2
     message = "error: --draws own: they are not; --draws shared compares all the same\n"
     assert capsys.readouterr().err == message
@@ -291,7 +293,7 @@ def test_a_device_that_is_not_there(device, count, message, capsys, monkeypatch)
 
 @pytest.mark.parametrize("below", ["", "deeper"])
 def test_a_report_that_can_not_be_written_is_told_before_the_run(below, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "run_component", fail)
+    monkeypatch.setattr("compare.run.run_component", fail)
     file = tmp_path / "file"
     file.write_text("mine")
     assert main(["--out", str(file / below)]) == 2
@@ -312,7 +314,7 @@ def test_interrupted(tmp_path, capsys, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_component", interrupted)
+    monkeypatch.setattr("compare.run.run_component", interrupted)
     monkeypatch.setattr(sys, "argv", ["compare", "--out", str(tmp_path)])
     assert start() == 130
     assert capsys.readouterr() == ("", "interrupted\n")
@@ -367,8 +369,52 @@ def test_list_names_everything(capsys):
     first_words = [line.split()[0] for line in lines[1:]]
     assert {"relu", "leaky_relu", "tanh", "sigmoid", "digits", "breast_cancer"} <= set(first_words)
     relu = next(line for line in lines if line.split()[0] == "relu")
-    assert relu.split()[2] == "0"
-    assert relu.endswith("nothing is rounded")  # whole in a pipe
+    assert relu.endswith("  y = x for x > 0, else 0")
+    assert max(map(len, lines)) > 80  # whole in a pipe
+
+
+def test_the_names_are_those_of_what_there_is():
+    components = {
+        c.name: c for topic in cases.STUDY_DAY for c in import_module(f"compare.cases.{topic}").COMPONENTS
+    }
+    assert list(names.entries()) == list(components)
+    for name, entry in names.entries().items():
+        component = components[name]
+        assert entry.topic == component.topic
+        assert list(entry.functions) == names.top_level(component.functions)
+        assert entry.reference == component.reference
+    assert tuple(names.RUNS) == lockstep.RUNS
+
+
+HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "sympy"}
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [
+        ("--help", set()),
+        ("check --help", set()),
+        ("list", set()),
+        ("exercise adam --out mine.py", set()),
+        ("show relu", {"torch"}),
+        (
+            "check tanh.py",
+            {"torch", "sympy"},
+        ),  # PyTorch's own: autograd.grad imports it for an upstream gradient
+    ],
+)
+def test_a_command_imports_no_more_than_it_needs(command, needed, tmp_path):
+    (tmp_path / "tanh.py").write_text(
+        "import numpy as np\ndef tanh_forward(x): return np.tanh(x), np.tanh(x)\n"
+    )
+    code = (
+        "import sys\nfrom compare.cli import main\nstatus = main(sys.argv[1:])\n"
+        f"print(status, sorted({HEAVY} & sys.modules.keys()), file=sys.stderr)"
+    )
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", code, *command.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environ, check=False)
+    assert done.stderr.splitlines()[-1:] == [f"0 {sorted(needed)}"], done.stderr
 
 
 def test_show_has_both_sides_and_what_goes_wrong(capsys):

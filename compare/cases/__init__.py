@@ -2,25 +2,14 @@
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING
 
 import scratch
-from compare.component import Component
+from compare.cases.names import STUDY_DAY
 
-STUDY_DAY = (
-    "random",
-    "initializers",
-    "standardization",
-    "activations",
-    "linear",
-    "losses",
-    "regularization",
-    "batch_norm",
-    "optimizers",
-    "schedules",
-    "gradient_check",
-    "network",
-    "training",
-)
+if TYPE_CHECKING:
+    from compare.component import Component
+
 TOPICS = sorted(  # the files that have one of the same name in scratch/; what is not of the study day, last
     {file.name for file in pkgutil.iter_modules(__path__)}
     & {file.name for file in pkgutil.iter_modules(scratch.__path__)},
@@ -28,7 +17,7 @@ TOPICS = sorted(  # the files that have one of the same name in scratch/; what i
 )
 
 
-def all_components() -> dict[str, Component]:
+def all_components() -> dict[str, "Component"]:
     """Name → component."""
     components = [
         component
@@ -38,7 +27,7 @@ def all_components() -> dict[str, Component]:
     return {component.name: component for component in components}
 
 
-def select(names: str | None) -> list[Component]:
+def select(names: str | None) -> list["Component"]:
     """The components that a comma-separated list names (a topic names all of its own); all for None
 
     In teaching order, whatever the order of the names.

@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 
 from compare.cases import all_components
+from compare.cases.names import top_level
 from compare.component import Case, Component
 from compare.environment import one_thread, undisturbed
+from compare.files import visible
 from compare.learner import symptoms
 from compare.learner.diagnosis import Change, Diagnosis, diagnose, same
-from compare.learner.exercise import names_of
 from compare.learner.finding import Attempt, close_names, find
 from compare.learner.ordinary import ORDINARY, apart, beyond
-from compare.learner.running import Answer, StoppedError, visible
+from compare.learner.process import StoppedError
+from compare.learner.running import Answer
 from compare.learner.trial import Trial, all_cases, elements, is_precise, try_case, would_take
 from compare.report.conventions import of_mistake
 
@@ -109,7 +111,8 @@ def check_functions(
     if component is not None and component not in all_components():
         raise ValueError(f"component: expected the name of one, got {visible(str(component))}")
     attempts = [a for a in find(given) if component in (None, a.component.name)]
-    known = {name for attempt in attempts for name in (*names_of(attempt.component), *attempt.names)}
+    ours = {name for a in attempts for name in (*top_level(a.component.functions), *a.component.reference)}
+    known = ours.union(*(attempt.names for attempt in attempts))
     if unknown := sorted(given.keys() - known):
         meant = close_names({name: given[name] for name in unknown}, [])
         hint = "".join(f": {theirs} may mean {ours}" for theirs, ours in meant.items())

@@ -11,7 +11,6 @@ it left its inputs alone, and which functions it has, is what its own process sa
 """
 
 import ast
-import contextlib
 import functools
 import importlib.machinery
 import importlib.util
@@ -20,38 +19,34 @@ import json
 import linecache
 import math
 import os
-import queue
-import secrets
-import signal
-import subprocess
 import sys
 import sysconfig
-import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from compare.cases import all_components
+from compare.cases.names import top_level
 from compare.component import Case, Component
 from compare.environment import one_thread
+from compare.files import visible
 from compare.learner import cells
 from compare.learner.check import Verdict, check
-from compare.learner.exercise import top_level
 from compare.learner.finding import Attempt, almost_in_a_form, close_names, find
 from compare.learner.forms import pytorch
-from compare.learner.running import Answer, StoppedError, failure, visible
+from compare.learner.process import NO_ANSWER, Process, StoppedError
+from compare.learner.running import Answer, failure
 from compare.learner.supervisor import end_with_parent
 from compare.learner.trial import all_cases
 
 LOADING = "loading the file"
 STARTING = 300.0  # seconds for importing PyTorch on a busy machine
-LARGEST = 2**30  # bytes of one answer
 NOTHING = "no function of ours in it; `python -m compare exercise NAME` writes a file to fill in"
 
 
@@ -60,7 +55,10 @@ class FileError(Exception):
 
 
 def check_file(
-    path: Path, seconds: float, announce: Callable[[str], None] = lambda component: None
+    path: Path,
+    seconds: float,
+    announce: Callable[[str], None] = lambda component: None,
+    process: Process | None = None,
 ) -> Iterator[Verdict]:
     """Check every component that the file attempts, a process for as many as it survives
 
@@ -69,6 +67,7 @@ def check_file(
         seconds: how long one component may take, the first of a process with the loading of the file (but
             without that of PyTorch); it is ended then, and what was found until then is told
         announce: called with the name of the component that comes next, for a progress line
+        process: the first one, if it has been started
 
     Yields:
         A verdict for each component, in teaching order.
@@ -78,8 +77,10 @@ def check_file(
     """
     done: set[str] = set()
     while True:
-        with _Process() as process:
-            began, attempts, asked = process.load(path, seconds)
+        with process or Process() as running:
+            process = None
+            file = _File(running, path)
+            began, attempts, asked = file.load(seconds)
             for attempt in attempts:
                 name = attempt.component.name
                 if name in done:
@@ -88,11 +89,11 @@ def check_file(
                 known = {*attempt.functions, *attempt.missing}
                 about = {theirs: ours for theirs, ours in asked.items() if ours in known}
                 verdict = replace(check(attempt, seconds=seconds, began=began), asked=about)
-                verdict = process.placed(verdict)
+                verdict = file.placed(verdict)
                 done.add(name)
                 stopped = verdict.status in ("timeout", "crash")
                 if stopped:
-                    process.end()
+                    running.end()
                 yield verdict
                 if stopped:
                     break
@@ -111,56 +112,20 @@ def _not_looked_at(asked: dict[str, str], done: Collection[str]) -> Iterator[Ver
             yield Verdict(component.name, [], "scratch", "asked", asked=about)
 
 
-class _Process:
-    """The process that runs the file, as seen from here."""
+class _File:
+    """A file in its process."""
 
-    def __init__(self) -> None:
-        self.places: list[tuple[int, int]] = []  # of a notebook: of each line, cell and line in it
-        command = [sys.executable, "-c", _python("compare.learner.child_process", "serve()")]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _python("compare.learner.supervisor", f"supervise({command!a})")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in a terminal is for us, who end it
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        self.answers: queue.Queue[bytes | None] = queue.Queue(1)
-        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._receive, self._repeat)]
-        for thread in self.threads:
-            thread.start()
+    def __init__(self, process: Process, path: Path) -> None:
+        self.process = process
+        self.path = path
+        self.places = _places(path)  # of a notebook: of each line, the cell and the line in it
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """End the process and all that it has started."""
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()  # type: ignore[union-attr]
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        until = time.monotonic() + 1
-        while self.threads[0].is_alive() and time.monotonic() < until:
-            with contextlib.suppress(queue.Empty):
-                self.answers.get(timeout=0.05)  # nobody asks any more
-        for thread, stream in zip(self.threads, (self.process.stdout, self.process.stderr), strict=True):
-            thread.join(1)
-            if not thread.is_alive():  # else something that we can not end holds the other side open
-                stream.close()  # type: ignore[union-attr]
-
-    def load(self, path: Path, seconds: float) -> tuple[float, list[Attempt], dict[str, str]]:
+    def load(self, seconds: float) -> tuple[float, list[Attempt], dict[str, str]]:
         """When loading began, what the file attempts, and which other names are almost ours."""
-        self.places = _places(path)
         try:
-            self._ask(time.monotonic() + STARTING, do="start")
+            self.process.ask(time.monotonic() + STARTING, do="start")
             began = time.monotonic()
-            answer, _ = self._ask(began + seconds, do="load", path=str(path))
+            answer, _ = self.process.ask(began + seconds, do="load", path=str(self.path))
         except StoppedError as error:
             message = f"not finished after {seconds:g} s" if error.status == "timeout" else str(error)
             raise FileError(f"{LOADING}: {message}") from None
@@ -214,7 +179,7 @@ class _Process:
 
     def _run(self, component: Component, side: str, case: Case, deadline: float) -> Answer:
         dtype = np.dtype(case.dtype).name
-        answer, numbers = self._ask(
+        answer, numbers = self.process.ask(
             deadline, do="run", component=component.name, side=side, case=case.name, dtype=dtype
         )
         try:
@@ -222,70 +187,12 @@ class _Process:
         except Exception as error:  # of whatever kind: it is what a stranger wrote
             raise StoppedError("crash", NO_ANSWER) from error
 
-    def _ask(self, deadline: float, **request: str) -> tuple[dict[str, Any], bytes]:
-        """The answer to one request: plain data, and bytes that go with it
-
-        It has to repeat a number that nobody could know before: what the file writes by itself, knowing
-        neither that nor the lengths, is taken for no answer.
-        """
-        token = secrets.token_hex(16)
-        line = json.dumps({"token": token, **request}).encode() + b"\n"
-        with contextlib.suppress(OSError):  # the end of the process shows below
-            self.process.stdin.write(line)  # type: ignore[union-attr]
-            self.process.stdin.flush()  # type: ignore[union-attr]
-        try:
-            message = self.answers.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise StoppedError("timeout") from None
-        if message is None:
-            raise StoppedError("crash", f"the process ended with exit status {self._status()}")
-        head, _, numbers = message.partition(b"\n")
-        try:
-            answer = json.loads(head)
-            if answer.pop("token") == token:
-                return answer, numbers
-        except Exception:
-            pass
-        raise StoppedError("crash", NO_ANSWER)
-
-    def _status(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            status = self.process.wait(10)
-            with contextlib.suppress(ValueError):
-                return f"{status} ({signal.Signals(status - 128).name})"
-            return str(status)
-        return "unknown"
-
-    def _receive(self) -> None:
-        """Answers: a length in 8 bytes, and so many bytes."""
-        stream: Any = self.process.stdout
-        while len(head := stream.read(8)) == 8:
-            size = int.from_bytes(head)
-            self.answers.put(stream.read(size) if size <= LARGEST else b"")
-        self.answers.put(None)
-
-    def _repeat(self) -> None:
-        """What the file prints: to our stderr, and recognisable as not ours."""
-        stream: Any = self.process.stderr
-        for line in iter(lambda: stream.readline(8192), b""):
-            with contextlib.suppress(OSError, ValueError):  # nobody reads
-                text = line.decode(errors="replace").rstrip("\r\n")
-                print(f"| {visible(text, 8192)}", file=sys.stderr)
-
-
-NO_ANSWER = "the process wrote something that is no answer of ours"
-
 
 def _places(path: Path) -> list[tuple[int, int]]:
     try:
         return cells.read(path).places if path.suffix == cells.SUFFIX else []
     except (OSError, ValueError):
         return []  # the other process says so
-
-
-def _python(module: str, call: str) -> str:
-    name = call.partition("(")[0]
-    return f"import sys; sys.path[:] = {sys.path!a}; from {module} import {name}; {call}"
 
 
 def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
@@ -363,8 +270,8 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
         attempts = find(definitions)
         asked = close_names(definitions, attempts)
         if not attempts and not asked and (notes := almost_in_a_form(definitions)):
-            told = "; ".join(f"{name}: {why}" for name, why in notes)
-            return {"failed": f"{NOTHING}; almost: {told}", "line": None}, []
+            almost = "; ".join(f"{name}: {why}" for name, why in notes)
+            return {"failed": f"{NOTHING}; almost: {almost}", "line": None}, []
     except BaseException as error:
         said = failure(error, {path})
         line = error.lineno if isinstance(error, SyntaxError) else said.get("line")

@@ -18,7 +18,8 @@ import numpy as np
 from compare.component import Component
 from compare.learner.finding import Attempt
 from compare.learner.ordinary import NUMBERS, ORDINARY
-from compare.learner.running import Answer, StoppedError, run
+from compare.learner.process import StoppedError
+from compare.learner.running import Answer, run
 from compare.learner.trial import Trial, elements, is_precise
 from compare.measure import compare_arrays
 

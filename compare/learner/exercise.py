@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from compare.component import Component
+from compare.cases.names import Entry
 from compare.learner import cells
 
 HEADER = '''"""{title}
@@ -31,7 +31,7 @@ import numpy as np
 %load_ext compare"""
 
 
-def exercise(components: Iterable[Component], file: str) -> str:
+def exercise(components: Iterable[Entry], file: str) -> str:
     """The text of an exercise file on these components, in their order
 
     Args:
@@ -43,7 +43,7 @@ def exercise(components: Iterable[Component], file: str) -> str:
     return HEADER.format(title=_title(components), file=file) + f"\n\n{stubs(components)}\n"
 
 
-def day(components: Iterable[Component], file: str) -> str:
+def day(components: Iterable[Entry], file: str) -> str:
     """The text of the same as a notebook: for each component a heading, and a cell that checks itself."""
     components = list(components)
     start = f"# {_title(components)}\n\n{NOTEBOOK.format(file=file)}"
@@ -54,35 +54,25 @@ def day(components: Iterable[Component], file: str) -> str:
     return cells.write(parts)
 
 
-def stubs(components: Iterable[Component]) -> str:
+def stubs(components: Iterable[Entry]) -> str:
     """The functions of these components, one below the other, to fill in."""
     return "\n\n\n".join(part for _, own in _shared_out(components) for part in own)
 
 
-def _shared_out(components: Iterable[Component]) -> Iterator[tuple[Component, list[str]]]:
+def _shared_out(components: Iterable[Entry]) -> Iterator[tuple[Entry, list[str]]]:
     """Each component with what is to be filled in for it, and was not for one before it."""
     done: set[tuple[str, str]] = set()
     for component in components:
-        names = [(component.topic, name) for name in top_level(component.functions)]
+        names = [(component.topic, name) for name in component.functions]
         if own := [stub(*name) for name in names if name not in done]:
             yield component, own
         done.update(names)
 
 
-def _title(components: Sequence[Component]) -> str:
+def _title(components: Sequence[Entry]) -> str:
     if len(components) > 3:
         return f"The study day: {len(components)} components, in teaching order."
     return ", ".join(component.name for component in components) + "."
-
-
-def names_of(component: Component) -> list[str]:
-    """What may be written for a component, in either library."""
-    return [*top_level(component.functions), *component.reference]
-
-
-def top_level(functions: Iterable[str]) -> list[str]:
-    """The functions and classes behind names that may be Class.method, each once."""
-    return list(dict.fromkeys(name.partition(".")[0] for name in functions))
 
 
 def stub(topic: str, name: str) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from compare.cases import all_components
+from compare.cases.names import top_level
 from compare.component import Case, Component
 from compare.environment import undisturbed
-from compare.learner.exercise import top_level
 from compare.learner.forms import FORMS, pytorch, why_not_compared
 from compare.learner.forms.form import Form, called_alike, fits, is_theirs
 from compare.learner.forms.own_names import methods, writing_back

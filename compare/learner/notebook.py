@@ -11,7 +11,6 @@ components that it defines functions of, together with what other cells have def
 
 import ast
 import contextlib
-import difflib
 import io
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -21,14 +20,15 @@ from typing import Any
 from markupsafe import Markup
 from rich.console import Console
 
-from compare.cases import TOPICS, all_components, select
+from compare.cases import all_components
+from compare.cases.names import component_or_topic, entries, named, suggestion, top_level
 from compare.component import Component
+from compare.files import visible
 from compare.learner import check as checking
 from compare.learner import exercise as exercises
 from compare.learner import show as terminal
 from compare.learner.check import Verdict, explain
 from compare.learner.finding import find
-from compare.learner.running import visible
 from compare.measure import units_text
 from compare.report.conventions import number_texts, numbers, of_component
 from compare.report.pages import as_diff, highlighted, sides
@@ -123,10 +123,9 @@ def show(name: str) -> Shown:
     Raises:
         UsageError: no component of that name.
     """
-    components = all_components()
-    if not isinstance(name, str) or name not in components:
-        raise UsageError(f"show: {_unknown(name, components)}")
-    return Shown(components[name])
+    if not isinstance(name, str) or name not in entries():
+        raise UsageError(f"show: {_unknown(name, entries())}")
+    return Shown(all_components()[name])
 
 
 def exercise(name: str) -> Exercise:
@@ -135,10 +134,9 @@ def exercise(name: str) -> Exercise:
     Raises:
         UsageError: neither a component nor a topic.
     """
-    components = all_components()
-    if not isinstance(name, str) or name not in {*components, *TOPICS}:
-        raise UsageError(f"exercise: {_unknown(name, [*components, *TOPICS])}")
-    return Exercise(exercises.stubs(select(name)))
+    if not isinstance(name, str) or not named(name):
+        raise UsageError(f"exercise: {_unknown(name, component_or_topic())}")
+    return Exercise(exercises.stubs(named(name)))
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -146,10 +144,9 @@ def load_ipython_extension(shell: Any) -> None:
 
     def check_cell(line: str, cell: str) -> Checked | None:
         """Run the cell, then check the components that it defines functions of; or those that are named."""
-        components = all_components()
         names = set(line.split())
-        if unknown := sorted(names - components.keys()):
-            raise UsageError(f"%%check: {_unknown(unknown[0], components)}")
+        if unknown := sorted(names - entries().keys()):
+            raise UsageError(f"%%check: {_unknown(unknown[0], entries())}")
         if not shell.run_cell(cell).success:
             return None  # the error has been shown
         own = {k: v for k, v in shell.user_ns.items() if getattr(v, "__module__", None) == "__main__"}
@@ -158,8 +155,7 @@ def load_ipython_extension(shell: Any) -> None:
         attempts = [
             attempt
             for attempt in find(own)
-            if attempt.component.name in names
-            or (not names and defined & {*exercises.names_of(attempt.component)})
+            if attempt.component.name in names or (not names and defined & {*_names(attempt.component)})
         ]
         if not attempts:
             raise UsageError(
@@ -181,9 +177,11 @@ def _defined(code: str) -> set[str]:
 def _unknown(name: Any, names: Iterable[str]) -> str:
     if not isinstance(name, str):
         return f'expected the name of a component, as in "relu", got a {visible(type(name).__name__)}'
-    close = difflib.get_close_matches(name, sorted(names))
-    hint = f"did you mean {' or '.join(close)}?" if close else "`python -m compare list` names them all"
-    return f"unknown component {visible(name)!r}: {hint}"
+    return f"unknown component {visible(name)!r}: {suggestion(name, names)}"
+
+
+def _names(component: Component) -> list[str]:
+    return [*top_level(component.functions), *component.reference]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from compare.component import Case, Component, Results, copy_with_strides
+from compare.files import visible
 from compare.measure import to_numpy
 from compare.run import runner
 
@@ -63,14 +64,6 @@ class Answer:
             for name, array in results.items()
             if not any(f".{part}." in f".{name}." for part in self.unseen)
         }
-
-
-class StoppedError(Exception):
-    """An attempt that can not be tried any further."""
-
-    def __init__(self, status: str, message: str = "") -> None:
-        super().__init__(message)
-        self.status = status  # timeout or crash
 
 
 def run(
@@ -289,10 +282,3 @@ def failure(error: BaseException, files: Collection[str]) -> dict[str, Any]:
     if type(error) is ReturnedError:
         return {"kind": "", "message": message, **error.where}
     return {"kind": kind, "message": message, **where}
-
-
-def visible(text: str, most: int = 500) -> str:
-    """Somebody else's text in one line that draws nothing: what can not be printed as an escape sequence."""
-    text = str.__str__(text)  # of a subclass, the text itself
-    text = text if len(text) <= most else text[:most] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -21,7 +21,6 @@ from compare.files import unfinished_name, write_whole
 from compare.measure import units_text
 from compare.report import conventions
 from compare.report.formulas import math, typeset
-from compare.report.plots import figures
 from compare.report.report import Report, as_json, last_loss, share, ulp_text, worst_of_cases
 from compare.report.sources import with_what_they_call
 from compare.training.lockstep import TrainingResult
@@ -29,6 +28,8 @@ from compare.training.lockstep import TrainingResult
 
 def as_html(report: Report) -> str:
     """The page of a report; of one without results, the page that says so."""
+    from compare.report.plots import figures  # with matplotlib, which takes half as long as PyTorch
+
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("compare.report"),
         autoescape=True,

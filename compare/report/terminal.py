@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from itertools import groupby
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +11,7 @@ from rich.text import Text
 from compare.component import Case, Component
 from compare.measure import units_text
 from compare.report.report import Report, Summary, last_loss, ulp_text
-from compare.run import cases_of
-from compare.training.lockstep import RUNS, TrainingResult, steps
+from compare.training.lockstep import TrainingResult
 
 WHOLE_TRAINING = 74  # columns of the table of training runs; in fewer, two of them are left to the report
 
@@ -127,28 +125,6 @@ def _training_table(training: list[TrainingResult], width: int) -> Table:
         }
         table.add_row(name, *(cells[header] for header in shown), mark(run.equal))
     return table
-
-
-def print_list(console: Console, components: Iterable[Component]) -> None:
-    """Topic by topic, a line each: name, number of cases, budget and its reason."""
-    console.print(Text(f"{'':34} cases     units  because", "bold"))
-    topic = ""
-    for component in components:
-        if component.topic != topic:
-            topic = component.topic
-            console.print(Text(topic, "bold"))
-        cases = cases_of(component, 0, np.float64)
-        units = budget_text(component, cases)
-        print_line(console, f"  {component.name:32} {len(cases):5} {units:>9}  {component.budget.reason}")
-    console.print(Text("training runs", "bold"))
-    for name in RUNS:
-        print_line(console, f"  {name:32} {steps(name):5} steps of both sides from one seed")
-
-
-def print_line(console: Console, line: str) -> None:
-    """Cut to the width of a terminal; whole in a pipe."""
-    whole = not console.is_terminal
-    console.print(Text(line), no_wrap=True, overflow="ignore" if whole else "ellipsis", crop=not whole)
 
 
 def budget_text(component: Component, cases: Iterable[Case]) -> str:

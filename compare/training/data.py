@@ -1,4 +1,7 @@
-"""The data: breast cancer and digits of scikit-learn, split once and for all and standardised; toy sets."""
+"""The data: breast cancer and digits of scikit-learn, split once and for all and standardised; toy sets.
+
+scikit-learn and SciPy take longer to import than PyTorch: only what needs them does.
+"""
 
 import hashlib
 import io
@@ -7,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
-from sklearn.datasets import load_breast_cancer, load_digits, make_circles, make_moons
-from sklearn.model_selection import train_test_split
 
 from scratch.standardization import Standardizer
 
@@ -29,17 +29,23 @@ class Data:
 
 def digits(dtype: Any) -> Data:
     """1797 images of 8×8 pixels, ten classes; every fifth image, stratified, is for testing."""
+    from sklearn.datasets import load_digits
+
     x, y = load_digits(return_X_y=True)
     return _prepare(x, y, dtype)
 
 
 def breast_cancer(dtype: Any) -> Data:
     """569 patients with 30 measurements each, benign (1) or malignant (0); one logit, float targets."""
+    from sklearn.datasets import load_breast_cancer
+
     x, y = load_breast_cancer(return_X_y=True)
     return _prepare(x, y[:, np.newaxis].astype(dtype), dtype)
 
 
 def _prepare(x: np.ndarray, targets: np.ndarray, dtype: Any) -> Data:
+    from sklearn.model_selection import train_test_split
+
     x_train, x_test, targets_train, targets_test = train_test_split(
         x.astype(dtype), targets, test_size=0.2, stratify=targets, random_state=0
     )
@@ -49,6 +55,8 @@ def _prepare(x: np.ndarray, targets: np.ndarray, dtype: Any) -> Data:
 
 def circles() -> Data:
     """300 and 100 points on two noisy rings, one inside the other; float64, targets (examples, 1)."""
+    from sklearn.datasets import make_circles
+
     return _two_dimensional(
         make_circles(300, noise=0.05, random_state=1), make_circles(100, noise=0.05, random_state=2)
     )
@@ -56,6 +64,8 @@ def circles() -> Data:
 
 def moons() -> Data:
     """300 points on two noisy half-moons, float64, targets (examples, 1); the test set is empty."""
+    from sklearn.datasets import make_moons
+
     x, y = make_moons(300, noise=0.2, random_state=3)
     return _two_dimensional((x, y), (x[:0], y[:0]))
 
@@ -97,6 +107,8 @@ def mat_file(path: Path) -> Data:
     Raises:
         ValueError: no file that can be read, not a MATLAB file, or one without these arrays.
     """
+    import scipy.io
+
     names = ("X", "y", "Xval", "yval")
     try:
         content = path.read_bytes()
