@@ -3,6 +3,7 @@
 A command imports what it needs when it runs: PyTorch takes a second, and a list of names no time at all.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -14,6 +15,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from compare.training.lockstep import TrainingResult
 
 DTYPES = ("float32", "float64")
+WATCHED = 0.3  # seconds between two looks at a file
 
 
 class FilePath(click.Path):
@@ -318,6 +321,7 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
 
 @cli.command("check")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -329,19 +333,49 @@ def exercise_(name: str, out: Path | None, force: bool) -> int:
 @click.option(
     "--strict", is_flag=True, help="Ask for NaN, infinity and every option too, not to be told only."
 )
-def check_(file: Path, timeout: float, as_json: bool, strict: bool) -> int:
+@click.option("--watch", is_flag=True, help="Check again whenever the file is saved; Ctrl-C ends it.")
+@click.option("-v", "--verbose", is_flag=True, help="Repeat what the file prints, too.")
+def check_(file: Path, names: tuple[str, ...], watch: bool, verbose: bool, **options: Any) -> int:
     """Hold the functions of FILE (Python, or a notebook) against ours, and say which mistake yours is.
 
-    Ordinary inputs decide: with them right, the exit status is 0.
+    All that it has, or those of the components (or topics) NAME alone. Ordinary inputs decide: with them
+    right, the exit status is 0.
     """
-    from compare.learner.process import Process
+    from compare.learner.process import Printed, Process
 
-    with Process() as process:  # imports PyTorch while we do
-        return _check(process, file, timeout, as_json, strict)
+    only = list(dict.fromkeys(entry.name for name in names for entry in _entries(name)))
+    process = Process(Printed(verbose))  # imports PyTorch while we do
+    while True:
+        saved = _saved(file)
+        try:
+            with process:
+                status = _check(process, file, only, **options)
+        except click.ClickException as error:
+            if not watch:
+                raise
+            status = _complain(error)
+        if not watch:
+            return status
+        process = Process(Printed(verbose))  # ready when it is saved
+        try:
+            while _saved(file) in (saved, None):
+                time.sleep(WATCHED)
+        except KeyboardInterrupt:
+            process.end()
+            return status
+        click.clear()
+
+
+def _saved(file: Path) -> Any:
+    """What changes when a file is saved; None while it is not there."""
+    with contextlib.suppress(OSError):
+        return file.stat().st_mtime_ns, file.stat().st_size
 
 
 @computes(one_thread=False)
-def _check(process: "Process", file: Path, timeout: float, as_json: bool, strict: bool) -> int:
+def _check(
+    process: "Process", file: Path, only: list[str], timeout: float, as_json: bool, strict: bool
+) -> int:
     from rich.console import Console
 
     from compare.learner import show
@@ -352,13 +386,17 @@ def _check(process: "Process", file: Path, timeout: float, as_json: bool, strict
     console = terminal.Terminal(highlight=False)
     try:
         with Console(stderr=True).status("loading the file") as status:  # shown in a terminal only
-            for verdict in check_file(file, timeout, status.update, process):
+            for verdict in check_file(file, timeout, status.update, process, only):
                 verdicts.append(verdict)
-                if not as_json:
+                if not as_json and verdict.status != "unwritten":
                     with _whoever_reads():
                         show.print_verdict(console, verdict, strict)
     except FileError as error:
         raise click.ClickException(f"{file}: {error}") from None
+    finally:
+        if (lines := process.printed.lines) and not process.printed.verbose:
+            plural = "s" if lines > 1 else ""
+            print(f"{lines} line{plural} printed by the file: --verbose shows them", file=sys.stderr)
     with _whoever_reads():
         if as_json:
             document = [dataclasses.asdict(verdict) for verdict in verdicts]
@@ -391,8 +429,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as finished:  # --help
         return finished.exit_code
     except click.ClickException as error:
-        print("error:", visible(" ".join(error.format_message().split()), most=2000), file=sys.stderr)
-        return 2
+        return _complain(error)
     except BrokenPipeError:
         _discard_output()
     except OSError as error:  # such as a full disk behind stdout
@@ -400,6 +437,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error:", error, file=sys.stderr)
         return 2
     return status
+
+
+def _complain(error: click.ClickException) -> int:
+    print("error:", visible(" ".join(error.format_message().split()), most=2000), file=sys.stderr)
+    return 2
 
 
 def _select(only: str | None) -> tuple[list["Component"], list[str]]:

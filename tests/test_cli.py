@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -354,6 +356,59 @@ def test_a_reader_who_leaves_early_does_not_change_the_verdict(tmp_path, monkeyp
     assert main(["--only", "relu", "--out", str(tmp_path / "equal")]) == 0
     monkeypatch.setattr("scratch.activations.relu_backward", gradient_1_at_0)
     assert main(["--only", "relu", "--out", str(tmp_path / "different")]) == 1
+
+
+TANH = """import numpy as np
+print("loading")
+def tanh_forward(x): y = np.tanh(x); return y, y
+def tanh_backward(dy, y): return dy * (1 - y * y)
+def relu_forward(x): return x, x
+def sigmoid_forward(x): raise NotImplementedError
+"""
+
+
+def test_check_takes_names_counts_what_is_printed_and_what_is_still_to_write(tmp_path, capfd):
+    file = tmp_path / "mine.py"
+    file.write_text(TANH)
+    assert main(["check", str(file), "tanh"]) == 0
+    out = capfd.readouterr().out
+    assert out.endswith("\n1 right\n")
+    assert "relu" not in out
+    assert main(["check", str(file), "activations"]) == 1
+    out, err = capfd.readouterr()
+    assert out.endswith("\n1 of 3 done; 1 not: relu; not written yet: sigmoid\n")
+    assert "sigmoid  not" not in out
+    assert err == "1 line printed by the file: --verbose shows them\n"
+    assert main(["check", str(file), "sigmoid", "--verbose"]) == 1
+    assert capfd.readouterr() == ("0 of 1 done; not written yet: sigmoid\n", "| loading\n")
+    assert main(["check", str(file), "adam", "linear"]) == 2
+    assert f"error: {file}: no function of adam, linear in it\n" in capfd.readouterr().err
+    assert main(["check", str(file), "sigmoidd"]) == 2
+    assert capfd.readouterr().err == "error: unknown component 'sigmoidd': did you mean sigmoid?\n"
+
+
+def test_check_watches_a_file_until_it_is_interrupted(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("x = 1\n")
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "compare", "check", str(file), "--watch"]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
+    with subprocess.Popen(command, env=environ, start_new_session=True, **pipes) as process:
+        signal.signal(signal.SIGINT, before)
+        assert "no function of ours in it" in process.stdout.readline()
+        file.write_text("import numpy as np\ndef tanh_forward(x): return np.sinh(x), np.sinh(x)\n")
+        assert next(line for line in process.stdout if line.startswith("✗ tanh  wrong"))
+        assert next(line for line in process.stdout if line == "0 right; 1 not: tanh\n")
+        file.unlink()
+        time.sleep(1)
+        file.write_text("import numpy as np\ndef tanh_forward(x): return np.tanh(x), np.tanh(x)\n")
+        assert next(line for line in process.stdout if line.startswith("✓ tanh  right"))
+        assert next(line for line in process.stdout if line == "1 right\n")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert process.stdout.read() == ""
 
 
 def test_help_is_the_groups_own(capsys):

@@ -440,7 +440,7 @@ def test_what_comes_from_a_file_is_shown_and_draws_nothing(name, tmp_path, capfd
             yield verdict
 
     monkeypatch.setattr("compare.learner.child_process.check_file", kept)
-    assert main(["check", str(file)]) == (1 if loads else 2)
+    assert main(["check", str(file), "--verbose"]) == (1 if loads else 2)
     out, err = capfd.readouterr()
     drawn(out)
     drawn(err)

@@ -40,7 +40,7 @@ from compare.learner import cells
 from compare.learner.check import Verdict, check
 from compare.learner.finding import Attempt, almost_in_a_form, close_names, find
 from compare.learner.forms import pytorch
-from compare.learner.process import NO_ANSWER, Process, StoppedError
+from compare.learner.process import NO_ANSWER, Printed, Process, StoppedError
 from compare.learner.running import Answer, failure
 from compare.learner.supervisor import end_with_parent
 from compare.learner.trial import all_cases
@@ -59,6 +59,7 @@ def check_file(
     seconds: float,
     announce: Callable[[str], None] = lambda component: None,
     process: Process | None = None,
+    only: Collection[str] = (),
 ) -> Iterator[Verdict]:
     """Check every component that the file attempts, a process for as many as it survives
 
@@ -68,6 +69,7 @@ def check_file(
             without that of PyTorch); it is ended then, and what was found until then is told
         announce: called with the name of the component that comes next, for a progress line
         process: the first one, if it has been started
+        only: the components to check, if it is not all
 
     Yields:
         A verdict for each component, in teaching order.
@@ -76,11 +78,14 @@ def check_file(
         FileError: a file that can not be loaded, or that attempts nothing; the message is one line.
     """
     done: set[str] = set()
+    process = process or Process(Printed())
     while True:
-        with process or Process() as running:
-            process = None
-            file = _File(running, path)
+        with process:
+            file = _File(process, path)
             began, attempts, asked = file.load(seconds)
+            attempts = [a for a in attempts if not only or a.component.name in only]
+            if not attempts:
+                raise FileError(f"no function of {', '.join(only)} in it")
             for attempt in attempts:
                 name = attempt.component.name
                 if name in done:
@@ -93,13 +98,15 @@ def check_file(
                 done.add(name)
                 stopped = verdict.status in ("timeout", "crash")
                 if stopped:
-                    running.end()
+                    process.end()
                 yield verdict
                 if stopped:
+                    process = Process(process.printed)
                     break
                 began = time.monotonic()
             else:
-                yield from _not_looked_at(asked, [*done])
+                others = _not_looked_at(asked, [*done])
+                yield from (verdict for verdict in others if not only or verdict.component in only)
                 return
 
 

@@ -26,10 +26,25 @@ class StoppedError(Exception):
         self.status = status  # timeout or crash
 
 
+class Printed:
+    """What the file prints: counted, and repeated on our stderr where that is asked for."""
+
+    def __init__(self, verbose: bool = False) -> None:
+        self.verbose = verbose
+        self.lines = 0
+
+    def __call__(self, line: str) -> None:
+        """One line more; repeated, it can be recognised as not ours."""
+        self.lines += 1
+        if self.verbose:
+            print(f"| {visible(line, 8192)}", file=sys.stderr)
+
+
 class Process:
     """Runs the file, and answers when it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, printed: Printed) -> None:
+        self.printed = printed
         command = [sys.executable, "-c", _python("compare.learner.child_process", "serve()")]
         self.process = subprocess.Popen(
             [sys.executable, "-c", _python("compare.learner.supervisor", f"supervise({command!a})")],
@@ -40,7 +55,7 @@ class Process:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
         self.answers: queue.Queue[bytes | None] = queue.Queue(1)
-        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._receive, self._repeat)]
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._receive, self._listen)]
         for thread in self.threads:
             thread.start()
 
@@ -110,13 +125,11 @@ class Process:
             self.answers.put(stream.read(size) if size <= LARGEST else b"")
         self.answers.put(None)
 
-    def _repeat(self) -> None:
-        """What the file prints: to our stderr, and recognisable as not ours."""
+    def _listen(self) -> None:
         stream: Any = self.process.stderr
         for line in iter(lambda: stream.readline(8192), b""):
             with contextlib.suppress(OSError, ValueError):  # nobody reads
-                text = line.decode(errors="replace").rstrip("\r\n")
-                print(f"| {visible(text, 8192)}", file=sys.stderr)
+                self.printed(line.decode(errors="replace").rstrip("\r\n"))
 
 
 def _python(module: str, call: str) -> str:

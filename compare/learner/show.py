@@ -21,6 +21,7 @@ from compare.report.terminal import budget_text
 from compare.run import cases_of
 
 SIDE_BY_SIDE = 120  # columns that two versions need beside each other
+NEXT = 5  # components still to write that are named
 
 
 def print_component(console: Console, component: Component) -> None:
@@ -93,13 +94,16 @@ STATUS = {
 
 def print_check(console: Console, verdicts: Sequence[Verdict], strict: bool = False) -> None:
     """The verdict on a file in one line."""
-    untold = ("unwritten", "asked")
-    wrong = [v.component for v in verdicts if not v.passes(strict) and v.status not in untold]
-    unwritten = sum(v.status == "unwritten" for v in verdicts)
+    told = [v for v in verdicts if v.status != "asked"]
+    wrong = [v.component for v in told if not v.passes(strict) and v.status != "unwritten"]
+    unwritten = [v.component for v in told if v.status == "unwritten"]
     right = sum(v.passes(strict) for v in verdicts)
-    parts = [f"{right} right", *([f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else [])]
-    parts += [f"{unwritten} not written yet"] if unwritten else []
-    console.print(Text("; ".join(parts), "bold red" if wrong else "bold green"), soft_wrap=True)
+    parts = [f"{right} of {len(told)} done" if unwritten else f"{right} right"]
+    parts += [f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else []
+    more = f" and {len(unwritten) - NEXT} more" if len(unwritten) > NEXT else ""
+    parts += [f"not written yet: {', '.join(unwritten[:NEXT])}{more}"] if unwritten else []
+    style = "bold red" if wrong else "bold" if unwritten else "bold green"
+    console.print(Text("; ".join(parts), style), soft_wrap=True)
 
 
 def _highlighted(console: Console, code: str, width: int) -> Text:
