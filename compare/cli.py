@@ -243,7 +243,9 @@ def edges(names: tuple[str, ...], record: bool) -> int:
         raise click.ClickException(f"--record: is of all components, and not of {', '.join(names)} alone")
     from compare.cases import all_components
 
-    components = {e.name: all_components()[e.name] for name in names or ["all"] for e in _entries(name)}
+    components = all_components()
+    if names:
+        components = {entry.name: components[entry.name] for name in names for entry in _entries(name)}
     environment.prepare("cpu")
     if record:
         missing = [component.name for component in components.values() if component.not_here]
@@ -300,20 +302,40 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
 @click.argument("name")
 @click.option("--out", type=FilePath(path_type=Path), help="The file to write.  [default: NAME.py]")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
-def exercise_(name: str, out: Path | None, force: bool) -> int:
+@click.option(
+    "--hints",
+    type=click.Choice(["none", "some", "all"]),
+    default="some",
+    show_default=True,
+    help="Shapes alone; formulas of the forward pass, too; or everything that our functions say.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(["scratch", "torch", "coursera", "cs231n"]),
+    default="scratch",
+    show_default=True,
+    help="Whose signatures: ours in NumPy, ours in PyTorch, or those of a course.",
+)
+@click.option("--with-random", is_flag=True, help="With `all`: the random streams, too.")
+def exercise_(name: str, out: Path | None, force: bool, hints: str, form: str, with_random: bool) -> int:
     """Write a file to fill in: the functions of a component (or topic, or `all`), without their bodies
 
     With `--out NAME.ipynb` a notebook, whose cells check themselves.
     """
     from compare.learner import cells
-    from compare.learner.exercise import day, exercise
+    from compare.learner.exercise import NoStubError, day, exercise
 
-    entries = _entries(name)
+    found = _entries(name)
+    if name == "all" and not with_random:
+        found = [entry for entry in found if entry.topic != "random"]
     path = out or Path(f"{name}.py")
     if path.exists() and not force:
         raise click.ClickException(f"--out {path}: is there already; --force overwrites it")
     quoted = shlex.quote(path_text(path))
-    text = (day if path.suffix == cells.SUFFIX else exercise)(entries, quoted)
+    try:
+        text = (day if path.suffix == cells.SUFFIX else exercise)(found, quoted, hints, form)
+    except NoStubError as error:
+        raise click.ClickException(str(error)) from None
     _usable(path, lambda: write_whole({path.name: text.encode()}, path.parent))
     print(f"{path}: fill it in, then `python -m compare check {quoted}`")
     return 0

@@ -1,10 +1,14 @@
 """Somebody's own version: equal, or the mistake named; and never a mistake that it is not."""
 
+import inspect
 import json
+import subprocess
+import sys
 import textwrap
 import tomllib
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import formulas
@@ -20,13 +24,14 @@ from compare.component import DTYPES
 from compare.learner.check import Verdict, check, explain
 from compare.learner.child_process import FileError, check_file, load, own_definitions
 from compare.learner.diagnosis import same
-from compare.learner.exercise import exercise
+from compare.learner.exercise import HINTS, exercise
 from compare.learner.finding import close_names, find
 from compare.learner.ordinary import beyond
 from compare.learner.running import Answer
 from compare.learner.trial import Trial
 from compare.run import cases_of
 
+ROOT = Path(__file__).parents[1]
 TYPED = find(vars(formulas))
 HEADER = "import numpy as np\n"
 with open(Path(__file__).with_name("attempts.toml"), "rb") as toml:
@@ -357,6 +362,7 @@ def test_assert_matches_takes_what_has_no_name_by_keyword(tmp_path):
 def test_a_partial_of_what_is_still_to_do_is_still_to_do(tmp_path):
     source = """
         from functools import partial
+from importlib import import_module
         def undone(x, times): raise NotImplementedError
         tanh_forward = partial(undone, times=1)
     """
@@ -379,24 +385,83 @@ def test_the_library_is_that_of_what_stands_behind(tmp_path):
 # ---- exercises
 
 
-@pytest.mark.parametrize("component", all_components().values(), ids=lambda c: c.name)
-def test_every_exercise_loads_and_has_everything_still_to_do(component, tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(exercise([entries()[component.name]], "mine.py"), encoding="utf-8")
-    attempts = {a.component.name: a for a in find(vars(load(str(file))))}
-    assert component.name in attempts
-    assert check(attempts[component.name]).status == "unwritten"
+FORMS_AND_HINTS = [*((hints, "scratch") for hints in HINTS), *((hints, "torch") for hints in HINTS)]
+
+
+@pytest.mark.parametrize(("hints", "form"), FORMS_AND_HINTS)
+def test_every_exercise_loads_and_has_everything_still_to_do(hints, form, tmp_path):
+    for entry in entries().values():
+        file = tmp_path / f"{entry.name}.py"
+        file.write_text(exercise([entry], "mine.py", hints, form), encoding="utf-8")
+        attempts = {a.component.name: a for a in find(own_definitions(load(str(file))))}
+        assert entry.name in attempts, entry.name
+        assert check(attempts[entry.name]).status == "unwritten", entry.name
+
+
+@pytest.mark.parametrize(("hints", "form"), [*FORMS_AND_HINTS, ("some", "coursera"), ("some", "cs231n")])
+def test_an_exercise_has_no_name_that_is_not_defined_in_it(hints, form, tmp_path):
+    file = tmp_path / "all.py"
+    file.write_text(exercise(entries().values(), "all.py", hints, form), encoding="utf-8")
+    rules = ["--select", "F,E9,E501", "--line-length", "110"]
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", *rules, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_exercise_gives_away_as_much_as_it_is_asked_for():
+    batch_norm = [entries()["batch_norm"]]
+    none, some, all_ = (exercise(batch_norm, "mine.py", hints) for hints in HINTS)
+    for text in (none, some):
+        assert "Returns dx (batch, features), dγ (features,) and dβ (features,)." in text
+        assert "eps: ε, a small number" in text
+        assert "dy·x̂" not in text
+    assert "√(σ² + ε)" not in none
+    assert "y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε)" in some
+    assert "μ = 1/m·Σ_batch x" in some
+    assert "dγ  = Σ dy·x̂" in all_
+    assert "generator.normal(shape, mean, std, dtype)" in exercise([entries()["kaiming_normal"]], "mine.py")
+    assert "generator.epoch_order(n)" in exercise([entries()["minibatches"]], "mine.py", "none")
+
+
+def test_what_an_exercise_says_is_of_functions_and_arguments_that_there_are():
+    with open(ROOT / "compare" / "learner" / "exercise.toml", "rb") as toml:
+        words = tomllib.load(toml)
+    arguments = set()
+    told = [entry for entry in entries().values() if entry.topic != "random"]
+    for entry in told:
+        for name in entry.functions:
+            ours = getattr(import_module(f"scratch.{entry.topic}"), name)
+            if inspect.isfunction(inspect.unwrap(ours)):
+                own = set(inspect.signature(ours).parameters)
+                assert words["functions"][name].get("arguments", {}).keys() <= own, name
+                arguments |= own
+    assert words["functions"].keys() == {name for entry in told for name in entry.functions}
+    assert words["arguments"].keys() <= arguments
+
+
+def test_the_forms_of_courses_are_there_where_they_are_published(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["exercise", "adam", "--form", "coursera"]) == 0
+    assert "def update_parameters_with_adam(" in (tmp_path / "adam.py").read_text(encoding="utf-8")
+    assert main(["exercise", "all", "--form", "cs231n"]) == 0
+    assert "def batchnorm_backward(dout, cache):" in (tmp_path / "all.py").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main(["exercise", "staircase", "--form", "cs231n"]) == 2
+    assert capsys.readouterr().err.startswith("error: form cs231n: there is none of staircase; it has relu, ")
 
 
 def test_the_whole_day_is_in_teaching_order_and_a_file_is_never_overwritten(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["exercise", "all"]) == 0
+    assert main(["exercise", "all", "--with-random"]) == 0
     assert "python -m compare check all.py" in capsys.readouterr().out
     text = (tmp_path / "all.py").read_text(encoding="utf-8")
     places = [
-        text.index(name) for name in ("def relu_forward", "def zeros", "def adam_step", "def minibatches")
+        text.index(name)
+        for name in ("def relu_forward", "def zeros", "def adam_step", "def minibatches", "class TorchG")
     ]
     assert places == sorted(places)
+    assert main(["exercise", "all", "--force"]) == 0
+    assert "TorchGenerator" not in (tmp_path / "all.py").read_text(encoding="utf-8")
     (tmp_path / "all.py").write_text("mine")
     assert main(["exercise", "all"]) == 2
     assert "is there already; --force overwrites it" in capsys.readouterr().err

@@ -128,15 +128,26 @@ def show(name: str) -> Shown:
     return Shown(all_components()[name])
 
 
-def exercise(name: str) -> Exercise:
+def exercise(name: str, *, hints: str = "some", form: str = "scratch") -> Exercise:
     """The functions of a component (or topic) to fill in
 
+    Args:
+        name: of the component or topic
+        hints: none (shapes alone), some (formulas of forward passes) or all
+        form: scratch, torch, coursera or cs231n
+
     Raises:
-        UsageError: neither a component nor a topic.
+        UsageError: neither a component nor a topic, or no such hints, or a form that does not have it.
     """
     if not isinstance(name, str) or not named(name):
         raise UsageError(f"exercise: {_unknown(name, component_or_topic())}")
-    return Exercise(exercises.stubs(named(name)))
+    for word, given, known in (("hints", hints, exercises.HINTS), ("form", form, exercises.FORMS)):
+        if given not in known:
+            raise UsageError(f"exercise: expected {word} {', '.join(known)}, got {visible(str(given))}")
+    try:
+        return Exercise(exercises.stubs(named(name), hints, form))
+    except exercises.NoStubError as error:
+        raise UsageError(f"exercise: {error}") from None
 
 
 def load_ipython_extension(shell: Any) -> None:
