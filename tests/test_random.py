@@ -10,6 +10,7 @@ import sys
 import warnings
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -1005,3 +1006,40 @@ def test_integers_are_drawn_on_the_gpu(cuda):
 
 
 # In the harness
+
+
+EVERY_GENERATOR = {
+    "NumPy": lambda: NumpyGenerator(3),
+    "CUDA": lambda: CudaGenerator(3, multiprocessors=132, threads_per_multiprocessor=2048),
+    **{variant: partial(TorchGenerator, 3, variant=variant) for variant in VARIANTS},
+}
+SCALED = {"uniform": (-0.3, 0.7), "normal": (0.3, 1.7), "bernoulli": (0.3,)}
+
+
+DRAWN = [
+    pytest.param(make, method, dtype, id=f"{name}, {method}, {dtype.__name__}")
+    for name, make in EVERY_GENERATOR.items()
+    for method in SCALED
+    for dtype in (np.float32, np.float64)
+    if (name, method, dtype) != ("CUDA", "normal", np.float64)  # a GPU's normal numbers are float32
+]
+
+
+@pytest.mark.parametrize("size", [(), (0,), (3,), (40,)], ids=str)
+@pytest.mark.parametrize(("make", "method", "dtype"), DRAWN)
+def test_the_dtype_that_is_asked_for_is_what_comes_whatever_the_numbers_are(make, method, dtype, size):
+    plain = getattr(make(), method)(size, *SCALED[method], dtype)
+    assert plain.dtype == dtype
+    for kind in (np.float64, np.longdouble):  # np.sqrt(…) of Python's numbers, and of longer ones
+        drawn = getattr(make(), method)(size, *map(kind, SCALED[method]), dtype)
+        assert drawn.dtype == dtype
+        np.testing.assert_array_equal(drawn, plain)
+    assert getattr(make(), method)(size, *map(np.float32, SCALED[method]), dtype).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", EVERY_GENERATOR.values(), ids=EVERY_GENERATOR)
+def test_a_mask_has_the_dtype_of_its_array_whatever_the_probability_is(make, dtype):
+    mask = make().dropout_mask(np.ones((3, 5), dtype), np.float64(0.3))
+    assert mask.dtype == dtype
+    np.testing.assert_array_equal(mask, make().dropout_mask(np.ones((3, 5), dtype), 0.3))
