@@ -25,7 +25,15 @@ def _end(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+def _leave_out_the_current_folder() -> None:
+    """Where `python -m` looks first: a scratch.py or a random.py of somebody's own is not what we import."""
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    if not sys.flags.safe_path and os.path.realpath(sys.path[0]) != home:
+        del sys.path[0]
+
+
 if __name__ == "__main__":
+    _leave_out_the_current_folder()
     os.environ["MPLBACKEND"] = "agg"  # figures become files: no display is asked for
     for name in ("SIGTERM", "SIGHUP"):  # Windows lacks the latter
         if hasattr(signal, name):

@@ -385,6 +385,59 @@ def test_bytecode_of_another_text_is_not_run_and_none_is_written(tmp_path, monke
     assert sorted(tmp_path.rglob("*")) == files
 
 
+BESIDE = {
+    "compare.py": "raise RuntimeError('compare')\n",
+    "torch_ref.py": "raise RuntimeError('torch_ref')\n",
+    "sympy.py": "raise RuntimeError('sympy')\n",
+    "random.py": "import scratch\nHALF = scratch.HALF\n",
+    "scratch/__init__.py": "from scratch.numbers import HALF\n",
+    "scratch/numbers.py": "HALF = 0.5\n",
+    "activations.py": "from scratch.numbers import HALF\ndef relu(x): return x * (x > 0)\n",
+    "mine.py": """import random
+import scratch
+import numpy as np
+from activations import relu
+assert random.HALF == scratch.numbers.HALF == 0.5
+
+def relu_forward(x):
+    import scratch.numbers
+    y = relu(x) * scratch.numbers.HALF * 2
+    return y, y
+
+def tanh_forward(x):
+    from random import HALF
+    return np.tanh(x) * 2 * HALF, np.tanh(x)
+""",
+}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_modules_of_our_names_beside_a_file_are_its_own_and_we_keep_ours(inside, tmp_path):
+    for name, text in BESIDE.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    if inside:  # the folder that `python -m` looks into first; of its own compare.py nothing can be said
+        (tmp_path / "compare.py").unlink()
+    command = [sys.executable, "-m", "compare", "check", "mine.py" if inside else str(tmp_path / "mine.py")]
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    folder = tmp_path if inside else ROOT
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *_ = (line for line in done.stdout.splitlines() if line.startswith("✓"))
+    assert first.startswith("✓ relu  right")
+    assert done.stdout.endswith("2 right\n")
+
+
+def test_a_file_in_our_own_folder_imports_what_we_do(tmp_path):
+    for name in ("compare", "scratch", "torch_ref"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    text = "import scratch.activations, torch_ref\nfrom scratch.layer import Layer\n" + RIGHT
+    (tmp_path / "mine.py").write_text(text + "assert Layer is scratch.layer.Layer\n")
+    command = [sys.executable, "-m", "compare", "check", "mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:6]) == (0, "✓ tanh"), done.stderr
+
+
 def test_the_time_limit_is_one_of_the_component_and_what_was_found_is_told(tmp_path):
     source = f"""
         import time

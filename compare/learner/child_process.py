@@ -11,6 +11,7 @@ it left its inputs alone, and which functions it has, is what its own process sa
 """
 
 import ast
+import builtins
 import functools
 import importlib.machinery
 import importlib.util
@@ -23,7 +24,7 @@ import sys
 import sysconfig
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -273,6 +274,7 @@ def serve() -> None:
 
 def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
     try:
+        builtins.__import__ = _Beside(path)
         definitions = own_definitions(load(path))
         attempts = find(definitions)
         asked = close_names(definitions, attempts)
@@ -326,17 +328,74 @@ def _packed(outcome: Answer) -> tuple[dict[str, Any], bytes]:
 
 
 def load(path: str) -> ModuleType:
-    """The file as a module, whose own folder comes first where it imports others."""
+    """The file as a module, which finds those in its own folder."""
     suffix = Path(path).suffix
     if suffix not in (*importlib.machinery.SOURCE_SUFFIXES, cells.SUFFIX):
         raise ImportError("not a Python file, nor a notebook")
-    sys.path.insert(0, str(Path(path).resolve().parent))
+    sys.path.append(str(Path(path).resolve().parent))
     loader = FromNotebook("attempt", path) if suffix == cells.SUFFIX else FromSource("attempt", path)
     module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec("attempt", loader, origin=path))
     module.__file__ = path
     sys.modules["attempt"] = module
     loader.exec_module(module)
     return module
+
+
+class _Beside:
+    """`__import__` for a file that has a scratch.py or a random.py of its own beside it
+
+    The file and the modules beside it get what is beside them, as if the folder came first in `sys.path`;
+    everybody else gets what there was, also by the same name.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.folder = Path(path).resolve().parent
+        self.importers = {"attempt"}  # top-level names of the modules in the folder that have been imported
+        self.theirs: dict[str, ModuleType] = {}  # those of a name that somebody else's module has
+        self.original = builtins.__import__
+
+    def __call__(
+        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+    ) -> ModuleType:
+        """As the builtin."""
+        top = name.partition(".")[0]
+        if level or not self._is_from_here(globals) or not self._has(top):
+            return self.original(name, globals, locals, fromlist, level)
+        self.importers.add(top)
+        ours = _modules(sys.modules, top)
+        if ours and top not in self.theirs and self._is_here(sys.modules[top]):
+            return self.original(name, globals, locals, fromlist, level)
+        for module in ours:
+            del sys.modules[module]
+        sys.modules.update(_modules(self.theirs, top))
+        sys.path.insert(0, str(self.folder))
+        try:
+            return self.original(name, globals, locals, fromlist, level)
+        finally:
+            sys.path.remove(str(self.folder))
+            if ours:
+                self.theirs |= (found := _modules(sys.modules, top))
+                for module in found:
+                    del sys.modules[module]
+                sys.modules.update(ours)
+
+    def _is_from_here(self, namespace: Any) -> bool:
+        namespace = namespace or {}
+        top = str(namespace.get("__name__")).partition(".")[0]
+        return top in self.importers and self._is_inside(namespace.get("__file__"))
+
+    def _is_here(self, module: ModuleType) -> bool:
+        return self._is_inside(getattr(module, "__file__", None))
+
+    def _is_inside(self, file: Any) -> bool:
+        return isinstance(file, str) and Path(file).resolve().is_relative_to(self.folder)
+
+    def _has(self, top: str) -> bool:
+        return (self.folder / f"{top}.py").is_file() or (self.folder / top / "__init__.py").is_file()
+
+
+def _modules(among: Mapping[str, ModuleType], top: str) -> dict[str, ModuleType]:
+    return {name: module for name, module in among.items() if name.partition(".")[0] == top}
 
 
 class FromSource(importlib.machinery.SourceFileLoader):
