@@ -77,7 +77,7 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
 
 def close_names(namespace: Mapping[str, Any], attempts: Sequence[Attempt]) -> dict[str, str]:
     """Names that are almost ours, of functions that nobody has looked at: theirs → the one that is meant."""
-    written = {name for attempt in attempts for name in attempt.functions}
+    written = {name for attempt in attempts for name in (*attempt.functions, *attempt.names)}
     components = all_components().values()
     ours = [name for c in components for name in top_level(c.functions) if c.topic != "random"]
     found = {name: close_name(name, ours) for name, value in namespace.items() if callable(value)}
