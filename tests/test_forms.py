@@ -11,9 +11,9 @@ import pytest
 
 from compare import assert_matches
 from compare.cases import all_components
+from compare.cases.names import top_level
 from compare.learner.check import Verdict, check, explain
 from compare.learner.child_process import FileError, check_file, load, own_definitions
-from compare.learner.exercise import top_level
 from compare.learner.finding import Attempt, almost_in_a_form, find
 from compare.learner.forms import FORMS
 from compare.learner.forms.form import fits

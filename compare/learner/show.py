@@ -15,6 +15,7 @@ from rich.text import Text
 from compare.cases import bad_input
 from compare.component import Component, Mistake, path_of
 from compare.learner.check import Verdict, explain
+from compare.learner.ordinary import beyond
 from compare.report.conventions import Convention, number_texts, numbers, of_component
 from compare.report.sources import source_of
 from compare.report.terminal import budget_text
@@ -124,6 +125,7 @@ def _notes(component: Component) -> Group:
     lines = [
         Text.assemble(("budget    ", "bold"), f"{allowed} rounding units: {budget.reason}"),
         Text.assemble(("source    ", "bold"), component.source),
+        Text.assemble(("ordinary  ", "bold"), _ordinary(component)),
     ]
     if budget.cuda_units is not None:
         lines.insert(1, Text.assemble(("on CUDA   ", "bold"), f"{budget.cuda_units:g}: {budget.cuda_reason}"))
@@ -144,6 +146,15 @@ def _notes(component: Component) -> Group:
         blocks.append(Text("\nwhere the conventions differ", "bold"))
     blocks += (Padding(_convention(convention), (0, 0, 0, 2)) for convention in differing)
     return Group(*blocks, *_bad_input(component))
+
+
+def _ordinary(component: Component) -> str:
+    """What `check` asks of everybody, and what only of those who handle it."""
+    first, *others = cases_of(component, 0, np.float64)
+    asked = [(case, beyond(component, first, case)) for case in others]
+    names = ", ".join(f"“{case.name}”" for case in (first, *(case for case, what in asked if not what)))
+    rest = list(dict.fromkeys(name for _, what in asked for name in what))
+    return f"to `check`: {names}" + (f"; beyond them: {', '.join(rest)}" if rest else "")
 
 
 def _bad_input(component: Component) -> Iterator[Text | Padding]:

@@ -1,6 +1,7 @@
 """What the cases that went wrong have in common, where no classic mistake explains them."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,33 @@ if TYPE_CHECKING:
     from compare.learner.trial import Trial
 
 CLOSE = 1e-5  # relative spread up to which ratios count as one factor
+WRONG_SIGN = "−1 times"
+OF_BATCH, OF_BOTH = "(m is the batch size)", "(m is the batch size, k the number of columns)"
+FACTORS: dict[str, Callable[[int, int], float]] = {  # of those that are alike, the first is told
+    WRONG_SIGN: lambda m, k: -1,
+    "½ of": lambda m, k: 0.5,
+    "twice": lambda m, k: 2,
+    "−½ times": lambda m, k: -0.5,
+    "−2 times": lambda m, k: -2,
+    f"1/m {OF_BATCH} of": lambda m, k: 1 / m,
+    f"m times {OF_BATCH}": lambda m, k: m,
+    f"1/(2m) {OF_BATCH} of": lambda m, k: 0.5 / m,
+    f"2m times {OF_BATCH}": lambda m, k: 2 * m,
+    f"2/m {OF_BATCH} of": lambda m, k: 2 / m,
+    f"m/2 times {OF_BATCH}": lambda m, k: m / 2,
+    f"m² times {OF_BATCH}": lambda m, k: m * m,
+    f"1/m² {OF_BATCH} of": lambda m, k: 1 / m / m,
+    f"m/(m − 1) times {OF_BATCH}": lambda m, k: m / (m - 1) if m > 1 else math.nan,
+    f"(m − 1)/m {OF_BATCH} of": lambda m, k: (m - 1) / m,
+    f"√m times {OF_BATCH}": lambda m, k: math.sqrt(m),
+    f"1/√m {OF_BATCH} of": lambda m, k: 1 / math.sqrt(m),
+    f"1/k {OF_BOTH} of": lambda m, k: 1 / k,
+    f"k times {OF_BOTH}": lambda m, k: k,
+    f"1/(m·k) {OF_BOTH} of": lambda m, k: 1 / (m * k),
+    f"m·k times {OF_BOTH}": lambda m, k: m * k,
+    f"m/k times {OF_BOTH}": lambda m, k: m / k,
+    f"k/m times {OF_BOTH}": lambda m, k: k / m,
+}
 
 
 def of(trials: "Sequence[Trial]") -> list[str]:
@@ -43,7 +71,7 @@ def _kind(bad: "Sequence[Trial]") -> Iterator[str]:
 
 def _factor(bad: "Sequence[Trial]") -> Iterator[str]:
     """One factor between what is and what should be."""
-    factors: dict[str, list[float]] = {}
+    factors: dict[str, list[tuple[Any, float]]] = {}
     for trial in bad:
         for difference in trial.wrong:
             a, b = trial.outcome.results.get(difference.array), trial.expected.get(difference.array)
@@ -58,17 +86,29 @@ def _factor(bad: "Sequence[Trial]") -> Iterator[str]:
             units = compare_arrays(difference.array, a, scaled, scale).units if a.dtype == b.dtype else np.inf
             if abs(factor - 1) < CLOSE or units > 2 * max(trial.budget, 1) * max(abs(factor), 1):
                 return
-            factors.setdefault(difference.array, []).append(factor)
-    for array, found in factors.items():
-        if np.ptp(found) <= CLOSE * max(map(abs, found)):
-            factor = float(np.median(found))
-            if abs(factor + 1) < CLOSE:
-                yield f"{array} has the wrong sign"
-            else:
-                yield f"{array} is off by the constant factor {factor:.6g}"
+            factors.setdefault(difference.array, []).append((trial.case, factor))
+    for array, seen in factors.items():
+        found = [factor for _, factor in seen]
+        named = next((name for name, value in FACTORS.items() if _is_always(value, seen)), "")
+        if named == WRONG_SIGN:
+            yield f"{array} has the wrong sign"
+        elif named:
+            yield f"{array} is {named} what it should be"
+        elif np.ptp(found) <= CLOSE * max(map(abs, found)):
+            yield f"{array} is off by the constant factor {float(np.median(found)):.6g}"
         else:
             between = f"from {min(found):.4g} to {max(found):.4g}"
             yield f"{array} is off by a factor that changes with the case, {between}"
+
+
+def _is_always(value: Callable[[int, int], float], seen: Sequence[tuple[Any, float]]) -> bool:
+    """Whether all factors are this one of the batch size m and the number of columns k."""
+    wanted = []
+    for case, factor in seen:
+        shape = next((a.shape for a in _arrays(case)), ())
+        m, k = (shape[0], shape[1]) if len(shape) == 2 else (math.prod(shape), 1)
+        wanted.append((value(m, k), factor))
+    return all(abs(factor - expected) <= CLOSE * abs(expected) for expected, factor in wanted)
 
 
 def _where(bad: "Sequence[Trial]") -> Iterator[str]:
@@ -109,7 +149,7 @@ def _when(bad: "Sequence[Trial]", good: "Sequence[Trial]") -> Iterator[str]:
         others = [trial.case.options.get(key) for trial in good]
         if all(map(_truth, values)) and not any(map(_truth, others)):
             yield f"only with {key} other than {_shown(others)}"
-        elif not {repr(value) for value in values} & {repr(value) for value in others}:
+        elif all(isinstance(v, str | bool) for v in values) and not {*values} & {*map(_hashable, others)}:
             yield f"only with {key} = {_shown(values)}"
     for name, test in KINDS.items():
         if all(test(trial.case) for trial in bad) and not any(test(trial.case) for trial in good):
@@ -117,6 +157,10 @@ def _when(bad: "Sequence[Trial]", good: "Sequence[Trial]") -> Iterator[str]:
     names = list(dict.fromkeys(trial.case.name for trial in bad))
     if len(names) <= 3 and not {t.case.name for t in good} & set(names):
         yield f"only in the {'case' if len(names) == 1 else 'cases'} {', '.join(f'“{n}”' for n in names)}"
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, str | bool) else None
 
 
 def _truth(value: Any) -> bool:
