@@ -25,7 +25,10 @@ def verdict(source: str, tmp_path) -> Verdict:
 def assert_is(found: Verdict, *mistakes: str) -> None:
     """Right, or these mistakes and nothing else."""
     assert [mistake["name"] for mistake in found.mistakes] == [*mistakes], explain(found)
-    assert found.equal == (not mistakes), explain(found)
+    if mistakes:  # a convention of elsewhere is told as one
+        assert found.status in ("different", "convention"), explain(found)
+    else:
+        assert found.equal, explain(found)
 
 
 # ---- batch normalisation
@@ -75,7 +78,7 @@ def test_a_plain_class_is_a_layer(tmp_path):
 )
 def test_a_fault_in_a_plain_class(right, wrong, mistakes, tmp_path):
     found = verdict(PLAIN_LAYER.replace(right, wrong), tmp_path)
-    assert not found.equal
+    assert found.status in ("different", "convention")
     assert [mistake["name"] for mistake in found.mistakes] == mistakes, explain(found)
 
 
@@ -268,13 +271,13 @@ def test_whoever_draws_the_mask_draws_the_numbers_of_the_case(mask, tmp_path):
 )
 def test_a_fault_in_dropout(body, mistakes, tmp_path):
     found = verdict(f"def dropout(X, p, training=True): return ({body}) if training else X", tmp_path)
-    assert not found.equal
+    assert found.status in ("different", "convention")
     assert [mistake["name"] for mistake in found.mistakes] == mistakes, explain(found)
 
 
 def test_a_function_may_write_to_a_tensor_of_a_network_but_it_is_told(tmp_path):
     found = verdict("def tanh(input): return input.tanh_()", tmp_path)
-    assert (found.status, found.wrong, found.error) == ("different", [], {})
+    assert (found.status, found.wrong, found.error) == ("in place", [], {})
     assert "the input x was modified in place by tanh" in explain(found)
 
 
