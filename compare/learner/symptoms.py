@@ -58,7 +58,10 @@ def _kind(bad: "Sequence[Trial]") -> Iterator[str]:
     """Wrong dtype, wrong shape, transposed, missing."""
     pairs = list(_pairs(bad))
     if any(a.dtype == np.float64 and b.dtype == np.float32 for _, a, b in pairs):
-        yield "float64 although the input was float32"
+        yield (
+            "float64 although the input was float32: it comes from an array made without dtype=x.dtype,"
+            " or from a number of NumPy's own, as np.sqrt(2) is one and float(np.sqrt(2)) is none"
+        )
     if pairs and all(a.shape == b.shape[::-1] != b.shape for _, a, b in pairs if a.shape != b.shape):
         shapes = [(name, a, b) for name, a, b in pairs if a.shape != b.shape and a.dtype.kind in "biufc"]
         if shapes and all(np.allclose(a.T, b, equal_nan=True) for _, a, b in shapes):
