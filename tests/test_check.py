@@ -362,7 +362,6 @@ def test_assert_matches_takes_what_has_no_name_by_keyword(tmp_path):
 def test_a_partial_of_what_is_still_to_do_is_still_to_do(tmp_path):
     source = """
         from functools import partial
-from importlib import import_module
         def undone(x, times): raise NotImplementedError
         tanh_forward = partial(undone, times=1)
     """

@@ -391,18 +391,18 @@ def test_check_watches_a_file_until_it_is_interrupted(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("x = 1\n")
     environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "compare", "check", str(file), "--watch"]
+    command = [sys.executable, "-m", "compare", "check", str(file), "tanh", "--watch"]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
     with subprocess.Popen(command, env=environ, start_new_session=True, **pipes) as process:
         signal.signal(signal.SIGINT, before)
         assert "no function of ours in it" in process.stdout.readline()
-        file.write_text("import numpy as np\ndef tanh_forward(x): return np.sinh(x), np.sinh(x)\n")
+        file.write_text(TANH.replace("y = np.tanh(x)", "y = np.sinh(x)"))
         assert next(line for line in process.stdout if line.startswith("✗ tanh  wrong"))
         assert next(line for line in process.stdout if line == "0 right; 1 not: tanh\n")
         file.unlink()
         time.sleep(1)
-        file.write_text("import numpy as np\ndef tanh_forward(x): return np.tanh(x), np.tanh(x)\n")
+        file.write_text(TANH)
         assert next(line for line in process.stdout if line.startswith("✓ tanh  right"))
         assert next(line for line in process.stdout if line == "1 right\n")
         time.sleep(1)
@@ -459,9 +459,7 @@ HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "sympy"}
     ],
 )
 def test_a_command_imports_no_more_than_it_needs(command, needed, tmp_path):
-    (tmp_path / "tanh.py").write_text(
-        "import numpy as np\ndef tanh_forward(x): return np.tanh(x), np.tanh(x)\n"
-    )
+    (tmp_path / "tanh.py").write_text("\n".join([TANH.splitlines()[0], *TANH.splitlines()[2:4]]))
     code = (
         "import sys\nfrom compare.cli import main\nstatus = main(sys.argv[1:])\n"
         f"print(status, sorted({HEAVY} & sys.modules.keys()), file=sys.stderr)"

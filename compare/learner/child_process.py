@@ -39,7 +39,7 @@ from compare.environment import one_thread
 from compare.files import visible
 from compare.learner import cells
 from compare.learner.check import Verdict, check
-from compare.learner.finding import Attempt, almost_in_a_form, close_names, find
+from compare.learner.finding import Attempt, almost_in_a_form, close_names, find, is_stub
 from compare.learner.forms import pytorch
 from compare.learner.process import NO_ANSWER, Printed, Process, StoppedError
 from compare.learner.running import Answer, failure
@@ -277,7 +277,8 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
         builtins.__import__ = _Beside(path)
         definitions = own_definitions(load(path))
         attempts = find(definitions)
-        asked = close_names(definitions, attempts)
+        written = {n: value for n, value in definitions.items() if not (callable(value) and is_stub(value))}
+        asked = close_names(written, attempts)
         if not attempts and not asked and (notes := almost_in_a_form(definitions)):
             almost = "; ".join(f"{name}: {why}" for name, why in notes)
             return {"failed": f"{NOTHING}; almost: {almost}", "line": None}, []

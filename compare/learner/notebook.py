@@ -29,7 +29,6 @@ from compare.learner import exercise as exercises
 from compare.learner import show as terminal
 from compare.learner.check import Verdict, explain
 from compare.learner.finding import find
-from compare.measure import units_text
 from compare.report.conventions import number_texts, numbers, of_component
 from compare.report.pages import as_diff, highlighted, sides
 
@@ -229,12 +228,9 @@ def _page(*parts: Markup) -> str:
 def _verdict(verdict: Verdict) -> Markup:
     """In colour: what to know at once; folded, all that was found."""
     mark, kind = MARKS.get(verdict.status, ("✗", "wrong"))
-    facts = [terminal.STATUS[verdict.status]]
-    if verdict.equal:
-        facts.append(f"{units_text(verdict.units)} of {units_text(verdict.budget)} units")
-    if verdict.cases:
-        facts.append(f"{verdict.cases} cases")
-    head = Markup("<p><b>{} {}</b> {}</p>").format(mark, verdict.component, " · ".join(facts))
+    if verdict.missing:
+        mark, kind = "✗", "partly" if verdict.equal else "wrong"
+    head = Markup("<p><b>{} {}</b> {}</p>").format(mark, verdict.component, terminal.headline(verdict))
     lines = explain(verdict)
     body = Markup("").join(_first_words(verdict)) if not verdict.equal else Markup("")
     more = _folded("all that was found", _block("\n".join(lines))) if lines else Markup("")
@@ -244,6 +240,7 @@ def _verdict(verdict: Verdict) -> Markup:
 MARKS = {
     "right": ("✓", "right"),
     "right but": ("✓", "partly"),
+    "distribution": ("✓", "partly"),
     "convention": ("✓", "partly"),
     "unwritten": ("–", "open"),
     "not here": ("–", "open"),
