@@ -22,6 +22,8 @@ import torch
 
 from compare.component import higher_precision
 
+# Other libraries, SciPy for one, load a BLAS of their own, which nothing here computes with.
+NUMPY_BLAS = {pool["filepath"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
 DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc and musl
 ROOM = 512  # bytes: more than any fenv_t
 MKL_KERNELS = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")  # MKL says what was asked for, not what it took
@@ -230,7 +232,7 @@ def _numpy_blas() -> str:
 
 
 def _numpy_threads() -> Any:
-    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["filepath"] in NUMPY_BLAS]
     return max((pool["num_threads"] for pool in pools), default="unknown")
 
 

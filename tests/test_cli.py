@@ -83,7 +83,7 @@ def test_what_the_installed_pytorch_does_otherwise_is_left_out_and_said(tmp_path
     assert "relu: not examined, for PyTorch 2.6 does it otherwise" in out
     assert "0 probes of 0 components" in out
 
-    (attempt,) = find({"relu_forward": lambda x: (x, x)})
+    (attempt,) = find({"relu_forward": lambda x: (x, x), "relu_backward": lambda dy, y: dy})
     assert check(attempt).status == "not here"
     assert explain(check(attempt)) == [relu.not_here]
 

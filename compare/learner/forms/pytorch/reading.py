@@ -1,5 +1,6 @@
 """How a function of somebody's is called with our arguments, and what is to be said of it."""
 
+import contextlib
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -102,8 +103,11 @@ def mentions(function: Any, name: str) -> bool:
 def plain_functions(function: Any) -> list[types.FunctionType]:
     """The function, or the methods of the class, that have code to look at."""
     several = vars(function).values() if isinstance(function, type) else [function]
-    unwrapped = [inspect.unwrap(f) for f in several if isinstance(f, types.FunctionType)]
-    return [f for f in unwrapped if isinstance(f, types.FunctionType)]
+    found = []
+    for f in several:
+        with contextlib.suppress(ValueError):  # one that wraps itself
+            found.append(inspect.unwrap(f) if isinstance(f, types.FunctionType) else None)
+    return [f for f in found if isinstance(f, types.FunctionType)]
 
 
 def copy_of_leaf(value: Any) -> Any:
