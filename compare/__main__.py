@@ -27,8 +27,10 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def _leave_out_the_current_folder() -> None:
     """Where `python -m` looks first: a scratch.py or a random.py of somebody's own is not what we import."""
-    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    if not sys.flags.safe_path and os.path.realpath(sys.path[0]) != home:
+    home = os.path.dirname(
+        os.path.dirname(os.path.abspath(__file__))
+    )  # links in it are as they are in the path
+    if not sys.flags.safe_path and os.path.abspath(sys.path[0]) != home:
         del sys.path[0]
 
 
