@@ -424,6 +424,7 @@ class Component:
         edges: where values, shapes and settings are taken to their limits
         departures: the edges at which the two sides may part
         rare: cases that no course would call ordinary → what they ask, in a few words
+        everyday: options of its cases that ask nothing of its functions: those of a network that is trained
         stream: what makes draws from another stream right in distribution, of a component that draws
         arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
         not_here: why the installed PyTorch does something else by design, so that nothing is compared
@@ -445,6 +446,7 @@ class Component:
     edges: Edges = Edges()
     departures: tuple[Departure, ...] = ()
     rare: Mapping[str, str] = field(default_factory=dict)
+    everyday: tuple[str, ...] = ()
     stream: Stream | None = None
     arbiter: bool = True
     not_here: str = ""

@@ -328,7 +328,7 @@ def _component(
         functions=(f"{name}_forward", f"{name}_backward"),
         reference=(name,),
         cases=cases,
-        rare=RARE,
+        rare=RARE | ({"smallest": "a single class"} if name == "cross_entropy" else {}),
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -759,8 +759,16 @@ COMPONENTS = (
             Mistake(
                 "half of the square",
                 "½(x − t)², whose gradient is x − t: PyTorch has no ½.",
-                [("(difference * difference).sum()", "(difference * difference / 2).sum()")],
+                [
+                    ("(difference * difference).sum()", "(difference * difference / 2).sum()"),
+                    ("difference / n * 2", "difference / n * 1"),
+                ],
                 convention="many textbooks, d2l.ai and optax.l2_loss",
+            ),
+            Mistake(
+                "half of the square in the loss alone",
+                "½(x − t)² beside the gradient 2·(x − t).",
+                [("(difference * difference).sum()", "(0.5 * difference * difference).sum()")],
             ),
             Mistake(
                 "root of the mean",

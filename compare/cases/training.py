@@ -123,6 +123,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "odd": {"widths": (7, 129, 13), **SMOOTH},
     "large": {"widths": (512, 64, 10), **EVERYTHING},
     "relu": {"widths": (7, 5, 3)},
+    "batch norm": {"widths": (7, 5, 3), "batch_norm": True, **SMOOTH},
 }
 EXAMPLES = {"smallest": 2, "odd": 129, "large": 69}  # of the others: 29, whose last batch has 5
 
@@ -327,21 +328,25 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> f
 
 
 def against_orders(cases: Sequence[Case], results: Sequence[Results], expected: Sequence[Results]) -> str:
-    """What speaks against an order of its own, in which each example comes once, with its target."""
-
-    def rows(batches: Results) -> list[tuple[float, ...]]:
-        numbers = range(len(batches) // 2)
-        pairs = [np.c_[batches[f"batch {i}.x"], batches[f"batch {i}.targets"]] for i in numbers]
-        return [tuple(row) for row in np.concatenate(pairs)]
-
-    shuffled = False
+    """What speaks against orders of its own, another one each epoch, in which each example comes once."""
+    told = dict.fromkeys(("the examples are not shuffled", "each epoch has the same order"), True)
+    ours = True
     for case, mine, right in zip(cases, results, expected, strict=True):
-        if sorted(rows(mine)) != sorted(rows(right)):
-            return f"not every example comes once, with its target, in the case “{case.name}”"
-        shuffled |= rows(mine) != [tuple(row) for row in np.c_[case["x"], case["targets"]]]
-    if all(rows(a) == rows(b) for a, b in zip(results, expected, strict=True)):
-        return OUR_DRAWS
-    return "" if shuffled else "the examples are not shuffled"
+        order, m = _rows(mine), len(case["x"])
+        epochs = [order[start : start + m] for start in range(0, len(order), m)]
+        data = [tuple(row) for row in np.c_[case["x"], case["targets"]]]
+        if any(sorted(epoch) != sorted(data) for epoch in epochs):
+            return f"not every example comes once an epoch, with its target, in the case “{case.name}”"
+        told["the examples are not shuffled"] &= all(epoch in (data, data[::-1]) for epoch in epochs)
+        told["each epoch has the same order"] &= all(epoch == epochs[0] for epoch in epochs)
+        ours &= order == _rows(right)
+    return OUR_DRAWS if ours else next((reason for reason, holds in told.items() if holds), "")
+
+
+def _rows(batches: Results) -> list[tuple[float, ...]]:
+    numbers = range(len(batches) // 2)
+    pairs = [np.c_[batches[f"batch {i}.x"], batches[f"batch {i}.targets"]] for i in numbers]
+    return [tuple(row) for row in np.concatenate(pairs)]
 
 
 COMPONENTS = (
@@ -416,6 +421,7 @@ COMPONENTS = (
         functions=("train",),
         reference=("train",),
         cases=training_cases,
+        everyday=("batch_norm",),
         random_case=random_training,
         run_scratch=run_training_scratch,
         run_torch=run_training_torch,

@@ -9,6 +9,7 @@ Functions are found by name: those of `scratch/` (NumPy) or those of `torch_ref/
 cases that our own two sides are compared on, and the reference is PyTorch.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from compare.component import Case, Component
 from compare.environment import one_thread, undisturbed
 from compare.files import visible
 from compare.learner import symptoms
-from compare.learner.diagnosis import Change, Diagnosis, diagnose, same
+from compare.learner.diagnosis import Change, Diagnosis, diagnose, same, usual_options, without_options
 from compare.learner.finding import Attempt, close_names, find
 from compare.learner.ordinary import ORDINARY, apart, beyond
 from compare.learner.process import StoppedError
@@ -74,7 +75,8 @@ class Verdict:
 
     def passes(self, strict: bool) -> bool:
         """Whether that is enough, or everything has to be right."""
-        return not self.missing and (self.status == "right" if strict else self.equal)
+        whole = not self.missing or bool(self.form)  # of what a course has no function for
+        return whole and (self.status == "right" if strict else self.equal)
 
 
 def assert_matches(*functions: Callable, component: str | None = None, **named: Callable) -> None:
@@ -164,7 +166,7 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
     deadline = (time.monotonic() if began is None else began) + seconds
     cases = [attempt.asked(case) for case in all_cases(component)]
     trials, skipped, end = _trials(attempt, cases, deadline, seconds)
-    trials = _judged(component, cases, trials)
+    trials = _with_wrong_options(attempt, _judged(component, cases, trials))
     ordinary = [trial for trial in trials if not trial.beyond]
     wrong = [trial for trial in trials if not trial.equal]
     bad = [trial for trial in ordinary if not trial.equal]
@@ -186,7 +188,8 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
         if not (against := _against_its_distribution(attempt, ordinary, deadline)):
             method = f"the numbers come from another stream: {component.stream.method} draws the same bits"
             return replace(verdict, status="distribution", convention=method)
-        signs.append(against)
+        if not any(trial.outcome.error for trial in bad):
+            signs.append(against)
     diagnosis = Diagnosis()
     if not end:
         try:
@@ -242,6 +245,25 @@ def _unseen(trials: Sequence[Trial]) -> list[str]:
     return sorted(set.intersection(*unseen)) if unseen else []
 
 
+def _with_wrong_options(attempt: Attempt, trials: Sequence[Trial]) -> list[Trial]:
+    """Of an option that is there and computed wrongly the cases count as any: ignored, it is not handled."""
+    if attempt.side == "torch" or any(not trial.equal and not trial.beyond for trial in trials):
+        return list(trials)
+    wrong = [t for t in trials if not t.equal and not t.outcome.error and t.beyond and is_precise(t)]
+    counted = {what for what in {t.beyond for t in wrong} if _is_wrong_option(attempt, wrong, what)}
+    return [replace(trial, beyond=()) if trial.beyond in counted else trial for trial in trials]
+
+
+def _is_wrong_option(attempt: Attempt, wrong: Sequence[Trial], what: tuple[str, ...]) -> bool:
+    """Whether these are options, and no one gets such numbers by ignoring some of them."""
+    names = [name.partition("=")[0] for name in what]
+    if not {*names} <= usual_options(attempt.component).keys():
+        return False
+    some = itertools.chain.from_iterable(itertools.combinations(names, n) for n in range(1, len(names) + 1))
+    trials = [trial for trial in wrong if trial.beyond == what]
+    return not any(all(same(t, without_options(attempt, chosen, t)) for t in trials) for chosen in some)
+
+
 def _not_explained(wrong: Sequence[Trial], diagnosis: Diagnosis) -> list[Trial]:
     """Cases that are wrong, and not only for the mistakes that were found anyway."""
     version = diagnosis.version
@@ -254,7 +276,9 @@ def _against_its_distribution(attempt: Attempt, trials: Sequence[Trial], deadlin
     """What speaks against draws that are right but for the stream that they come from; or nothing."""
     assert attempt.component.stream is not None
     precise = [trial for trial in trials if is_precise(trial)]
-    if any(trial.outcome.error or trial.outcome.results.keys() != trial.expected.keys() for trial in precise):
+    if any(trial.outcome.error for trial in precise):
+        return "an exception says nothing of the draws"
+    if any(trial.outcome.results.keys() != trial.expected.keys() for trial in precise):
         return "there are other results than those of ours"
     cases, expected = [trial.case for trial in precise], [trial.expected for trial in precise]
     results = [trial.outcome.results for trial in precise]
@@ -399,7 +423,7 @@ def explain(verdict: Verdict) -> list[str]:
         lines.append(f"not handled: {', '.join(verdict.not_handled)}")
         lines.append(f"handled: {', '.join(verdict.handled) or 'nothing else'}")
     if verdict.missing:
-        lines += [f"{'✓' if verdict.equal else '✗'} {name}" for name in verdict.functions]
+        lines += [f"{'✗' if _is_wrong(name, verdict) else '✓'} {name}" for name in verdict.functions]
         lines.append(f"– not written, so that ours stood in: {', '.join(verdict.missing)}")
     if verdict.unwritten and verdict.functions:
         lines.append(f"not written, and not looked at: {_names(verdict.unwritten)}")
@@ -408,6 +432,16 @@ def explain(verdict: Verdict) -> list[str]:
     if verdict.skipped:
         lines.append(f"not tried, since it would take too long: {', '.join(verdict.skipped)}")
     return lines
+
+
+def _is_wrong(function: str, verdict: Verdict) -> bool:
+    """Whether something that this function computes is wrong: of a pass forward, not the gradients."""
+    if verdict.equal or verdict.error or not verdict.wrong:
+        return not verdict.equal
+    gradients = [array for array in verdict.wrong if "grad" in array]
+    if function.endswith("_forward"):
+        return len(gradients) < len(verdict.wrong)
+    return bool(gradients) or not function.endswith("_backward")
 
 
 def describe_error(outcome: Answer) -> dict[str, Any]:

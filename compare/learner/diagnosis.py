@@ -146,11 +146,7 @@ def _other_constants(listed: Sequence[Change]) -> Iterator[Change]:
 
 def _other_options(attempt: Attempt) -> Iterator[Change]:
     """Our functions with another value in the place of an option that has one unless told otherwise."""
-    usual: dict[str, Any] = {}
-    for function in attempt.component.implementation().__dict__.values():
-        if not isinstance(function, type):
-            usual |= {p.name: p.default for p in inspect.signature(function).parameters.values()}
-    for name, default in usual.items():
+    for name, default in usual_options(attempt.component).items():
         if isinstance(default, tuple) and all(isinstance(v, float) for v in default):
             values: list[Any] = [default[::-1], (0.9, 0.99), (0.9, 0.9), (0.5, 0.999), (0.9, 0.95)]
         elif isinstance(default, float):
@@ -161,6 +157,25 @@ def _other_options(attempt: Attempt) -> Iterator[Change]:
             if value != default:
                 text = f"{name} is {_number(value)}, where ours is {_number(default)}."
                 yield Change(f"another {name}", text, options={name: value})
+
+
+def usual_options(component: Component) -> dict[str, Any]:
+    """The options of our functions, with the values that they have unless told otherwise."""
+    usual: dict[str, Any] = {}
+    for function in vars(component.implementation()).values():
+        if not isinstance(function, type):
+            parameters = inspect.signature(function).parameters.values()
+            usual |= {p.name: p.default for p in parameters if p.default is not p.empty}
+    return usual
+
+
+def without_options(attempt: Attempt, names: Sequence[str], trial: Trial) -> Answer:
+    """What our functions give in a case if they ignore these options."""
+    usual = usual_options(attempt.component)
+    ignored = (Change("ignored", "", options={name: usual[name] for name in names}),)
+    functions = _functions(attempt.component, ignored)
+    functions = {name: f for name, f in functions.items() if name in attempt.functions}
+    return run(attempt.component, "scratch", functions, trial.case, missing=attempt.missing)
 
 
 def _number(value: Any) -> str:
@@ -230,6 +245,8 @@ def _fitting(
         if not (made := _version(attempt, changes)):
             return False
         version, forward_only = made
+        if forward_only and all("grad" in difference.array for t in trials for difference in t.wrong):
+            return False  # it says nothing of what is wrong
         for trial in order:
             if time.monotonic() > deadline:
                 raise StoppedError("timeout")

@@ -48,6 +48,9 @@ class Attempt:
         return case.but(case.name, **options) if options else case
 
 
+LEFT_OUT = ("dtype", "generator")  # nobody's formula has them: an initialiser may do without
+
+
 def find(namespace: Mapping[str, Any]) -> list[Attempt]:
     """What a namespace (of a module, say) attempts of our components, in teaching order
 
@@ -177,7 +180,10 @@ def adapted(function: Callable, ours: Callable) -> Callable:
         return function
     if list(theirs.parameters) == list(wanted.parameters):
         return function
-    required = [p for p in wanted.parameters.values() if p.default is p.empty]
+    for pair in (("beta1", "beta2"), ("b1", "b2")):
+        if "betas" in wanted.parameters and {*pair} <= theirs.parameters.keys():
+            return adapted(_with_betas(function, pair), ours)
+    required = [p for p in wanted.parameters.values() if p.default is p.empty and p.name not in LEFT_OUT]
     if not len(required) <= len(theirs.parameters) <= len(wanted.parameters):
         return function
     names = _matched(wanted.parameters, theirs.parameters)
@@ -185,14 +191,37 @@ def adapted(function: Callable, ours: Callable) -> Callable:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         given = wanted.bind(*args, **kwargs).arguments
-        for name in given.keys() - names.keys():
+        for name in given.keys() - names.keys() - {*LEFT_OUT}:
             if not _usual(wanted, name, given[name]):
                 raise TypeError(f"{function.__name__}() has no argument {name}")
         parameters = [(names[name], value) for name, value in given.items() if name in names]
-        in_place = [value for parameter, value in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
-        named = {p.name: value for p, value in parameters if p.kind is p.KEYWORD_ONLY}
-        return function(*in_place, **named)
+        in_place = [value for parameter, value in parameters if parameter.kind is parameter.POSITIONAL_ONLY]
+        named = {p.name: value for p, value in parameters if p.kind is not p.POSITIONAL_ONLY}
+        result = function(*in_place, **named)
+        if "dtype" in given and "dtype" not in names and isinstance(result, np.ndarray):
+            return result.astype(given["dtype"])
+        return result
 
+    return call
+
+
+def _with_betas(function: Callable, names: tuple[str, str]) -> Callable:
+    """A function of two numbers β, callable with both of them in one argument."""
+    theirs = inspect.signature(function)
+    parameters = [p.replace(name="betas") if p.name == names[0] else p for p in theirs.parameters.values()]
+    together = theirs.replace(parameters=[p for p in parameters if p.name != names[1]])
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = together.bind(*args, **kwargs).arguments
+        apart = dict(zip(names, given.pop("betas"), strict=True)) if "betas" in given else {}
+        bound = theirs.bind_partial()
+        bound.arguments.update(
+            {p: {**given, **apart}[p] for p in theirs.parameters if p in {**given, **apart}}
+        )
+        return function(*bound.args, **bound.kwargs)
+
+    call.__signature__ = together  # type: ignore[attr-defined]
     return call
 
 

@@ -32,7 +32,8 @@ def beyond(component: Component, first: Case, case: Case) -> tuple[str, ...]:
         return NUMBERS[:1]
     if _smallest(case) < SMALL <= _smallest(first):
         return NUMBERS[1:2]
-    asked = [_option(name, value) for name, value in case.options.items() if _asks(first, name, value)]
+    options = {name: value for name, value in case.options.items() if name not in component.everyday}
+    asked = [_option(name, value) for name, value in options.items() if _asks(first, name, value)]
     if case.options.get("function") == first.options.get("function"):  # else it has arrays of its own
         asked += sorted(f"{name}=None" for name in _kinds(first) - _kinds(case))
     return tuple(asked)

@@ -145,12 +145,11 @@ class Watch:
         def call(*args: Any, **kwargs: Any) -> Any:
             if name not in self.called:
                 self.called.append(name)
-            given = signature.bind(*args, **kwargs) if signature else None
-            for key, value in given.arguments.items() if given else ():
-                if self._is_input(name, key, value):
-                    given.arguments[key] = self._lent(name, key, value)  # type: ignore[union-attr]
+            given = signature.bind(*args, **kwargs).arguments if signature else {}
+            lent = {k: self._lent(name, k, v) for k, v in given.items() if self._is_input(name, k, v)}
+            in_place = [lent.get(k, v) for k, v in zip(given, args, strict=False)] if signature else args
             try:
-                result = function(*given.args, **given.kwargs) if given else function(*args, **kwargs)
+                result = function(*in_place, **{k: lent.get(k, v) for k, v in kwargs.items()})
             finally:
                 self.look(name)
             if parts and (problem := _not_in_parts(result, parts)):

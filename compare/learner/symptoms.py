@@ -87,7 +87,11 @@ def _factor(bad: "Sequence[Trial]") -> Iterator[str]:
             scaled = (factor * b).astype(b.dtype)
             scale = trial.scales.get(difference.array)
             units = compare_arrays(difference.array, a, scaled, scale).units if a.dtype == b.dtype else np.inf
-            if abs(factor - 1) < CLOSE or units > 2 * max(trial.budget, 1) * max(abs(factor), 1):
+            if (
+                not np.isfinite(factor)
+                or abs(factor - 1) < CLOSE
+                or units > 2 * max(trial.budget, 1) * max(abs(factor), 1)
+            ):
                 return
             factors.setdefault(difference.array, []).append((trial.case, factor))
     for array, seen in factors.items():
