@@ -576,3 +576,119 @@ for i in np.ndindex(x.shape):
     gradient[i] = (plus - minus) / (2 * eps)
 return gradient
 """
+
+
+LOOP = """
+def train(network, optimizer, x, targets, *, epochs, batch_size, generator, scheduler=None):
+    losses = []
+    for epoch in range(epochs):
+        order = generator.epoch_order(len(x))
+        for start in range(0, len(x), batch_size):
+            rows = order[start : start + batch_size]
+            losses.append(float(network.cost(network.forward(x[rows]), targets[rows])))
+            network.backward()
+            optimizer.step(network.gradients())
+        if scheduler:
+            scheduler.step()
+    return losses
+"""
+
+
+def test_a_loop_may_return_a_list_of_losses(tmp_path):
+    verdict = verdict_on(LOOP, tmp_path)
+    assert verdict.equal, explain(verdict)
+    assert verdict.unseen == ["accuracy", "learning_rate"]
+    unmoved = verdict_on(LOOP.replace("network.backward()", "network.backward(); network.eval()"), tmp_path)
+    assert not unmoved.equal
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    {
+        "def minibatches(x, y, n, generator): return [(x[:n], y[:n])]": "there are other results",
+        "def minibatches(x, y, n, generator):\n"
+        "    return [(x[i:i + n], y[i:i + n]) for i in range(0, len(x), n)]": "not shuffled",
+        "def minibatches(x, y, n, generator):\n"
+        "    o = np.random.RandomState(0).permutation(len(x))\n"
+        "    return [(x[o[i:i + n]], y[o[i:i + n]]) for i in range(0, len(x), n)]": "the same order",
+        "def kaiming_normal(shape, generator, dtype):\n"
+        "    z = np.random.RandomState(1).standard_normal(shape)\n"
+        "    return (z * np.sqrt(2 / shape[1])).astype(dtype)": "the same is drawn at every call",
+    }.items(),
+)
+def test_draws_of_another_stream_have_to_be_draws(source, said, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "different"
+    assert said in "\n".join(explain(verdict))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def xavier_normal(shape, rng): return np.random.randn(*shape) * np.sqrt(2 / sum(shape))",
+        "def kaiming_uniform(shape):\n"
+        "    bound = (6 / shape[1]) ** 0.5\n    return np.random.uniform(-bound, bound, shape)",
+        "def minibatches(x, y, n, generator):\n"
+        "    o = np.random.permutation(len(x))\n"
+        "    return [(x[o[i:i + n]], y[o[i:i + n]]) for i in range(0, len(x), n)]",
+        "def dropout_forward(x, p, rng, training=True):\n"
+        "    if not training or p == 0: return x, 1\n"
+        "    mask = ((np.random.rand(*x.shape) > p) / (1 - p)).astype(x.dtype)\n"
+        "    return x * mask, mask\n"
+        "def dropout_backward(dy, mask): return dy * mask",
+    ],
+)
+def test_right_draws_of_another_stream_are_right_in_distribution(source, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "distribution", explain(verdict)
+    assert "draws the same bits" in explain(verdict)[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "status"),
+    [
+        ("def sgd_step(p, g, *, lr, weight_decay=0): p -= lr * (g - weight_decay * p)", "different"),
+        ("def sgd_step(p, g, *, lr, weight_decay=0): p -= lr * (g + weight_decay)", "different"),
+        ("def sgd_step(p, g, *, lr, weight_decay=0): p -= lr * g", "right but"),
+        ("def sgd_step(p, g, *, lr): p -= lr * g", "right but"),
+    ],
+)
+def test_an_option_that_is_there_and_wrong_is_no_option_that_is_not_handled(source, status, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == status, explain(verdict)
+    if verdict.equal:
+        assert "weight_decay" in verdict.not_handled
+
+
+def test_two_numbers_beta_may_stand_in_the_place_of_one_argument(tmp_path):
+    source = """
+        def adam_step(w, dw, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
+            m[:] = beta1 * m + (1 - beta1) * dw
+            v[:] = beta2 * v + (1 - beta2) * dw**2
+            w -= lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    """
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "right but", explain(verdict)
+    assert "betas" in verdict.handled
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (
+            "def cross_entropy_forward(z, y, reduction='mean'):\n"
+            "    p = np.exp(z - z.max(axis=1, keepdims=True)); p /= p.sum(axis=1, keepdims=True)\n"
+            "    losses = -np.log(p[np.arange(len(z)), y] + 1e-5)\n"
+            "    return (losses.mean() if reduction == 'mean' else losses.sum()), None",
+            {"ε inside the logarithm"},
+        ),
+        (
+            "def mse_loss_forward(x, t): return ((x - t)**2).mean(), (x, t)\n"
+            "def mse_loss_backward(dloss, cache): return (cache[1] - cache[0]) / cache[0].size",
+            {"target minus prediction", "2 forgotten", "upstream gradient ignored"},
+        ),
+    ],
+)
+def test_constants_are_fitted_and_three_mistakes_at_once_are_named(source, found, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert {mistake["name"] for mistake in verdict.mistakes} == found, explain(verdict)

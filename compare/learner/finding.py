@@ -21,7 +21,7 @@ from compare.component import Case, Component
 from compare.environment import undisturbed
 from compare.learner.forms import FORMS, pytorch, why_not_compared
 from compare.learner.forms.form import Form, called_alike, fits, is_theirs
-from compare.learner.forms.own_names import methods, writing_back
+from compare.learner.forms.own_names import methods, returning_history, writing_back
 from compare.learner.names import close_name
 from compare.learner.running import Answer, run, underlying
 from compare.run import run_scratch, run_torch
@@ -151,11 +151,14 @@ def _in_numpy(
     module = importlib.import_module(f"scratch.{component.topic}")
     functions = {}
     told: list[str] = []
+    unseen: set[str] = set()
     for name, function in written.items():
         ours = getattr(module, name)
         function = adapted(function, ours)
         if component.topic == "optimizers" or name == "update_running_statistics":
             function = writing_back(function, ours)
+        if component.functions == ("train",):
+            function = returning_history(function, ours, unseen)
         if form is None:
             function, notes = other_defaults(function, ours)
             told += notes
@@ -163,7 +166,7 @@ def _in_numpy(
     theirs = tuple(name for name, function in written.items() if form is None or is_theirs(function))
     missing = tuple(name for name in top_level(component.functions) if name not in theirs)
     words, convention = (form.words, form.convention) if form else ("", "")
-    call = functools.partial(run, component, "scratch", functions, missing=missing)
+    call = functools.partial(run, component, "scratch", functions, missing=missing, unseen=unseen)
     return Attempt(component, theirs, "scratch", call, missing, tuple(told), words, convention, names)
 
 

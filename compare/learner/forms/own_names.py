@@ -2,11 +2,13 @@
 
 import functools
 import inspect
+import math
 import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from compare.learner.forms.form import tried
+from compare.learner.forms.pytorch.training import history_of
 
 
 def methods(namespace: Mapping[str, Any], names: Collection[str]) -> dict[str, Callable]:
@@ -23,6 +25,22 @@ def methods(namespace: Mapping[str, Any], names: Collection[str]) -> dict[str, C
                     if made is not None:
                         found[name] = getattr(made, name)
     return found
+
+
+def returning_history(train: Callable, ours: Callable, unseen: set[str]) -> Callable:
+    """A training loop that may return a list of losses, or nothing, as one that returns a history."""
+    signature = inspect.signature(ours)
+
+    @functools.wraps(train)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        returned = train(*args, **kwargs)
+        if hasattr(returned, "cost"):
+            return returned
+        steps = given["epochs"] * math.ceil(len(given["x"]) / given["batch_size"])
+        return history_of([returned], given["epochs"], steps, unseen)
+
+    return call
 
 
 def writing_back(function: Callable, ours: Callable) -> Callable:

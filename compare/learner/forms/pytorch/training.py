@@ -74,7 +74,7 @@ def train(theirs: Any) -> Reading:
             returned.append(call(theirs, given, {}))
             if scheduler and not {"epochs", "scheduler"} & takes.keys():
                 scheduler.step()
-        return _history(returned, epochs, epochs * len(loader), unseen)
+        return history_of(returned, epochs, epochs * len(loader), unseen)
 
     train.__signature__ = inspect.signature(training.train)  # type: ignore[attr-defined]
     said = [WITHOUT[name][0] for name in without]
@@ -83,7 +83,7 @@ def train(theirs: Any) -> Reading:
     return Reading({"train": train}, form, without=tuple(without), unseen=unseen)
 
 
-def _history(returned: Sequence[Any], epochs: int, steps: int, unseen: set[str]) -> training.History:
+def history_of(returned: Sequence[Any], epochs: int, steps: int, unseen: set[str]) -> training.History:
     """What can be read from what was returned; a list of other lengths (means of epochs, say) can not
 
     Where there are as many steps as epochs, nobody knows of which a plain list is.
