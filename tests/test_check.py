@@ -14,6 +14,7 @@ from pathlib import Path
 import formulas
 import numpy as np
 import pytest
+import torch
 
 import scratch.activations
 from compare import assert_matches
@@ -557,6 +558,16 @@ def test_what_is_returned_instead_is_told_in_a_sentence(source, message, tmp_pat
     assert verdict.status == "raises"
     assert message in verdict.error["message"]
     assert verdict.error["source"] == source
+
+
+def test_pytorch_code_is_asked_about_by_pytorchs_names():
+    class Linear(torch.nn.Module):
+        pass
+
+    def my_relu(x):
+        return torch.clamp(x, min=0)
+
+    assert close_names({"Linear": Linear, "my_relu": my_relu}, []) == {"Linear": "linear", "my_relu": "relu"}
 
 
 def test_a_default_of_its_own_is_told_as_such(tmp_path):

@@ -567,6 +567,7 @@ COMPONENTS = (
         functions=("numerical_gradient", "relative_error", "gradient_check"),
         reference=("numerical_gradient", "relative_error", "gradient_check", "gradcheck"),
         cases=cases,
+        rare={"no gradient": "no gradient at all"},
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,

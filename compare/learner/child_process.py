@@ -114,7 +114,7 @@ def check_file(
 def _not_looked_at(asked: dict[str, str], done: Collection[str]) -> Iterator[Verdict]:
     """Of each component that nobody was asked for, the names that may mean its functions."""
     for component in all_components().values():
-        ours = top_level(component.functions)
+        ours = (*top_level(component.functions), *component.reference)
         about = {theirs: meant for theirs, meant in asked.items() if meant in ours}
         if about and component.name not in done:
             yield Verdict(component.name, [], "scratch", "asked", asked=about)

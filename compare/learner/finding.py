@@ -82,8 +82,12 @@ def close_names(namespace: Mapping[str, Any], attempts: Sequence[Attempt]) -> di
     """Names that are almost ours, of functions that nobody has looked at: theirs → the one that is meant."""
     written = {name for attempt in attempts for name in (*attempt.functions, *attempt.names)}
     components = all_components().values()
-    ours = [name for c in components for name in top_level(c.functions) if c.topic != "random"]
-    found = {name: close_name(name, ours) for name, value in namespace.items() if callable(value)}
+    in_numpy = [name for c in components for name in top_level(c.functions) if c.topic != "random"]
+    in_torch = [name for c in components for name in c.reference if c.topic != "random"]
+    found = {}
+    for name, value in namespace.items():
+        if callable(value):
+            found[name] = close_name(name, in_torch if pytorch.uses_torch(underlying(value)) else in_numpy)
     return {name: meant for name, meant in found.items() if meant and not {name, meant} & written}
 
 

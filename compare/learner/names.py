@@ -83,7 +83,7 @@ def close_name(name: str, ours: Iterable[str]) -> str:
     *_, direction = ["", *(DIRECTIONS[word] for word in _words(name) if word in DIRECTIONS)]
     stem = "".join(word for word in _words(name) if word not in FILLERS and word not in DIRECTIONS)
     meant = _plain(OTHER_WORDS.get(stem, stem))
-    for candidate in (meant + direction, meant + "forward", meant, meant + "step"):
+    for candidate in (meant + direction, meant + "forward", meant, meant + "step", stem):
         if candidate in plain:
             return plain[candidate]
     if len(meant) < 4:  # of short names all are close
