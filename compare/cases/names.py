@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from compare.cases.close_names import close_name
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -143,5 +145,10 @@ def top_level(functions: Iterable[str]) -> list[str]:
 
 def suggestion(name: str, names: Iterable[str]) -> str:
     """What somebody may have meant who wrote a name that there is not."""
-    close = difflib.get_close_matches(name, sorted(names))
+    names = list(names)
+    functions = {
+        function: e.name for e in entries().values() if e.topic != "random" for function in e.functions
+    }
+    meant = functions.get(close_name(name, functions), "")
+    close = [meant] if meant in names else difflib.get_close_matches(name, sorted(names))
     return f"did you mean {' or '.join(close)}?" if close else "`python -m compare list` names them all"

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from compare.cases import all_components
+from compare.cases.close_names import close_name
 from compare.cases.names import top_level
 from compare.component import Case, Component
 from compare.environment import undisturbed
 from compare.learner.forms import FORMS, pytorch, why_not_compared
 from compare.learner.forms.form import Form, called_alike, fits, is_theirs
 from compare.learner.forms.own_names import methods, returning_history, writing_back
-from compare.learner.names import close_name
 from compare.learner.running import Answer, run, underlying
 from compare.run import run_scratch, run_torch
 
