@@ -245,6 +245,8 @@ BAD = [
     (["seeds", str(2**64)], "seed: expected an integer from -2**63 to 2**64 - 1, got 18446744073709551616"),
     (["show"], "NAME"),
     (["show", "sigmoidd"], "unknown component 'sigmoidd': did you mean sigmoid?"),
+    (["exercise", "he"], "unknown component 'he': did you mean kaiming_normal?"),
+    (["show", "softmax"], "unknown component 'softmax': did you mean cross_entropy?"),
 ]
 
 
