@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import io
+import itertools
 import signal
 import threading
 import types
@@ -201,10 +202,12 @@ def adapted(function: Callable, ours: Callable) -> Callable:
         for name in given.keys() - names.keys() - {*LEFT_OUT}:
             if not _usual(wanted, name, given[name]):
                 raise TypeError(f"{function.__name__}() has no argument {name}")
-        parameters = [(names[name], value) for name, value in given.items() if name in names]
-        in_place = [value for parameter, value in parameters if parameter.kind is parameter.POSITIONAL_ONLY]
-        named = {p.name: value for p, value in parameters if p.kind is not p.POSITIONAL_ONLY}
-        result = function(*in_place, **named)
+        values = {names[name].name: value for name, value in given.items() if name in names}
+        first = itertools.takewhile(  # those in a row; by name what comes after one that is left out
+            lambda p: p.name in values and p.kind is not p.KEYWORD_ONLY, theirs.parameters.values()
+        )
+        in_place = [values.pop(p.name) for p in first]
+        result = function(*in_place, **values)
         if "dtype" in given and "dtype" not in names and isinstance(result, np.ndarray):
             return result.astype(given["dtype"])
         return result
