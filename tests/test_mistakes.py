@@ -1,5 +1,6 @@
 """Every mistake can be told from every other one of its component: without that, none could be named."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -100,3 +101,9 @@ def test_an_edit_changes_a_copy_and_is_shown_as_a_diff():
     assert mistake.functions["tanh_backward"](x, x) == 0.25
     assert component.implementation().tanh_backward(x, x) == 0.375
     assert mistake.diff.splitlines()[-2:] == ["- return dy * (1 - y * y)", "+ return dy * (1 - y)"]
+
+
+def test_a_mistake_whose_line_is_another_one_today_has_no_diff():
+    mistake, *_ = COMPONENTS_BY_NAME["relu"].mistakes
+    assert mistake.diff
+    assert replace(mistake, edits=[("no such line", "")]).diff == ""
