@@ -212,7 +212,7 @@ class Mistake:
 
     @functools.cached_property
     def diff(self) -> str:
-        """The right lines after −, the wrong ones after +; nothing where somebody has changed the right ones."""
+        """The right lines after −, the wrong ones after +; nothing where the right ones were changed."""
         assert self.text is not None, f"{self.name}: no component has this mistake"
         try:
             return self.text.diff(tuple(self.edits))
