@@ -369,8 +369,9 @@ class Text:
     def alone(self) -> str:
         """The file, with empty lines for the functions and classes that the component does without."""
         lines = self._source.splitlines(keepends=True)
+        own = {name.partition(".")[0] for name in self._own}
         for name, other in definitions(self._module).items():
-            if other.is_code and "." not in name and not {n.partition(".")[0] for n in self._own} & {name}:
+            if other.is_code and "." not in name and name not in own:
                 lines[other.first - 1 : other.last] = ["\n"] * (other.last - other.first + 1)
         return "".join(lines)
 

@@ -6,6 +6,7 @@ The components say the same of themselves, and a test holds these names against 
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from compare.cases.close_names import close_name
 
@@ -141,6 +142,11 @@ def component_or_topic() -> list[str]:
 def top_level(functions: Iterable[str]) -> list[str]:
     """The functions and classes behind names that may be Class.method, each once."""
     return list(dict.fromkeys(name.partition(".")[0] for name in functions))
+
+
+def names_of(component: Any) -> list[str]:
+    """What may be written for a component, or an entry, in either library."""
+    return [*top_level(component.functions), *component.reference]
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:

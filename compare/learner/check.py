@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from compare.cases import all_components
-from compare.cases.names import top_level
+from compare.cases.names import names_of
 from compare.component import Case, Component
 from compare.environment import one_thread, undisturbed
 from compare.files import visible
 from compare.learner import symptoms
-from compare.learner.diagnosis import Change, Diagnosis, diagnose, same, usual_options, without_options
+from compare.learner.diagnosis import Change, Diagnosis, diagnose, ignoring, same, usual_options
 from compare.learner.finding import Attempt, close_names, find
 from compare.learner.ordinary import ORDINARY, apart, beyond
 from compare.learner.process import StoppedError
@@ -113,8 +113,7 @@ def check_functions(
     if component is not None and component not in all_components():
         raise ValueError(f"component: expected the name of one, got {visible(str(component))}")
     attempts = [a for a in find(given) if component in (None, a.component.name)]
-    ours = {name for a in attempts for name in (*top_level(a.component.functions), *a.component.reference)}
-    known = ours.union(*(attempt.names for attempt in attempts))
+    known = {name for a in attempts for name in (*names_of(a.component), *a.names)}
     if unknown := sorted(given.keys() - known):
         meant = close_names({name: given[name] for name in unknown}, [])
         hint = "".join(f": {theirs} may mean {ours}" for theirs, ours in meant.items())
@@ -256,19 +255,22 @@ def _with_wrong_options(attempt: Attempt, trials: Sequence[Trial]) -> list[Trial
 
 def _is_wrong_option(attempt: Attempt, wrong: Sequence[Trial], what: tuple[str, ...]) -> bool:
     """Whether these are options, and no one gets such numbers by ignoring some of them."""
-    names = [name.partition("=")[0] for name in what]
-    if not {*names} <= usual_options(attempt.component).keys():
+    names, usual = [name.partition("=")[0] for name in what], usual_options(attempt.component)
+    if not {*names} <= usual.keys():
         return False
     some = itertools.chain.from_iterable(itertools.combinations(names, n) for n in range(1, len(names) + 1))
+    versions = [ignoring(attempt, {name: usual[name] for name in chosen}) for chosen in some]
     trials = [trial for trial in wrong if trial.beyond == what]
-    return not any(all(same(t, without_options(attempt, chosen, t)) for t in trials) for chosen in some)
+    return not any(all(same(trial, version(trial)) for trial in trials) for version in versions if version)
 
 
 def _not_explained(wrong: Sequence[Trial], diagnosis: Diagnosis) -> list[Trial]:
     """Cases that are wrong, and not only for the mistakes that were found anyway."""
     version = diagnosis.version
-    if version is None or not diagnosis.fits:
-        return [] if version else list(wrong)
+    if version is None:
+        return list(wrong)
+    if not diagnosis.fits:  # they fit everywhere
+        return []
     return [trial for trial in wrong if not (trial.beyond and same(trial, version(trial)))]
 
 

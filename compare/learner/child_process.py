@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from compare.cases import all_components
-from compare.cases.names import top_level
+from compare.cases.names import names_of, top_level
 from compare.component import Case, Component
 from compare.environment import one_thread
 from compare.files import visible
@@ -46,6 +46,7 @@ from compare.learner.running import Answer, failure
 from compare.learner.supervisor import end_with_parent
 from compare.learner.trial import all_cases
 
+PLAIN = ("error", "changed", "called", "ours", "unseen")  # of an answer, beside its arrays
 LOADING = "loading the file"
 STARTING = 300.0  # seconds for importing PyTorch on a busy machine
 NOTHING = "no function of ours in it; `python -m compare exercise NAME` writes a file to fill in"
@@ -114,8 +115,7 @@ def check_file(
 def _not_looked_at(asked: dict[str, str], done: Collection[str]) -> Iterator[Verdict]:
     """Of each component that nobody was asked for, the names that may mean its functions."""
     for component in all_components().values():
-        ours = (*top_level(component.functions), *component.reference)
-        about = {theirs: meant for theirs, meant in asked.items() if meant in ours}
+        about = {theirs: meant for theirs, meant in asked.items() if meant in names_of(component)}
         if about and component.name not in done:
             yield Verdict(component.name, [], "scratch", "asked", asked=about)
 
@@ -217,8 +217,7 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
             raise ValueError(kind)
         results[name] = np.ndarray(shape, dtype, numbers, start).copy()
         start += math.prod(shape) * dtype.itemsize
-    told = [answer[key] for key in ("error", "changed", "called", "ours", "unseen")]
-    error, changed, called, ours, unseen = told
+    error, changed, called, ours, unseen = (answer[key] for key in PLAIN)
     texts = [*results, *changed, *changed.values(), *called, *ours, *unseen]
     texts += [error[key] for key in error if key != "line"]
     lists = all(type(names) is list for names in (called, ours, unseen))
@@ -324,7 +323,7 @@ def _packed(outcome: Answer) -> tuple[dict[str, Any], bytes]:
         is_plain = array.dtype.kind in "biufc"
         arrays.append((name, array.dtype.str if is_plain else None, array.shape))
         numbers.write(array.tobytes() if is_plain else b"")
-    plain = {key: getattr(outcome, key) for key in ("error", "changed", "called", "ours", "unseen")}
+    plain = {key: getattr(outcome, key) for key in PLAIN}
     return {"arrays": arrays, **plain}, numbers.getvalue()
 
 

@@ -10,7 +10,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from compare.measure import compare_arrays
 
 SAME_MISTAKE = 1e-4  # how much closer to a mistake than to the right result it must be to be that mistake
 SECONDS = 5.0  # of work, for all that is not one listed mistake
+CONSTANT = re.compile(r"\b\d*\.?\d*e-\d+\b")  # a small one, as it is written
 SMALL = tuple(10.0**-k for k in range(1, 17))
 USUAL = (0.5, 0.9, 0.95, 0.99, 0.999, 0.1, 0.01, 0.001, 0.2, 0.3, 0.0, 1.0)
 
@@ -86,12 +87,12 @@ def diagnose(attempt: Attempt, trials: Sequence[Trial], deadline: float = float(
         list(itertools.combinations(listed, 3)),
     ]
     budget = time.process_time() + (SECONDS / 3 if right else SECONDS)
-    pairs_tried = False
-    for candidates in stages:
+    for stage, candidates in enumerate(stages):
         if found := _first_fitting(attempt, sets, candidates, deadline, budget):
             return found
-        pairs_tried |= candidates is stages[1] and time.process_time() < budget
-    return Diagnosis(stopped=bool(sets) and not pairs_tried)
+        if time.process_time() > budget:
+            return Diagnosis(stopped=bool(sets) and stage < 2)
+    return Diagnosis()
 
 
 def _first_fitting(
@@ -132,9 +133,8 @@ def same(trial: Trial, other: Answer, *, forward_only: bool = False) -> bool:
 def _other_constants(listed: Sequence[Change]) -> Iterator[Change]:
     """Each mistake that has a small constant of its own, with other sizes of it."""
     for change in listed:
-        known = set(re.findall(r"\b\d*\.?\d*e-\d+\b", "".join(before for before, _ in change.edits)))
-        found = re.findall(r"\b\d*\.?\d*e-\d+\b", "".join(after for _, after in change.edits))
-        for text in sorted({*found} - known):
+        known, found = (set(CONSTANT.findall("".join(texts))) for texts in zip(*change.edits, strict=True))
+        for text in sorted(found - known):
             for value in SMALL:
                 if value != float(text):
                     edits = tuple(
@@ -169,13 +169,10 @@ def usual_options(component: Component) -> dict[str, Any]:
     return usual
 
 
-def without_options(attempt: Attempt, names: Sequence[str], trial: Trial) -> Answer:
-    """What our functions give in a case if they ignore these options."""
-    usual = usual_options(attempt.component)
-    ignored = (Change("ignored", "", options={name: usual[name] for name in names}),)
-    functions = _functions(attempt.component, ignored)
-    functions = {name: f for name, f in functions.items() if name in attempt.functions}
-    return run(attempt.component, "scratch", functions, trial.case, missing=attempt.missing)
+def ignoring(attempt: Attempt, options: Mapping[str, Any]) -> Callable[[Trial], Answer] | None:
+    """What our functions give in a case whatever it says of these options; None if they have none of them."""
+    made = _version(attempt, (Change("ignored", "", options=options),))
+    return made[0] if made else None
 
 
 def _number(value: Any) -> str:
@@ -241,11 +238,13 @@ def _fitting(
     # Those cases first that the attempt gets wrong, and the small ones: they tell the mistakes apart soonest.
     order = sorted(trials, key=lambda trial: (trial.equal, elements(trial.case)))
 
+    only_gradients = all("grad" in difference.array for trial in trials for difference in trial.wrong)
+
     def fits(changes: Candidate) -> bool:
         if not (made := _version(attempt, changes)):
             return False
         version, forward_only = made
-        if forward_only and all("grad" in difference.array for t in trials for difference in t.wrong):
+        if forward_only and only_gradients:
             return False  # it says nothing of what is wrong
         for trial in order:
             if time.monotonic() > deadline:
@@ -266,8 +265,7 @@ def _fitting(
 def _told(attempt: Attempt, changes: Candidate, where: str) -> Diagnosis:
     text = attempt.component.text
     shown = tuple(
-        Change(c.name, c.explanation, c.edits, c.convention, diff=text.diff(c.edits) if c.edits else "")
-        for c in changes
+        replace(change, diff=text.diff(change.edits)) if change.edits else change for change in changes
     )
     made = _version(attempt, changes)
     return Diagnosis(shown, where, made[0] if made else None)

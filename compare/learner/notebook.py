@@ -21,7 +21,7 @@ from markupsafe import Markup
 from rich.console import Console
 
 from compare.cases import all_components
-from compare.cases.names import component_or_topic, entries, named, suggestion, top_level
+from compare.cases.names import component_or_topic, entries, named, names_of, suggestion
 from compare.component import Component
 from compare.files import visible
 from compare.learner import check as checking
@@ -165,7 +165,7 @@ def load_ipython_extension(shell: Any) -> None:
         attempts = [
             attempt
             for attempt in find(own)
-            if attempt.component.name in names or (not names and defined & {*_names(attempt.component)})
+            if attempt.component.name in names or (not names and defined & {*names_of(attempt.component)})
         ]
         if not attempts:
             raise UsageError(
@@ -188,10 +188,6 @@ def _unknown(name: Any, names: Iterable[str]) -> str:
     if not isinstance(name, str):
         return f'expected the name of a component, as in "relu", got a {visible(type(name).__name__)}'
     return f"unknown component {visible(name)!r}: {suggestion(name, names)}"
-
-
-def _names(component: Component) -> list[str]:
-    return [*top_level(component.functions), *component.reference]
 
 
 @contextlib.contextmanager
@@ -227,24 +223,18 @@ def _page(*parts: Markup) -> str:
 
 def _verdict(verdict: Verdict) -> Markup:
     """In colour: what to know at once; folded, all that was found."""
-    mark, kind = MARKS.get(verdict.status, ("✗", "wrong"))
-    if verdict.missing:
-        mark, kind = "✗", "partly" if verdict.equal else "wrong"
+    mark = "–" if verdict.status == "not here" else terminal.mark(verdict)
+    if mark in "–?":
+        kind = "open"
+    elif verdict.status == "right" and mark == "✓":
+        kind = "right"
+    else:
+        kind = "partly" if verdict.equal else "wrong"
     head = Markup("<p><b>{} {}</b> {}</p>").format(mark, verdict.component, terminal.headline(verdict))
     lines = explain(verdict)
     body = Markup("").join(_first_words(verdict)) if not verdict.equal else Markup("")
     more = _folded("all that was found", _block("\n".join(lines))) if lines else Markup("")
     return Markup('<div class="{}">{}{}{}</div>').format(kind, head, body, more)
-
-
-MARKS = {
-    "right": ("✓", "right"),
-    "right but": ("✓", "partly"),
-    "distribution": ("✓", "partly"),
-    "convention": ("✓", "partly"),
-    "unwritten": ("–", "open"),
-    "not here": ("–", "open"),
-}
 
 
 def _first_words(verdict: Verdict) -> Iterator[Markup]:

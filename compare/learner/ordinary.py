@@ -14,7 +14,8 @@ import numpy as np
 from compare.component import Case, Component
 
 ORDINARY = "for ordinary inputs"
-NUMBERS = ("very large numbers", "very small numbers", "no examples")
+VERY_LARGE, VERY_SMALL, NO_EXAMPLES = "very large numbers", "very small numbers", "no examples"
+NUMBERS = (VERY_LARGE, VERY_SMALL, NO_EXAMPLES)
 LARGE = 80  # e⁸⁰ is almost as large as float32 goes
 SMALL = 1e-9  # 1 − 10⁻⁹ has lost half its digits
 
@@ -27,11 +28,11 @@ def beyond(component: Component, first: Case, case: Case) -> tuple[str, ...]:
     if any(not np.isfinite(array).all() for array in arrays):
         return ("NaN and infinity",)
     if any(array.size == 0 for array in case.arrays.values()):
-        return NUMBERS[2:]
+        return (NO_EXAMPLES,)
     if not case.finite or any((np.abs(array) > LARGE).any() for array in arrays):
-        return NUMBERS[:1]
+        return (VERY_LARGE,)
     if _smallest(case) < SMALL <= _smallest(first):
-        return NUMBERS[1:2]
+        return (VERY_SMALL,)
     options = {name: value for name, value in case.options.items() if name not in component.everyday}
     asked = [_option(name, value) for name, value in options.items() if _asks(first, name, value)]
     if case.options.get("function") == first.options.get("function"):  # else it has arrays of its own

@@ -47,17 +47,25 @@ def print_component(console: Console, component: Component) -> None:
 
 def print_verdict(console: Console, verdict: Verdict, strict: bool = False) -> None:
     """One component of somebody's file: right, or what is wrong and why."""
-    mark, style = ("✓", "green") if verdict.passes(strict) else ("✗", "bold red")
-    if verdict.status in ("unwritten", "asked"):
-        mark, style = {"unwritten": ("–", ""), "asked": ("?", "bold yellow")}[verdict.status]
+    sign = mark(verdict, strict)
     console.print(
-        Text.assemble((f"{mark} ", style), (verdict.component, "bold"), f"  {headline(verdict)}"),
+        Text.assemble((f"{sign} ", MARKS[sign]), (verdict.component, "bold"), f"  {headline(verdict)}"),
         soft_wrap=True,
     )
     diffs = [line for mistake in verdict.mistakes for line in mistake["diff"].splitlines()]
     colours = {f"    {line}": _colour(line) for line in diffs}
     for line in explain(verdict):
         console.print(Text(f"    {line}", colours.get(line, "")), soft_wrap=True)
+
+
+MARKS = {"✓": "green", "✗": "bold red", "–": "", "?": "bold yellow"}
+
+
+def mark(verdict: Verdict, strict: bool = False) -> str:
+    """Right enough, or not; or nothing was looked at."""
+    if verdict.status in ("unwritten", "asked"):
+        return {"unwritten": "–", "asked": "?"}[verdict.status]
+    return "✓" if verdict.passes(strict) else "✗"
 
 
 def headline(verdict: Verdict) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.learner.forms.form import is_close, tried
+from compare.learner.forms.form import is_close, stands_for, tried
 
 Statistics = tuple[Any, Any]  # a running mean and a running variance
 
@@ -25,29 +25,34 @@ def is_biased(variance_of: Callable[[np.ndarray], Any]) -> bool:
     return not is_close(tried(variance_of, np.array([[-1.0], [1.0]])), 2.0)
 
 
-def update(
-    updated: Callable[[np.ndarray, Any, Any, float], Statistics], x: np.ndarray, momentum: float | None,
-    running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray, *, biased: bool,
-) -> None:  # fmt: skip
-    """Write the statistics after a batch, with the course's two conventions undone
+def updating(theirs: Callable, updated: Callable[..., Statistics], *, biased: bool) -> Callable:
+    """Our `update_running_statistics`, calling the course's, with its two conventions undone
 
     Its momentum is 1 − ours. And a batch whose deviations are √(m/(m − 1)) times as large has, as its biased
     variance, the unbiased one of this batch.
 
     Args:
-        updated: (batch, running mean, running variance, momentum of the old value) → both after the batch
-        x: the batch
-        momentum: ours
-        running_mean: updated
-        running_var: updated
-        num_batches_tracked: counted up
+        theirs: the function or class that was written
+        updated: (batch, running mean, running variance, momentum of the old value, and what the forward pass
+            has handed on beside the batch) → both statistics after the batch
         biased: whether the second convention is there
     """
-    if momentum is None:
-        raise TypeError("no argument momentum=None")
-    m = len(x)
-    spread = (x - x.mean(axis=0)) * x.dtype.type(np.sqrt(m / (m - 1)) if biased else 1)
-    mean, _ = updated(x, running_mean.copy(), running_var.copy(), 1 - momentum)
-    _, variance = updated(spread, running_mean.copy(), running_var.copy(), 1 - momentum)
-    running_mean[...], running_var[...] = mean, variance
-    num_batches_tracked += 1
+
+    @stands_for(theirs)
+    def update_running_statistics(
+        running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray,
+        mean: Any, variance: Any, batch_size: int, momentum: float | None = 0.1,
+    ) -> None:  # fmt: skip
+        x, settings = mean, variance  # what the forward pass has handed on
+        if momentum is None:
+            raise TypeError("no argument momentum=None")
+        m = len(x)
+        spread = (x - x.mean(axis=0)) * x.dtype.type(np.sqrt(m / (m - 1)) if biased else 1)
+        after = [
+            updated(batch, running_mean.copy(), running_var.copy(), 1 - momentum, *settings)
+            for batch in (x, spread)
+        ]
+        running_mean[...], running_var[...] = after[0][0], after[1][1]
+        num_batches_tracked += 1
+
+    return update_running_statistics

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.learner.forms.batch_norms import is_biased, scale_and_shift, update
+from compare.learner.forms.batch_norms import is_biased, scale_and_shift, updating
 from compare.learner.forms.form import Form, OurCache, is_close, stands_for, takes, tried
 from compare.learner.forms.stand_ins import Even, drawing_from
 from scratch import regularization as ours
@@ -85,18 +85,6 @@ def batch_norm(
         return back(dy, cache)
 
     @stands_for(run)
-    def update_running_statistics(
-        running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray,
-        mean: Any, variance: Any, batch_size: int, momentum: float | None = 0.1,
-    ) -> None:  # fmt: skip
-        x, settings = mean, variance  # what forward has handed on
-
-        def with_settings(*arguments: Any) -> tuple:
-            return updated(*arguments, *settings)
-
-        update(with_settings, x, momentum, running_mean, running_var, num_batches_tracked, biased=biased)
-
-    @stands_for(run)
     def inference_forward(
         x: np.ndarray, gamma: Any, beta: Any, running_mean: Any, running_var: Any, eps: float = 1e-5
     ) -> tuple:
@@ -108,7 +96,7 @@ def batch_norm(
     return {
         "batch_norm_forward": forward,
         "batch_norm_backward": back and backward,
-        "update_running_statistics": update_running_statistics,
+        "update_running_statistics": updating(run, updated, biased=biased),
         "batch_norm_inference_forward": inference_forward,
     }
 

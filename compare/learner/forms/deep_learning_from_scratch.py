@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.learner.forms.batch_norms import is_biased, scale_and_shift, update
+from compare.learner.forms.batch_norms import is_biased, scale_and_shift, updating
 from compare.learner.forms.form import Form, OurCache, as_many, is_close, modules, stands_for, takes, tried
 from compare.learner.forms.stand_ins import Even, drawing_from, with_epsilon
 from scratch import regularization as ours
@@ -144,18 +144,6 @@ def batch_norm(BatchNormalization: Written) -> Ours:
         return cache.backward(dy), cache.dgamma, cache.dbeta
 
     @stands_for(BatchNormalization)
-    def update_running_statistics(
-        running_mean: np.ndarray, running_var: np.ndarray, num_batches_tracked: np.ndarray,
-        mean: Any, variance: Any, batch_size: int, momentum: float | None = 0.1,
-    ) -> None:  # fmt: skip
-        x, settings = mean, variance  # what forward has handed on
-
-        def with_settings(*arguments: Any) -> tuple:
-            return updated(*arguments, *settings)
-
-        update(with_settings, x, momentum, running_mean, running_var, num_batches_tracked, biased=biased)
-
-    @stands_for(BatchNormalization)
     def inference_forward(
         x: np.ndarray, gamma: Any, beta: Any, running_mean: Any, running_var: Any, eps: float = 1e-5
     ) -> tuple:
@@ -166,7 +154,7 @@ def batch_norm(BatchNormalization: Written) -> Ours:
     return {
         "batch_norm_forward": forward,
         "batch_norm_backward": backward,
-        "update_running_statistics": update_running_statistics,
+        "update_running_statistics": updating(BatchNormalization, updated, biased=biased),
         "batch_norm_inference_forward": inference_forward,
     }
 
