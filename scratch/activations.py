@@ -1,6 +1,7 @@
 """Activation functions, element by element, each with its backward pass.
 
-All take `x` of any shape and return y of that shape and a cache; all raise TypeError for an array that is not
+All take `x` of any shape and return y of that shape and a cache, which is a copy: whoever changes x or y in
+place before the backward pass changes no gradient. All raise TypeError for an array that is not
 floating, and ValueError for an upstream gradient of another shape.
 """
 
@@ -21,7 +22,7 @@ def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.relu.html
     """
     y = np.where(x < 0, x.dtype.type(0), x)
-    return y, y
+    return y, y.copy()
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -40,7 +41,7 @@ def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.leaky_relu.html
     """
-    return np.where(x > 0, x, x * negative_slope), (x, negative_slope)
+    return np.where(x > 0, x, x * negative_slope), (x.copy(), negative_slope)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -60,7 +61,7 @@ def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     https://docs.pytorch.org/docs/stable/generated/torch.tanh.html
     """
     y = np.tanh(x)
-    return y, y
+    return y, y.copy()
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -84,7 +85,7 @@ def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     e = np.exp(-np.abs(x))  # in (0, 1]
     y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
-    return y, y
+    return y, y.copy()
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")

@@ -21,14 +21,15 @@ from scratch.random import Generator
 def linear_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> tuple[np.ndarray, tuple]:
     """y = x Wᵀ + b
 
-    Returns y (batch, out_features), and the cache for `linear_backward`.
+    Returns y (batch, out_features), and the cache for `linear_backward`: copies, so that a later change of x
+    or of the weight in place changes no gradient of this pass.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
     """
     y = np.matmul(x, weight.T)  # (batch, out_features)
     if bias is not None:
         y += bias
-    return y, (x, weight)
+    return y, (x.copy(), weight.copy())
 
 
 @expects(cache={"x": "batch in_features", "weight": "out_features in_features"}, dy="batch out_features")

@@ -35,7 +35,7 @@ def binary_cross_entropy_with_logits_forward(
     log_sigmoid = np.minimum(logits, 0) - np.log1p(e)
     losses = (1 - targets) * logits - log_sigmoid
     n = logits.size if reduction == "mean" else 1
-    return losses.sum() / n, (logits, targets, e, n)
+    return losses.sum() / n, (logits.copy(), targets.copy(), e, n)
 
 
 @expects(cache={"logits": "*shape"}, dloss="")
@@ -64,7 +64,7 @@ def binary_cross_entropy_forward(
         log_not_p = np.maximum(np.log1p(-probabilities), -100)
     losses = (targets - 1) * log_not_p - targets * log_p
     n = probabilities.size if reduction == "mean" else 1
-    return losses.sum() / n, (probabilities, targets, n)
+    return losses.sum() / n, (probabilities.copy(), targets.copy(), n)
 
 
 @expects(cache={"probabilities": "*shape"}, dloss="")
@@ -96,7 +96,7 @@ def cross_entropy_forward(
     total = e.sum(axis=1, keepdims=True)  # (batch, 1)
     losses = np.log(total[:, 0]) - shifted[batch, targets]  # (batch,)
     m = len(logits) if reduction == "mean" else 1
-    return losses.sum() / m, (e / total, batch, targets, m)
+    return losses.sum() / m, (e / total, batch, targets.copy(), m)
 
 
 @expects(cache={"logits": "batch classes"}, dloss="")

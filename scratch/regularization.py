@@ -80,12 +80,12 @@ def dropout_forward(
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
     """
     if not training or p == 0:
-        return x, None
+        return x.copy(), None
     if p == 1:
         noise = np.zeros_like(x)
     else:
         noise = generator.dropout_mask(x, p)
-        noise /= 1 - p
+        noise = noise / (1 - p)
     return x * noise, noise
 
 
@@ -94,7 +94,7 @@ def dropout_backward(dy: np.ndarray, cache: np.ndarray | None) -> np.ndarray:
     """The gradient of the same pass, through the same mask: dx = dy·mask/(1 − p), or dy where y = x"""
     noise = cache
     if noise is None:
-        return dy
+        return dy.copy()
     return dy * noise
 
 

@@ -386,7 +386,7 @@ MISTAKES = (
         "The prediction is x̂, not what was trained on it.",
         [
             (
-                "return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, gamma)\n",
+                "return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, _copy(gamma))\n",
                 "return x_hat, (x_hat, std, None)\n",
             )
         ],

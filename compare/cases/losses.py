@@ -676,7 +676,7 @@ COMPONENTS = (
                         "    e = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
                         f"    logits = e / e.sum(axis=1, keepdims=True)\n    {SHIFTED}",
                     ),
-                    ("(e / total, batch, targets, m)", "(e / total, batch, targets, m, logits)"),
+                    ("(e / total, batch, targets.copy(), m)", "(e / total, batch, targets, m, logits)"),
                     ("softmax, batch, targets, m = cache", "softmax, batch, targets, m, p = cache"),
                     ("return dlogits", "return p * (dlogits - (dlogits * p).sum(axis=1, keepdims=True))"),
                 ],

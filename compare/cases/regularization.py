@@ -262,7 +262,7 @@ PENALTY = "(weight * weight).sum()"
 SCALED_WEIGHT = "return weight * (l2 / m)"
 DECAYED = "gradient + l2_gradient(parameter, l2, m)"
 IF_MATRIX = "        if parameter.ndim == 2:\n            gradient ="
-UNSCALED = "        noise /= 1 - p\n"
+UNSCALED = "        noise = noise / (1 - p)\n"
 
 AUTOGRAD = "Autograd multiplies λ/2m, dloss and 2·W in another order than (λ/m)·W, and overflows elsewhere."
 
@@ -427,7 +427,7 @@ COMPONENTS = (
             Mistake(
                 "rescaled in evaluation instead",
                 "y = x·(1 − p) in evaluation, and no division in training: not the inverted dropout.",
-                [(UNSCALED, ""), ("return x, None", "return x * (1 - p), None")],
+                [(UNSCALED, ""), ("return x.copy(), None", "return x * (1 - p), None")],
                 convention="dropout as first published (Srivastava et al. 2014)",
             ),
             Mistake(
@@ -438,12 +438,12 @@ COMPONENTS = (
             Mistake(
                 "rescaled in evaluation too",
                 "Training has already divided by 1 − p; evaluation leaves x as it is.",
-                [("return x, None", "return x * (1 - p), None")],
+                [("return x.copy(), None", "return x * (1 - p), None")],
             ),
             Mistake(
                 "divided by p",
                 "mask/p instead of mask/(1 − p): unseen at p = ½, and activations explode at a small p.",
-                [("noise /= 1 - p", "noise /= p")],
+                [("noise / (1 - p)", "noise / p")],
             ),
             Mistake(
                 "p taken as the keep probability",
@@ -498,8 +498,8 @@ COMPONENTS = (
                 [
                     (
                         "    if p == 1:\n        noise = np.zeros_like(x)\n    else:\n"
-                        "        noise = generator.dropout_mask(x, p)\n        noise /= 1 - p\n",
-                        "    noise = generator.dropout_mask(x, p)\n    noise /= 1 - p\n",
+                        "        noise = generator.dropout_mask(x, p)\n        noise = noise / (1 - p)\n",
+                        "    noise = generator.dropout_mask(x, p)\n    noise = noise / (1 - p)\n",
                     )
                 ],
             ),

@@ -1,0 +1,132 @@
+"""A cache is private: who changes an argument or a result of a forward pass in place changes no gradient."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from laws import random_cases, seeded
+
+from compare.cases import all_components
+from compare.component import DTYPES, copy_with_strides
+from compare.run import cases_of, run_scratch
+from scratch.activations import ACTIVATIONS, Activation
+from scratch.batch_norm import BatchNorm1d
+from scratch.layer import Layer
+from scratch.linear import Linear
+from scratch.network import LOSSES, Network
+from scratch.random import NumpyGenerator
+from scratch.regularization import Dropout
+
+FORWARD = {
+    name: forward
+    for name, component in all_components().items()
+    if (forward := [function for function in component.functions if function.endswith("_forward")])
+}
+
+
+def spoil(value: Any) -> None:
+    """Change every array in place."""
+    if isinstance(value, np.ndarray):
+        value[...] = 7
+    elif isinstance(value, tuple):
+        for part in value:
+            spoil(part)
+
+
+def lent(value: Any) -> Any:
+    """A copy of an array in its layout; anything else as it is."""
+    return copy_with_strides(value) if isinstance(value, np.ndarray) else value
+
+
+def spoiled_afterwards(forward: Callable[..., tuple]) -> Callable[..., tuple]:
+    """A forward pass whose arguments and results, but for the cache, somebody changes before it is used."""
+
+    def run(*args: Any, **kwargs: Any) -> tuple:
+        args, kwargs = tuple(map(lent, args)), {name: lent(value) for name, value in kwargs.items()}
+        y, cache, *others = forward(*args, **kwargs)
+        kept = lent(y), cache, *[tuple(map(lent, other)) for other in others]
+        spoil((y, *others, *args, *kwargs.values()))
+        return kept
+
+    return run
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_nothing_outside_reaches_into_a_cache(name: str):
+    component = all_components()[name]
+    functions = component.implementation()
+    spoiled = {each: spoiled_afterwards(getattr(functions, each)) for each in FORWARD[name]}
+
+    @seeded
+    @given(random_cases(name))
+    def law(case):
+        np.testing.assert_equal(run_scratch(component, case, spoiled), run_scratch(component, case))
+
+    law()
+    for dtype in DTYPES.values():
+        for case in cases_of(component, 0, dtype):
+            np.testing.assert_equal(run_scratch(component, case, spoiled), run_scratch(component, case))
+
+
+def layers() -> dict[str, Layer]:
+    generator = NumpyGenerator(0)
+    found: dict[str, Layer] = {name: Activation(name) for name in ACTIVATIONS}
+    found |= {"linear": Linear(4, 4, generator), "linear without bias": Linear(4, 4, generator, bias=False)}
+    found |= {f"dropout {p}": Dropout(p, NumpyGenerator(0)) for p in (0.0, 0.5, 1.0)}
+    found |= {f"batch norm, affine {affine}": BatchNorm1d(4, affine=affine) for affine in (True, False)}
+    return found
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", layers())
+def test_nor_into_a_layer(name: str, training: bool):
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal((5, 4), np.float32) for _ in range(2))
+
+    def gradients(spoiled: bool) -> list[np.ndarray]:
+        layer, given = layers()[name], x.copy()
+        layer.training = training
+        y = layer.forward(given)
+        if spoiled:
+            spoil((given, y, *layer.parameters.values()))
+        return [layer.backward(dy), *layer.gradients.values()]
+
+    np.testing.assert_equal(gradients(spoiled=True), gradients(spoiled=False))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_nor_into_a_network(activation: str, batch_norm: bool, dropout: float, loss: str):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 4), np.float32)
+    targets = np.array([0, 1, 2, 0, 1]) if loss == "cross_entropy" else rng.random((5, 3), np.float32)
+
+    def gradients(spoiled: bool) -> list[np.ndarray | None]:
+        network = Network(
+            (4, 6, 5, 3), NumpyGenerator(0), activation=activation, batch_norm=batch_norm, dropout=dropout,
+            loss=loss,
+        )  # fmt: skip
+        given, wanted = x.copy(), targets.copy()
+        logits = network.forward(given)
+        network.cost(logits, wanted)
+        if spoiled:
+            given[...], logits[...], wanted[...] = 7, 7, 1
+            network.flat_parameters[...] = 7
+        return [network.backward(input_gradient=True), *network.gradients()]
+
+    np.testing.assert_equal(gradients(spoiled=True), gradients(spoiled=False))
+
+
+def test_dropout_leaves_the_generators_array_alone():
+    mask = np.array([[1, 0, 1]], np.float32)
+
+    class Same(NumpyGenerator):
+        def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
+            return mask
+
+    Dropout(0.5, Same(0)).forward(np.ones((1, 3), np.float32))
+    np.testing.assert_array_equal(mask, [[1, 0, 1]])
