@@ -118,7 +118,8 @@ class SharedDraws(TorchDispatchMode):
         return self.generator.get_state()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._answers.get(func, func)(*args, **(kwargs or {}))
+        drawing = args and not getattr(args[0], "is_meta", False)  # a tensor of no numbers takes none
+        return (self._answers.get(func, func) if drawing else func)(*args, **(kwargs or {}))
 
     def _normal_(self, tensor: torch.Tensor, mean: float = 0, std: float = 1, **_: Any) -> torch.Tensor:
         z = self.generator.normal(tuple(tensor.shape), 0, 1, _numpy(tensor))

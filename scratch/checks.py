@@ -47,6 +47,7 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         ">= 0"             a number in one of the `RANGES`; for an integer, ">=" and any least one
         ("mean", "sum")    one of these words
         "floating"         a dtype
+        "draws"            a generator of scratch.random, or one that draws as they do
 
     All floating-point arrays have one dtype. The annotations say what may be None, and what is a number:
     numbers reach the function as Python's.
@@ -176,9 +177,11 @@ def _check_elements(name: str, array: np.ndarray, wanted: str, lengths: dict[str
 
 
 def _check_value(name: str, wanted: Any, annotation: Any) -> Callable[[Any], None]:
-    """Of a dtype, a word, a number, or each of two numbers."""
+    """Of a dtype, a generator, a word, a number, or each of two numbers."""
     if wanted == "floating":
         return check_dtype
+    if wanted == "draws":
+        return check_generator if NoneType not in _kinds(annotation) else lambda value: None
     words, fits = _rule(wanted, annotation)
 
     def check(value: Any, name: str = name) -> None:
@@ -273,6 +276,15 @@ def check_dtype(dtype: Any) -> None:
         floating = False
     if not floating:
         raise TypeError(f"dtype: expected a floating-point dtype, got {dtype}")
+
+
+def check_generator(generator: Any) -> None:
+    """Raise TypeError unless initial weights, dropout masks and orders can be drawn from it."""
+    if not hasattr(generator, "dropout_mask"):  # which a seed and NumPy's own generators have not
+        raise TypeError(
+            "generator: expected one of scratch.random, such as NumpyGenerator(0) or TorchGenerator(0), "
+            f"got {generator!r}"
+        )
 
 
 def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) -> None:

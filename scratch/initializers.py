@@ -23,7 +23,7 @@ MODES = ("fan_in", "fan_out")
 NONLINEARITIES = ("linear", "sigmoid", "tanh", "relu", "leaky_relu")
 
 
-@expects(dtype="floating")
+@expects(generator="draws", dtype="floating")
 def zeros(
     shape: tuple[int, ...], generator: Generator | None = None, *, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -35,13 +35,14 @@ def zeros(
     return np.zeros(shape, dtype)
 
 
+@expects(generator="draws")
 def large_random(shape: tuple[int, ...], generator: Generator, *, dtype: Any = np.float32) -> np.ndarray:
     """Normal with a standard deviation of 10, which saturates and explodes: how not to do it"""
     fan_in_and_fan_out(shape)
     return generator.normal(shape, 0.0, 10.0, dtype)
 
 
-@expects(mode=MODES, nonlinearity=NONLINEARITIES)
+@expects(generator="draws", mode=MODES, nonlinearity=NONLINEARITIES)
 def kaiming_normal(
     shape: tuple[int, ...], generator: Generator,
     *, mode: str = "fan_in", nonlinearity: str = "relu", a: float = 0.0, dtype: Any = np.float32,
@@ -57,7 +58,7 @@ def kaiming_normal(
     return generator.normal(shape, 0.0, _kaiming_std(shape, mode, nonlinearity, a), dtype)
 
 
-@expects(mode=MODES, nonlinearity=NONLINEARITIES)
+@expects(generator="draws", mode=MODES, nonlinearity=NONLINEARITIES)
 def kaiming_uniform(
     shape: tuple[int, ...], generator: Generator,
     *, mode: str = "fan_in", nonlinearity: str = "relu", a: float = 0.0, dtype: Any = np.float32,
@@ -70,7 +71,7 @@ def kaiming_uniform(
     return generator.uniform(shape, -bound, bound, dtype)
 
 
-@expects()
+@expects(generator="draws")
 def xavier_normal(
     shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -84,7 +85,7 @@ def xavier_normal(
     return generator.normal(shape, 0.0, _xavier_std(shape, gain), dtype)
 
 
-@expects()
+@expects(generator="draws")
 def xavier_uniform(
     shape: tuple[int, ...], generator: Generator, *, gain: float = 1.0, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -104,10 +105,11 @@ INITIALIZERS: dict[str, Callable[..., np.ndarray]] = {
 
 
 @expects(nonlinearity=NONLINEARITIES)
-def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
+def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
     """What a nonlinearity's loss of variance is made up for with: 1, 5/3, √2 or √(2/(1 + a²))
 
-    a is the negative slope of the leaky ReLU; the others do not use it.
+    a is the negative slope of the leaky ReLU; the others do not use it. (PyTorch's default is 0.01 here, and
+    0 in `kaiming_normal` and `kaiming_uniform`.)
     """
     if nonlinearity == "tanh":
         return 5 / 3

@@ -66,7 +66,7 @@ class Linear(Layer):
     `bias` is False for a layer without one, as in front of batch normalisation.
     """
 
-    @expects(in_features=">= 1", out_features=">= 1", dtype="floating")
+    @expects(in_features=">= 1", out_features=">= 1", generator="draws", dtype="floating")
     def __init__(
         self, in_features: int, out_features: int, generator: Generator,
         *, bias: bool = True, dtype: Any = np.float32,

@@ -29,6 +29,9 @@ def binary_cross_entropy_with_logits_forward(
     The second form follows from 1 − σ(x) = e⁻ˣ σ(x). With log σ(x) = min(x, 0) − log(1 + e^−|x|) the
     exponent is never positive and the logarithm never that of 0: nothing overflows at x = ±1000.
 
+    Targets outside [0, 1] are refused, as for probabilities. PyTorch takes them here, so that labels −1 and 1
+    train something else without a word.
+
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy_with_logits.html
     """
     e = np.exp(-np.abs(logits))  # in (0, 1]

@@ -9,6 +9,7 @@ them: an optimizer updates the whole network as if it were one long vector.
 import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from scratch.activations import ACTIVATIONS, Activation
 from scratch.batch_norm import BatchNorm1d
-from scratch.checks import check_shape, expects
+from scratch.checks import check_floating, check_shape, expects
 from scratch.files import read_state, write_state
 from scratch.initializers import INITIALIZERS
 from scratch.linear import Linear
@@ -51,8 +52,9 @@ class Network:
         batch_norm: normalise in front of every activation; the linear layer then has no bias, since
             subtracting the batch mean would cancel it
         dropout: probability with which a hidden activation is zeroed in training
-        init: how weights start (a name of `scratch.initializers`), with biases of 0; "default" keeps what
-            the layers start with, weight and bias uniform on ±1/√fan_in
+        init: how weights start (a name of `scratch.initializers`; He's has the gain of the activation,
+            Glorot's a gain of 1), with biases of 0; "default" keeps what the layers start with, weight and
+            bias uniform on ±1/√fan_in
         loss: cross_entropy (targets: integer classes), binary_cross_entropy_with_logits or mse_loss
             (targets: floats of the shape of the output)
         l2: λ of the penalty (λ/2m)·Σ‖W‖² on the weights of the linear layers, m the size of the batch
@@ -67,19 +69,20 @@ class Network:
     """
 
     @expects(
-        activation=tuple(ACTIVATIONS), dropout="probability", init=(*INITIALIZERS, "default"),
-        loss=tuple(LOSSES), l2=">= 0",
+        generator="draws", activation=tuple(ACTIVATIONS), dropout="probability",
+        init=(*INITIALIZERS, "default"), loss=tuple(LOSSES), l2=">= 0",
     )  # fmt: skip
     def __init__(
         self, widths: Sequence[int], generator: Generator,
         *, activation: str = "relu", batch_norm: bool = False, dropout: float = 0.0,
         init: str = "kaiming_normal", loss: str = "cross_entropy", l2: float = 0.0, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
-        check_widths(widths)
+        widths = checked_widths(widths)
         self.l2 = l2
         self.training = True
         self._logits: np.ndarray | None = None  # of the last forward pass
         self._cost_of: np.ndarray | None = None  # the logits of the last cost
+        self.loss = loss
         self._loss_forward, self._loss_backward = LOSSES[loss]
         self.layers: dict[str, Any] = {}
         last = len(widths) - 1
@@ -94,13 +97,14 @@ class Network:
             if hidden and dropout > 0:
                 self.layers[f"dropout{i}"] = Dropout(dropout, generator)
         if init != "default":
-            self._initialise(init, generator)
+            self._initialise(init, generator, activation)
         self._move_into_one_buffer()
 
-    def _initialise(self, init: str, generator: Generator) -> None:
+    def _initialise(self, init: str, generator: Generator, activation: str) -> None:
+        gain = {"nonlinearity": activation, "a": 0.01} if init.startswith("kaiming") else {}
         for linear in self._linear_layers():
             weight = linear.parameters["weight"]
-            weight[...] = INITIALIZERS[init](weight.shape, generator, dtype=weight.dtype)
+            weight[...] = INITIALIZERS[init](weight.shape, generator, dtype=weight.dtype, **gain)
             if "bias" in linear.parameters:
                 linear.parameters["bias"][...] = 0
 
@@ -134,8 +138,13 @@ class Network:
             start += size
         return views
 
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """`forward`"""
+        return self.forward(x)
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Logits (batch, widths[-1]) of x (batch, widths[0]); each layer remembers what `backward` needs."""
+        check_floating(parameters=self.flat_parameters, x=x)
         self._logits = None
         for layer in self.layers.values():
             x = layer.forward(x)
@@ -191,13 +200,24 @@ class Network:
         return self.train(False)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The class of each row, in evaluation mode: the largest logit, or logit > 0 if there is one."""
+        """What the network says of x, in evaluation mode, by its loss
+
+        cross_entropy                       the class with the largest logit, (batch,)
+        binary_cross_entropy_with_logits    1 where a logit is > 0, else 0, (batch, outputs); of one
+                                            output (batch,)
+        mse_loss                            the outputs, (batch, outputs)
+        """
+        check_floating(parameters=self.flat_parameters, x=x)
         logits = x
         for layer in self.layers.values():
             evaluating = copy.copy(layer)  # the layer itself keeps its mode, and what `backward` needs
             evaluating.training = False
             logits = evaluating.forward(logits)
-        return (logits[:, 0] > 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
+        if self.loss == "mse_loss":
+            return logits
+        if self.loss == "cross_entropy":
+            return logits.argmax(axis=1)
+        return ((logits[:, 0] if logits.shape[1] == 1 else logits) > 0).astype(np.int64)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Every parameter and running statistic by its PyTorch name (the arrays themselves, no copies)."""
@@ -251,12 +271,13 @@ class Network:
             )
 
 
-def check_widths(widths: Sequence[int]) -> None:
-    """Raise unless there are at least an input and an output width, each an integer ≥ 1."""
-    if not isinstance(widths, Sequence) or isinstance(widths, str):
+def checked_widths(widths: Sequence[int]) -> list[int]:
+    """As Python's integers; raise unless there are at least an input and an output width, each ≥ 1."""
+    if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str):
         raise TypeError(f"widths: expected at least two integers >= 1, got {widths!r}")
-    if len(widths) < 2 or not all(isinstance(width, int) and width >= 1 for width in widths):
+    if len(widths) < 2 or not all(isinstance(width, Integral) and width >= 1 for width in widths):
         raise ValueError(f"widths: expected at least two integers >= 1, got {tuple(widths)}")
+    return [int(width) for width in widths]
 
 
 def check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> None:

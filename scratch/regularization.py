@@ -62,7 +62,7 @@ def sgd_step_with_l2(
     return stepped
 
 
-@expects(x="*shape", p="probability")
+@expects(x="*shape", p="probability", generator="draws")
 def dropout_forward(
     x: np.ndarray, p: float, generator: Generator, training: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -101,7 +101,7 @@ def dropout_backward(dy: np.ndarray, cache: np.ndarray | None) -> np.ndarray:
 class Dropout(Layer):
     """A dropout layer; `training` says whether it drops anything."""
 
-    @expects(p="probability")
+    @expects(p="probability", generator="draws")
     def __init__(self, p: float, generator: Generator) -> None:
         super().__init__()
         self.p = p

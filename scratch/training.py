@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from scratch.batch_norm import BatchNorm1d
 from scratch.checks import expects
 from scratch.network import Network
 from scratch.random import Generator
 from scratch.schedules import Scheduler
 
 
-@expects(batch_size=">= 1")
+@expects(batch_size=">= 1", generator="draws")
 def minibatches(
-    x: np.ndarray, targets: np.ndarray, batch_size: int, generator: Generator
+    x: np.ndarray, targets: np.ndarray, batch_size: int, generator: Generator, *, drop_last: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One epoch: the examples in a new random order, `batch_size` at a time, the last batch smaller.
 
@@ -23,15 +24,17 @@ def minibatches(
         targets: (examples, …)
         batch_size: examples of a batch
         generator: draws the order
+        drop_last: leave a smaller last batch out
 
     Raises:
-        ValueError: no examples, or another number of targets.
+        ValueError: no examples, another number of targets, or not one whole batch where the last is dropped.
 
     https://docs.pytorch.org/docs/stable/data.html
     """
-    check_examples(len(x), len(targets))
+    check_examples(len(x), len(targets), batch_size, drop_last)
     order = generator.epoch_order(len(x))
-    batches = (order[start : start + batch_size] for start in range(0, len(x), batch_size))
+    end = len(x) // batch_size * batch_size if drop_last else len(x)
+    batches = (order[start : start + batch_size] for start in range(0, end, batch_size))
     return ((x[batch], targets[batch]) for batch in batches)
 
 
@@ -46,17 +49,21 @@ def train_step(network: Network, optimizer: Any, x: np.ndarray, targets: np.ndar
 
 @dataclass
 class History:
-    """What happened: the cost of every step; learning rate and training accuracy of every epoch."""
+    """What happened: the cost of every step; the learning rate of every epoch and, after it, the accuracy
+
+    on the training set (none for a squared error).
+    """
 
     cost: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
 
 
-@expects(epochs=">= 0", batch_size=">= 1")
+@expects(epochs=">= 0", batch_size=">= 1", generator="draws")
 def train(
     network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray,
     *, epochs: int, batch_size: int, generator: Generator, scheduler: Scheduler | None = None,
+    drop_last: bool = False,
 ) -> History:  # fmt: skip
     """Train in place, epoch after epoch, on mini-batches in a new order each time.
 
@@ -71,31 +78,55 @@ def train(
         batch_size: examples of a step
         generator: draws the orders
         scheduler: changes the learning rate between epochs
+        drop_last: leave the last batch of an epoch out where it is smaller
 
     Raises:
-        ValueError: as `minibatches`.
+        ValueError: as `minibatches`; a batch of one example, of which batch normalisation takes no variance.
     """
+    check_batches(network, len(x), batch_size, drop_last)
     history = History()
     network.train()
     for _ in range(epochs):
         history.learning_rate.append(optimizer.lr)
-        for batch_x, batch_targets in minibatches(x, targets, batch_size, generator):
+        for batch_x, batch_targets in minibatches(x, targets, batch_size, generator, drop_last=drop_last):
             history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
-        history.accuracy.append(accuracy(network, x, targets))
+        if network.loss != "mse_loss":
+            history.accuracy.append(accuracy(network, x, targets))
         if scheduler:
             scheduler.step()
     return history
 
 
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
-    """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
+    """The share of right answers: over the rows, or over rows and outputs where each output is a label
+
+    Raises ValueError for a network with a squared error, whose outputs are neither right nor wrong.
+    """
+    if network.loss == "mse_loss":
+        raise ValueError("accuracy: expected a network that tells classes, got one with mse_loss")
+    told = network.predict(x)
     dtype = np.result_type(x, targets)  # rounds neither classes nor targets
-    return float(np.mean(network.predict(x).astype(dtype) == targets.reshape(len(x)).astype(dtype)))
+    return float(np.mean(told.astype(dtype) == targets.reshape(told.shape).astype(dtype)))
 
 
-def check_examples(examples: int, targets: int) -> None:
-    """Raise ValueError unless there are examples, and as many targets."""
+def check_examples(examples: int, targets: int, batch_size: int, drop_last: bool) -> None:
+    """Raise ValueError unless there are examples for a batch, and as many targets."""
     if examples == 0:
         raise ValueError("x: expected at least one example, got none")
     if targets != examples:
         raise ValueError(f"targets: expected {examples} like x, got {targets}")
+    if drop_last and examples < batch_size:
+        raise ValueError(
+            f"batch_size: expected at most the {examples} examples where drop_last is set, got {batch_size}"
+        )
+
+
+def check_batches(network: Network, examples: int, batch_size: int, drop_last: bool) -> None:
+    """Raise ValueError if a batch of one example would meet a batch normalisation."""
+    normalised = any(isinstance(layer, BatchNorm1d) for layer in network.layers.values())
+    of_one = batch_size == 1 or (examples % batch_size == 1 and not drop_last)
+    if normalised and of_one:
+        raise ValueError(
+            "batch_size: expected no batch of one example, of which batch normalisation takes no variance, "
+            f"got {examples} examples in batches of {batch_size}: another batch_size, or drop_last=True"
+        )

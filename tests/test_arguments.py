@@ -6,6 +6,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,10 +20,13 @@ from compare.measure import to_numpy
 from compare.run import cases_of, run_scratch
 from scratch.batch_norm import update_running_statistics
 from scratch.checks import expects
+from scratch.initializers import INITIALIZERS
+from scratch.linear import Linear
 from scratch.network import Network
 from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator
-from scratch.regularization import sgd_step_with_l2
+from scratch.regularization import Dropout, dropout_forward, sgd_step_with_l2
+from scratch.training import minibatches, train
 
 COMPONENTS = list(all_components().values())
 SMALL = 5000  # elements
@@ -306,3 +310,25 @@ def test_a_gradient_must_be_like_what_its_cache_begins_with():
 
 def test_there_are_many():
     assert len(PUBLIC) > 40
+
+
+SEEDS = (0, None, np.random.default_rng(0), np.random.RandomState(0), np.random)
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: type(seed).__name__)
+def test_what_is_no_generator_of_ours_is_named(seed: Any):
+    """Wherever one is asked for: a seed, NumPy's own generators, or none where something must be drawn."""
+    x, network = np.ones((4, 3), np.float32), Network((3, 2), NumpyGenerator(0))
+    optimizer, targets = SGD(network.parameters()), np.zeros(4, int)
+    asking = [
+        *(partial(draw, (2, 3), seed) for name, draw in INITIALIZERS.items() if name != "zeros"),
+        lambda: Network((3, 2), seed),
+        lambda: Linear(3, 2, seed),
+        lambda: Dropout(0.5, seed),
+        lambda: dropout_forward(x, 0.5, seed),
+        lambda: minibatches(x, targets, 2, seed),
+        lambda: train(network, optimizer, x, targets, epochs=1, batch_size=2, generator=seed),
+    ]
+    for ask in asking:
+        with pytest.raises(TypeError, match=r"generator: expected one of scratch\.random, such as Numpy"):
+            ask()

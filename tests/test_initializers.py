@@ -26,8 +26,8 @@ def test_both_sides_have_the_same_names():
 @pytest.mark.parametrize("a", [0.0, 0.01, 0.3])
 def test_gains_are_equal(nonlinearity, a):
     assert ours.calculate_gain(nonlinearity, a) == theirs.calculate_gain(nonlinearity, a)
-    assert ours.calculate_gain(nonlinearity) == theirs.calculate_gain(nonlinearity, 0.0)
-    assert theirs.calculate_gain(nonlinearity) == theirs.calculate_gain(nonlinearity, 0.0)
+    default = nn.init.calculate_gain(nonlinearity)
+    assert ours.calculate_gain(nonlinearity) == theirs.calculate_gain(nonlinearity) == default
 
 
 @pytest.mark.parametrize("name", NAMES)

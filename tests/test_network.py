@@ -8,13 +8,14 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from laws import allowed, changed, each_side, in_any_dtype, run, seeded, times
+from torch import nn
 
 import scratch.network
 import torch_ref.network
 from compare.cases.network import random_case
 from compare.component import Case
 from compare.training.weights import convert
-from scratch.random import NumpyGenerator
+from scratch.random import NumpyGenerator, TorchGenerator
 
 EVERYTHING = {"widths": (5, 4, 3), "batch_norm": True, "dropout": 0.5, "l2": 0.1}
 
@@ -223,3 +224,42 @@ def test_an_initialisation_of_pytorch_is_a_matter_of_equality_and_not_of_identit
     network = theirs(init="".join(["de", "fault"]))
     torch.manual_seed(0)
     assert torch.equal(network.linear1.weight, torch.nn.Linear(5, 4, bias=False).weight)
+
+
+@pytest.mark.parametrize("options", [{}, {"init": "default"}, {"batch_norm": False, "init": "xavier_normal"}])
+def test_a_generator_draws_all_initial_weights_of_pytorch_and_nothing_else_does(options):
+    before = torch.get_rng_state()
+    network = torch_ref.network.Network(
+        generator=torch.Generator().manual_seed(3), **{**EVERYTHING, **options}
+    )
+    twin = scratch.network.Network(generator=TorchGenerator(3), **{**EVERYTHING, **options})
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, array in twin.state_dict().items():
+        np.testing.assert_array_equal(network.state_dict()[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize("init", ["kaiming_normal", "kaiming_uniform"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid"])
+def test_he_has_the_gain_of_the_activation(activation, init):
+    weights = [
+        np.asarray(network.state_dict()["linear1.weight"])
+        for network in (
+            ours(widths=(300, 300, 2), activation=activation, init=init),
+            theirs(widths=(300, 300, 2), activation=activation, init=init),
+        )
+    ]
+    gain = nn.init.calculate_gain(activation)
+    for weight in weights:
+        assert weight.std() == pytest.approx(gain / np.sqrt(300), rel=0.02)
+
+
+def test_widths_may_be_integers_of_numpy():
+    expected = ours(widths=(5, 4, 3)).flat_parameters
+    for widths in ([np.int64(5), np.int32(4), 3], np.array([5, 4, 3])):
+        np.testing.assert_array_equal(ours(widths=widths).flat_parameters, expected)
+
+
+@pytest.mark.parametrize("method", ["forward", "predict", "__call__"])
+def test_an_input_of_another_dtype_is_what_is_to_blame(method):
+    with pytest.raises(TypeError, match="x: expected float32 like parameters, got float64"):
+        getattr(ours(), method)(np.ones((2, 5)))

@@ -231,10 +231,12 @@ def test_training_begins_by_switching_to_training(side):
 
 
 @each_side
-def test_a_second_backward_pass_adds_nothing(side):
+def test_a_second_backward_pass_adds_nothing_and_none_changes_a_parameter(side):
     one = Side(side, **EVERYTHING)
     one.cost()
+    before = one.state()
     same(one.gradients(), one.gradients())
+    same(one.state(), before)
 
 
 def test_a_backward_pass_goes_back_where_the_last_forward_pass_came_from_or_says_that_it_can_not():

@@ -13,7 +13,7 @@ import torch_ref.network
 import torch_ref.training
 from compare.cases.training import EPOCHS, random_training
 from compare.training.data import breast_cancer, digits
-from scratch.network import Network
+from scratch.network import LOSSES, Network
 from scratch.optimizers import Adam
 from scratch.random import NumpyGenerator
 
@@ -46,8 +46,8 @@ def test_training_learns_digits():
 def test_a_target_between_two_classes_counts_as_neither_on_both_sides():
     targets = np.array([[0.7], [0.0], [-0.3], [1.0]], np.float32)
     x = np.array([[-1.0], [-1.0], [-1.0], [1.0]], np.float32)
-    network = Network((1, 1), NumpyGenerator(0), loss="mse_loss")
-    twin = torch_ref.network.Network((1, 1), loss="mse_loss")
+    options = {"widths": (1, 1), "loss": "binary_cross_entropy_with_logits"}
+    network, twin = Network(generator=NumpyGenerator(0), **options), torch_ref.network.Network(**options)
     network.flat_parameters[:] = [1, 0]
     twin.load_state_dict({name: torch.from_numpy(a) for name, a in network.state_dict().items()})
     assert scratch.training.accuracy(network, x, targets) == 0.5
@@ -126,6 +126,38 @@ def test_the_accuracy_is_a_number_of_python_on_both_sides():
         ),
     ):
         assert type(found) is float
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains_for_any_number_of_outputs_with_the_metric_that_belongs_to_it(loss, outputs):
+    rng = np.random.default_rng(0)
+    x, targets = rng.standard_normal((20, 4), np.float32), rng.random((20, outputs), np.float32).round()
+    if loss == "cross_entropy":
+        targets = rng.integers(0, outputs, 20)
+    ours = Network((4, 6, outputs), NumpyGenerator(0), loss=loss)
+    theirs = torch_ref.network.Network((4, 6, outputs), loss=loss)
+    theirs.load_state_dict({name: torch.from_numpy(a) for name, a in ours.state_dict().items()})
+    recipe = {"epochs": 2, "batch_size": 20}
+    histories = (
+        scratch.training.train(
+            ours, Adam(ours.parameters()), x, targets, generator=NumpyGenerator(0), **recipe
+        ),
+        torch_ref.training.train(
+            theirs, torch.optim.Adam(theirs.parameters()), *map(torch.from_numpy, (x, targets)), **recipe
+        ),
+    )
+    logits = ours.eval()(x)
+    right = logits.argmax(axis=1) == targets if loss == "cross_entropy" else (logits > 0) == targets
+    for history in histories:
+        np.testing.assert_allclose(history.cost, histories[0].cost, rtol=1e-5)
+        assert history.accuracy[-1:] == ([] if loss == "mse_loss" else [np.mean(right)])
+
+
+def test_there_is_no_accuracy_of_a_squared_error():
+    network = Network((2, 1), NumpyGenerator(0), loss="mse_loss")
+    with pytest.raises(ValueError, match="accuracy: expected a network that tells classes, got one with mse"):
+        scratch.training.accuracy(network, np.ones((3, 2), np.float32), np.ones((3, 1), np.float32))
 
 
 def test_a_history_of_pytorch_keeps_the_rate_of_the_first_group():

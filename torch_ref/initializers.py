@@ -66,9 +66,9 @@ INITIALIZERS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
+def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
     """1 (linear, sigmoid), 5/3 (tanh), √2 (relu) or √(2/(1 + a²)) (leaky_relu)
 
-    PyTorch's own default for the slope a is 0.01 here, but 0 in `nn.init.kaiming_normal_`.
+    The default slope is PyTorch's here; in `nn.init.kaiming_normal_` it is 0.
     """
     return nn.init.calculate_gain(nonlinearity, a)  # type: ignore[arg-type]

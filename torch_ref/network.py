@@ -1,9 +1,11 @@
 """The L-layer network as a `torch.nn.Sequential`; autograd is its backward pass."""
 
 import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +26,7 @@ class Network(nn.Sequential):
     """A fully connected network, from the description that `scratch.network.Network` takes
 
     `generator` draws the initial weights; None stands for PyTorch's default one, which `nn.Dropout` uses
-    too. `init="default"` keeps what `nn.Linear` starts with, biases included; else these start at 0.
+    in any case. `init="default"` keeps what `nn.Linear` starts with, biases included; else these start at 0.
     """
 
     def __init__(
@@ -42,13 +44,14 @@ class Network(nn.Sequential):
         device: str | torch.device = "cpu",
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
+        where: dict[str, Any] = {"dtype": dtype, "device": device}
         last = len(widths) - 1
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
             hidden = i < last
             bias = not (hidden and batch_norm)
-            layers[f"linear{i}"] = nn.Linear(fan_in, fan_out, bias=bias, dtype=dtype, device=device)
+            layers[f"linear{i}"] = linear_layer(fan_in, fan_out, generator, bias=bias, **where)
             if hidden and batch_norm:
-                layers[f"batch_norm{i}"] = nn.BatchNorm1d(fan_out, dtype=dtype, device=device)
+                layers[f"batch_norm{i}"] = nn.BatchNorm1d(fan_out, **where)
             if hidden:
                 layers[f"{activation}{i}"] = ACTIVATIONS[activation]()
             if hidden and dropout:
@@ -57,10 +60,11 @@ class Network(nn.Sequential):
         self.loss = LOSSES[loss]
         self.l2 = l2
         if init != "default":
-            for linear in self.linear_layers():
-                INITIALIZERS[init](linear.weight, generator=generator)
-                if linear.bias is not None:
-                    nn.init.zeros_(linear.bias)
+            gain = {"nonlinearity": activation, "a": 0.01} if init.startswith("kaiming") else {}
+            for layer in self.linear_layers():
+                INITIALIZERS[init](layer.weight, generator=generator, **gain)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def linear_layers(self) -> list[nn.Linear]:
         """The layers whose weights the penalty is about."""
@@ -70,20 +74,24 @@ class Network(nn.Sequential):
         """Mean loss of the batch + (λ/2m)·Σ‖W‖²; `.backward()` on it gives all gradients."""
         loss = self.loss(logits, targets)
         if self.l2:
-            weights = [linear.weight for linear in self.linear_layers()]
+            weights = [layer.weight for layer in self.linear_layers()]
             loss = loss + l2_penalty(weights, self.l2, len(logits))
         return loss
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
-        """The class of each row, in evaluation mode: the largest logit, or logit > 0 if there is one."""
+        """The class of each row, 0 or 1 for each of several labels, or the outputs: by the loss."""
         modes = {module: module.training for module in self.modules()}
         try:
             logits = self.eval()(x)
         finally:
             for module, training in modes.items():
                 module.training = training
-        return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+        if self.loss is mse_loss:
+            return logits
+        if self.loss is cross_entropy:
+            return logits.argmax(dim=1)
+        return (logits.squeeze(dim=1) > 0).long()
 
     def save(self, path: str | Path) -> None:
         """Write `state_dict()` to a .pt file."""
@@ -92,3 +100,15 @@ class Network(nn.Sequential):
     def load(self, path: str | Path) -> None:
         """Read what `save` wrote; nothing else that a stranger may have put into the file is run."""
         self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def linear_layer(
+    in_features: int, out_features: int, generator: torch.Generator | None, *, bias: bool, **options: Any
+) -> nn.Linear:
+    """An `nn.Linear` that starts as it does by itself, but from a generator of one's own"""
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features, bias=bias, **options)
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    if bias:
+        bound = 1 / math.sqrt(in_features)
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer

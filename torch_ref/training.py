@@ -7,14 +7,17 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, TensorDataset
 
+from torch_ref.losses import mse_loss
 from torch_ref.network import Network
 
 
 def minibatches(
-    x: torch.Tensor, targets: torch.Tensor, batch_size: int, generator: torch.Generator | None = None
-) -> DataLoader:
-    """Batches in an order that `generator` draws anew in each epoch, the last batch smaller."""
-    return DataLoader(TensorDataset(x, targets), batch_size, shuffle=True, generator=generator)
+    x: torch.Tensor, targets: torch.Tensor, batch_size: int, generator: torch.Generator | None = None,
+    *, drop_last: bool = False,
+) -> DataLoader:  # fmt: skip
+    """Batches in an order that `generator` draws anew in each epoch, the last batch smaller, or dropped."""
+    data = TensorDataset(x, targets)
+    return DataLoader(data, batch_size, shuffle=True, generator=generator, drop_last=drop_last)
 
 
 def train_step(network: Network, optimizer: Optimizer, x: torch.Tensor, targets: torch.Tensor) -> float:
@@ -28,7 +31,7 @@ def train_step(network: Network, optimizer: Optimizer, x: torch.Tensor, targets:
 
 @dataclass
 class History:
-    """What happened: the cost of every step; learning rate and training accuracy of every epoch."""
+    """What happened: cost of every step; learning rate and accuracy (but of mse_loss) of every epoch."""
 
     cost: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
@@ -45,24 +48,28 @@ def train(
     batch_size: int,
     generator: torch.Generator | None = None,
     scheduler: LRScheduler | None = None,
+    drop_last: bool = False,
 ) -> History:
     """Train in place, epoch after epoch; the network is left in training mode.
 
-    The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one.
+    The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one. A last
+    batch of one, of which BatchNorm1d takes no variance, is an error in the middle of it: `drop_last`.
     """
     history = History()
-    loader = minibatches(x, targets, batch_size, generator)
+    loader = minibatches(x, targets, batch_size, generator, drop_last=drop_last)
     network.train()
     for _ in range(epochs):
         history.learning_rate.append(optimizer.param_groups[0]["lr"])
         for batch_x, batch_targets in loader:
             history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
-        history.accuracy.append(accuracy(network, x, targets))
+        if network.loss is not mse_loss:
+            history.accuracy.append(accuracy(network, x, targets))
         if scheduler:
             scheduler.step()
     return history
 
 
 def accuracy(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float:
-    """The share of rows whose predicted class is the target's (0 or 1 where the network has one logit)."""
-    return (network.predict(x) == targets.reshape(len(x))).double().mean().item()
+    """The share of right answers: over the rows, or over rows and outputs where each output is a label."""
+    told = network.predict(x)
+    return (told == targets.reshape(told.shape)).double().mean().item()

@@ -70,6 +70,8 @@ def _first_line(error: Any) -> str:
 
 def _summary(results: Results, case: Case) -> str:
     """The first numbers of the array that says most, and of the first one that is odd beside it."""
+    if not results:
+        return "and returns nothing"
     mixed = len({array.dtype for array in case.arrays.values() if array.dtype.kind == "f"}) > 1
     arrays = {name: to_numpy(array) for name, array in results.items()}
     first = next((name for name in TOLD if name in arrays), next(iter(arrays)))

@@ -204,7 +204,7 @@ def run_scratch(case: Case, f: Any) -> Results:
     SGD(network.parameters(), lr=LEARNING_RATE).step(network.gradients())
     results |= {f"updated.{name}": array for name, array in network.state_dict().items()}
     results["evaluation logits"] = network.eval().forward(case["x"])
-    results["classes"] = network.predict(case["x"])
+    results["prediction"] = network.predict(case["x"])
     return with_positive_zeros(results)
 
 
@@ -226,7 +226,7 @@ def run_torch(case: Case) -> Results:
     optimizer.step()
     results |= {f"updated.{name}": tensor for name, tensor in network.state_dict().items()}
     results["evaluation logits"] = network.eval()(x)
-    results["classes"] = network.predict(x)
+    results["prediction"] = network.predict(x)
     return with_positive_zeros(results)
 
 
@@ -269,6 +269,8 @@ def magnitude(case: Case) -> dict[str, Any]:
         found |= {f"updated.{name}": v for name, v in analysis.state.items()}
         network.eval()
         found["evaluation logits"] = analysis.forward(wide["x"])[1]
+        if loss == "mse_loss":
+            found["prediction"] = found["evaluation logits"]
     return scales(found) | {f"initial.{name}": 0.0 for name in network.state_dict()}
 
 
@@ -357,7 +359,7 @@ COMPONENTS = (
             Mistake(
                 "logit compared with ½",
                 "σ(x) > ½ is x > 0: examples with a logit between 0 and ½ get the wrong class.",
-                [("logits[:, 0] > 0)", "logits[:, 0] > 0.5)")],
+                [("else logits) > 0)", "else logits) > 0.5)")],
             ),
         ),
     ),

@@ -37,7 +37,14 @@ from torch_ref import schedules as torch_schedules
 from torch_ref import training as reference
 
 EPOCHS = 3
-RECIPE = {"epochs": EPOCHS, "batch_size": 8, "lr": 0.1, "momentum": 0.9, "decay_rate": 0.5}
+RECIPE = {
+    "epochs": EPOCHS,
+    "batch_size": 8,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "decay_rate": 0.5,
+    "drop_last": False,
+}
 
 
 def batch_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -56,6 +63,8 @@ def batch_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("one batch", 7, 7)
     yield case("batch larger than the set", 7, 13)
     yield case("large", 512, 100, features=1024)
+    yield case("last batch dropped", 300, 64).but("last batch dropped", drop_last=True)
+    yield case("nothing to drop", 128, 32).but("nothing to drop", drop_last=True)
     for name, values in (
         ("values of 1e3", [1e3, -1e3]),
         ("zeros and subnormals", [0.0, -0.0, *subnormals(dtype)]),
@@ -76,6 +85,7 @@ def batches_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("a target too many", {"targets": np.resize(good["targets"], len(good["x"]) + 1)})
     for size in (0, -1):
         yield good.but(f"batch size {size}", batch_size=size)
+    yield good.but("not one whole batch, and the last dropped", batch_size=301, drop_last=True)
 
 
 def training_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -84,6 +94,8 @@ def training_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("epochs -1", epochs=-1)
     yield good.but("no examples", {"x": good["x"][:0], "targets": good["targets"][:0]})
     yield good.but("a target too few", {"targets": good["targets"][1:]})
+    yield good.but("batch norm, and a last batch of one", batch_norm=True, batch_size=7)
+    yield good.but("batch norm, and batches of one", batch_norm=True, batch_size=1, drop_last=True)
 
 
 def run_batches_scratch(case: Case, f: Any) -> Results:
@@ -92,7 +104,7 @@ def run_batches_scratch(case: Case, f: Any) -> Results:
     batches = [
         batch
         for _ in range(EPOCHS)
-        for batch in f.minibatches(case["x"], case["targets"], case.options["batch_size"], generator)
+        for batch in f.minibatches(case["x"], case["targets"], generator=generator, **case.options)
     ]
     return _named(batches)
 
@@ -100,7 +112,7 @@ def run_batches_scratch(case: Case, f: Any) -> Results:
 def run_batches_torch(case: Case) -> Results:
     """Every batch of several passes over one DataLoader."""
     with case.torch_draws():
-        loader = reference.minibatches(case["x"], case["targets"], case.options["batch_size"])
+        loader = reference.minibatches(case["x"], case["targets"], **case.options)
         return _named([batch for _ in range(EPOCHS) for batch in loader])
 
 
@@ -118,7 +130,9 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "typical": {"widths": (7, 5, 3), **SMOOTH},
     "everything": {"widths": (7, 5, 3), **EVERYTHING},
     "one logit": {"widths": (7, 5, 1), "loss": "binary_cross_entropy_with_logits", **SMOOTH},
+    "several labels": {"widths": (7, 5, 3), "loss": "binary_cross_entropy_with_logits", **SMOOTH},
     "regression": {"widths": (7, 5, 1), "loss": "mse_loss", **SMOOTH},
+    "regression, two outputs": {"widths": (7, 5, 2), "loss": "mse_loss", **SMOOTH},
     "smallest": {"widths": (1, 2)},
     "odd": {"widths": (7, 129, 13), **SMOOTH},
     "large": {"widths": (512, 64, 10), **EVERYTHING},
@@ -151,6 +165,7 @@ def training_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
 
     for name in DESCRIPTIONS:
         yield case(name, name)
+    yield case("", "everything").but("last batch dropped", batch_size=9, drop_last=True)
     yield case("values of 1e3", "everything", lambda x: 1e3 * x)
     yield case("zeros and subnormals", "typical", mostly_tiny)
     yield case("nan and infinity", "typical", broken, finite=False)
@@ -174,9 +189,9 @@ def random_training(choose: Choose, dtype: Any) -> Case:
     """A few epochs of few examples, in which no rounding grows to a tenth, as `training_magnitude` derives it
 
     It would where runs diverge, or where batch norm sees a nearly constant feature, as it often does in three
-    examples or fewer; of one it takes no variance at all. The accuracy wants one target for each example.
+    examples or fewer; of one it takes no variance at all.
     """
-    options = random_description(choose, INITS, outputs=1)
+    options = random_description(choose, INITS)
     least = 4 if options.get("batch_norm") else 1
     batch_size = any_size(choose, least, 12)
     examples = choose.integer(0, 2) * batch_size + choose.integer(least, batch_size)
@@ -230,6 +245,7 @@ def run_training_scratch(case: Case, f: Any) -> Results:
         case["targets"],
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
+        drop_last=recipe.drop_last,
         generator=generator,
         scheduler=schedules.Scheduler(
             optimizer, partial(schedules.inverse_time, decay_rate=recipe.decay_rate)
@@ -256,6 +272,7 @@ def run_training_torch(case: Case) -> Results:
             case["targets"],
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
+            drop_last=recipe.drop_last,
             scheduler=torch_schedules.inverse_time(optimizer, decay_rate=recipe.decay_rate),
         )
     results: Results = {
@@ -299,7 +316,9 @@ def training_magnitude(case: Case) -> dict[str, Any]:
     with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
         for epoch in range(recipe.epochs):
             optimizer.lr = schedules.inverse_time(recipe.lr, epoch, decay_rate=recipe.decay_rate)
-            batches = scratch.training.minibatches(wide["x"], wide["targets"], recipe.batch_size, generator)
+            batches = scratch.training.minibatches(
+                wide["x"], wide["targets"], recipe.batch_size, generator, drop_last=recipe.drop_last
+            )
             for x, targets in batches:
                 costs.append(analysis.cost(*analysis.forward(x), targets))
                 analysis.backward()
@@ -308,18 +327,20 @@ def training_magnitude(case: Case) -> dict[str, Any]:
                     velocity[name] = recipe.momentum * velocity[name] + np.sqrt(analysis.gradients[name])
                     carried = np.sqrt(analysis.state[name]) + optimizer.lr * velocity[name]
                     analysis.state[name] = carried**2 + parameter**2
-            network.eval()
-            undecided = _undecided(*analysis.forward(wide["x"]), allowed * np.finfo(case.dtype).eps)
-            network.train()
-            accuracies.append((1 + undecided / (allowed * np.finfo(case.dtype).eps)) ** 2)
+            if loss != "mse_loss":
+                unit = allowed * np.finfo(case.dtype).eps
+                network.eval()
+                undecided = _undecided(*analysis.forward(wide["x"]), unit, classes=loss == "cross_entropy")
+                network.train()
+                accuracies.append((1 + undecided / unit) ** 2)
     found = {"cost": np.array(costs), "accuracy": np.array(accuracies)}
     return scales(found | analysis.state) | {"learning_rate": recipe.lr}
 
 
-def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float) -> float:
-    """The share of rows whose class depends on a rounding."""
-    if logits.shape[1] == 1:
-        lead, variance = np.abs(logits[:, 0]), variances[:, 0]
+def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, classes: bool) -> float:
+    """The share of rows whose class, or of labels that, depend on a rounding."""
+    if not classes:
+        lead, variance = np.abs(logits), variances
     else:
         two = np.argsort(logits, axis=1)[:, -2:]
         (second, first), (v2, v1) = (np.take_along_axis(a, two, axis=1).T for a in (logits, variances))
@@ -368,7 +389,7 @@ COMPONENTS = (
             Mistake(
                 "last batch dropped",
                 "The remainder that does not fill a batch is never trained on.",
-                [("range(0, len(x), batch_size)", "range(0, len(x) - batch_size + 1, batch_size)")],
+                [("if drop_last else len(x)", "if True else len(x)")],
                 convention="PyTorch's DataLoader with drop_last=True",
             ),
             Mistake(
@@ -453,15 +474,10 @@ COMPONENTS = (
                 "The scheduler steps after every mini-batch: the rate decays as if each were an epoch.",
                 [
                     (
-                        "batch_targets))\n"
-                        "        history.accuracy.append(accuracy(network, x, targets))\n"
-                        "        if scheduler:\n"
-                        "            scheduler.step()\n",
-                        "batch_targets))\n"
-                        "            if scheduler:\n"
-                        "                scheduler.step()\n"
-                        "        history.accuracy.append(accuracy(network, x, targets))\n",
-                    )
+                        "batch_targets))\n",
+                        "batch_targets))\n            if scheduler:\n                scheduler.step()\n",
+                    ),
+                    ("        if scheduler:\n            scheduler.step()\n", ""),
                 ],
             ),
             Mistake(
@@ -475,10 +491,11 @@ COMPONENTS = (
                 [
                     (
                         "    for _ in range(epochs):",
-                        "    batches = list(minibatches(x, targets, batch_size, generator))\n"
+                        "    options = {'drop_last': drop_last}\n"
+                        "    batches = list(minibatches(x, targets, batch_size, generator, **options))\n"
                         "    for _ in range(epochs):",
                     ),
-                    ("in minibatches(x, targets, batch_size, generator)", "in batches"),
+                    ("in minibatches(x, targets, batch_size, generator, drop_last=drop_last)", "in batches"),
                 ],
             ),
             Mistake(
@@ -491,10 +508,10 @@ COMPONENTS = (
                 "The accuracy is taken without eval(): with dropout, and it moves the running statistics.",
                 [
                     (
-                        "return float(np.mean(network.predict(x)",
+                        "told = network.predict(x)",
                         "logits = network.forward(x)\n"
-                        "    classes = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)\n"
-                        "    return float(np.mean(classes",
+                        "    classes = network.loss == 'cross_entropy'\n"
+                        "    told = logits.argmax(axis=1) if classes else 1 * (logits > 0)",
                     )
                 ],
             ),

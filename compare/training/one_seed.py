@@ -262,7 +262,7 @@ class TorchRecorder(TorchDispatchMode):
             generator = (kwargs or {})["generator"]
             kind = None if generator is self._shuffler else kind
             self._shuffler = generator
-        if kind:
+        if kind and not result.is_meta:  # a tensor of no numbers takes none
             self._record(kind, result.detach().numpy())
         return result
 
