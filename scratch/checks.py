@@ -296,3 +296,18 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value}")
+
+
+def check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], owner: str) -> None:
+    """Raise unless `state` has an array of the same shape and dtype for each of `own`, and no others."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state: expected arrays by name, got {type(state).__name__}")
+    if own.keys() != state.keys():
+        raise ValueError(
+            f"state: expected the arrays of this {owner}, "
+            f"missing {sorted(own.keys() - state.keys())}, unknown {sorted(state.keys() - own.keys())}"
+        )
+    for name, array in own.items():
+        check_shape(name, state[name], array.shape)
+        if state[name].dtype != array.dtype:
+            raise TypeError(f"{name}: expected {array.dtype}, got {state[name].dtype}")

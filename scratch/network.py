@@ -17,7 +17,7 @@ import numpy as np
 
 from scratch.activations import ACTIVATIONS, Activation
 from scratch.batch_norm import BatchNorm1d
-from scratch.checks import check_floating, check_shape, expects
+from scratch.checks import check_floating, check_state, expects
 from scratch.files import read_state, write_state
 from scratch.initializers import INITIALIZERS
 from scratch.linear import Linear
@@ -184,9 +184,30 @@ class Network:
         """What an optimizer updates: the one flat buffer."""
         return [self.flat_parameters]
 
-    def gradients(self) -> list[np.ndarray]:
-        """What an optimizer steps with: a gradient for each of `parameters()`."""
-        return [self.flat_gradients]
+    def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Every parameter with its PyTorch name, for groups: views of the flat buffer."""
+        return (
+            (f"{n}.{p}", array) for n, layer in self.layers.items() for p, array in layer.parameters.items()
+        )
+
+    def gradients(self, params: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+        """What an optimizer steps with: a gradient for each of its `params`
+
+        These are `parameters()`, or arrays of `named_parameters()` in any order.
+
+        Raises:
+            ValueError: an array that is no parameter of this network.
+        """
+        if params is None or params[0] is self.flat_parameters:
+            return [self.flat_gradients]
+        gradients = self.named(self.flat_gradients)
+        own = {id(array): gradients[name] for name, array in self.named_parameters()}
+        for i, param in enumerate(params):
+            if id(param) not in own:
+                raise ValueError(
+                    f"params[{i}]: expected one of network.named_parameters(), got another array"
+                )
+        return [own[id(param)] for param in params]
 
     def train(self, mode: bool = True) -> "Network":
         """Batch statistics and dropout on (or, with False, running statistics and no dropout)."""
@@ -235,7 +256,7 @@ class Network:
             TypeError: no arrays by name, or a dtype differs; nothing is copied then.
         """
         own = self.state_dict()
-        check_state(state, own)
+        check_state(state, own, "network")
         for name, array in own.items():
             array[...] = state[name]
         self._logits = None  # what the layers remember belongs to other parameters
@@ -278,18 +299,3 @@ def checked_widths(widths: Sequence[int]) -> list[int]:
     if len(widths) < 2 or not all(isinstance(width, Integral) and width >= 1 for width in widths):
         raise ValueError(f"widths: expected at least two integers >= 1, got {tuple(widths)}")
     return [int(width) for width in widths]
-
-
-def check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> None:
-    """Raise unless `state` has an array of the same shape and dtype for each of `own`, and no others."""
-    if not isinstance(state, Mapping):
-        raise TypeError(f"state: expected arrays by name, got {type(state).__name__}")
-    if own.keys() != state.keys():
-        raise ValueError(
-            f"state: expected the arrays of this network, "
-            f"missing {sorted(own.keys() - state.keys())}, unknown {sorted(state.keys() - own.keys())}"
-        )
-    for name, array in own.items():
-        check_shape(name, state[name], array.shape)
-        if state[name].dtype != array.dtype:
-            raise TypeError(f"{name}: expected {array.dtype}, got {state[name].dtype}")

@@ -4,20 +4,20 @@ A rule is a plain function. It changes `param` (θ in the formulas) and its stat
 only reads; all these arrays have one shape and one dtype. t, the argument `step`, counts from 1. With weight
 decay λ the rules use g + λθ, the gradient of the cost plus (λ/2)‖θ‖², in place of g; AdamW alone does not.
 
-A class keeps the state and runs its rule, with the constructor of its PyTorch twin. All classes raise
+A class keeps the state and runs its rule, with the constructor of its PyTorch twin; `params` may be groups,
+and `maximize` goes uphill. All classes raise
 
-    TypeError: `params` is not a list of floating-point arrays
-    ValueError: no parameters, or a hyperparameter out of range
+    TypeError: `params` is not a list of floating-point arrays, or of groups of such
+    ValueError: no parameters, or a hyperparameter that is unknown or out of range
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_floating, check_shape, expects
-
-BLOCK = 32768  # elements; the few arrays of a rule, a block each, stay in the cache from one line to the next
+from scratch.checks import expects
+from scratch.optimizer import Optimizer
 
 
 @expects()
@@ -177,89 +177,41 @@ def _average(average: np.ndarray, value: np.ndarray, beta: float) -> None:
         average[...] = value - beta * (value - average)
 
 
-class Optimizer:
-    """What all optimizers share: parameters, state, and `step`.
-
-    `rule` is the function that changes one block, and `hyperparameters` are what it is called with. `state`
-    maps PyTorch's name of each buffer to a list of arrays, one for each parameter. `steps` counts the calls
-    of `step`; a rule that `counts` is told. `lr` may be changed between them, and `initial_lr` is what it was
-    before a scheduler did so (None if there is none).
-    """
-
-    @expects(lr=">= 0")
-    def __init__(
-        self, params: Sequence[np.ndarray], lr: float, rule: Callable[..., None], buffers: Sequence[str],
-        *, counts: bool, **hyperparameters: Any,
-    ) -> None:  # fmt: skip
-        self.params = _checked(params)
-        self.lr = lr
-        self.initial_lr: float | None = None
-        self.rule, self.hyperparameters = rule, hyperparameters
-        self.steps, self.counts = 0, counts
-        self.state = {name: [np.zeros_like(param) for param in self.params] for name in buffers}
-
-    def step(self, grads: Sequence[np.ndarray]) -> None:
-        """Change every parameter in place, by a gradient of its shape and dtype.
-
-        Raises:
-            TypeError: a gradient that is None or of another dtype. (PyTorch skips a parameter without one.)
-            ValueError: a gradient of another shape, or another number of them.
-        """
-        _check_gradients(grads, self.params)
-        self.steps += 1
-        for arrays in zip(self.params, grads, *self.state.values(), strict=True):
-            for param, grad, *state in _blocks(arrays):
-                self.update(param, grad, **dict(zip(self.state, state, strict=True)))
-
-    def update(self, param: np.ndarray, grad: np.ndarray, **state: np.ndarray) -> None:
-        """Apply the rule to one block."""
-        count = {"step": self.steps} if self.counts else {}
-        self.rule(param, grad, **state, **count, lr=self.lr, **self.hyperparameters)
-
-
-def _blocks(arrays: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
-    """The same stretch of every array, one after the other, as views.
-
-    All in one where an array is not contiguous: `ravel` would copy it, and the update would be lost.
-    """
-    if not all(array.flags.c_contiguous for array in arrays):
-        yield arrays
-        return
-    flat = [array.ravel() for array in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield [array[start : start + BLOCK] for array in flat]
-
-
 class SGD(Optimizer):
     """Gradient descent; with `momentum` μ PyTorch's form of momentum; with `nesterov` Nesterov's.
 
     Momentum 0 keeps no buffer. Nesterov's needs a momentum, and no `dampening` d.
     """
 
+    kept = ()
+
     @expects(momentum=">= 0", dampening=">= 0", weight_decay=">= 0")
     def __init__(
-        self, params: Sequence[np.ndarray], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
-        weight_decay: float = 0, nesterov: bool = False,
+        self, params: Sequence[Any], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+        weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         _check_nesterov(nesterov, momentum, dampening)
         rule: Callable[..., None] = sgd_step
-        hyperparameters: dict[str, Any] = {"weight_decay": weight_decay}
+        takes = ["weight_decay"]
         if nesterov:
-            rule = nesterov_step
-            hyperparameters |= {"momentum": momentum}
+            rule, takes = nesterov_step, [*takes, "momentum"]
         elif momentum != 0:
-            rule = sgd_momentum_step
-            hyperparameters |= {"momentum": momentum, "dampening": dampening}
-        buffers = ["momentum_buffer"] if momentum != 0 else []
-        super().__init__(params, lr, rule, buffers, counts=momentum != 0, **hyperparameters)
+            rule, takes = sgd_momentum_step, [*takes, "momentum", "dampening"]
+        super().__init__(
+            params, lr, rule, ["momentum_buffer"] if momentum != 0 else [], takes=takes, counts=momentum != 0,
+            momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov,
+            maximize=maximize,
+        )  # fmt: skip
 
 
 class Momentum(Optimizer):
     """The textbook's momentum; `SGD` has PyTorch's."""
 
+    kept = ()
+
     @expects(beta=">= 0, < 1")
-    def __init__(self, params: Sequence[np.ndarray], lr: float, beta: float = 0.9) -> None:
-        super().__init__(params, lr, momentum_step, ["velocity"], counts=False, beta=beta)
+    def __init__(self, params: Sequence[Any], lr: float, beta: float = 0.9) -> None:
+        super().__init__(params, lr, momentum_step, ["velocity"], takes=["beta"], counts=False, beta=beta)
 
 
 class RMSprop(Optimizer):
@@ -267,13 +219,16 @@ class RMSprop(Optimizer):
 
     @expects(alpha=">= 0, < 1", eps=">= 0", weight_decay=">= 0", momentum=">= 0")
     def __init__(
-        self, params: Sequence[np.ndarray], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
-        weight_decay: float = 0, momentum: float = 0, centered: bool = False,
+        self, params: Sequence[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+        weight_decay: float = 0, momentum: float = 0, centered: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         kept = {"square_avg": True, "grad_avg": centered, "momentum_buffer": momentum != 0}
         buffers = [name for name, is_kept in kept.items() if is_kept]
-        hyperparameters = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
-        super().__init__(params, lr, rmsprop_step, buffers, counts=False, **hyperparameters)
+        takes = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
+        super().__init__(
+            params, lr, rmsprop_step, buffers, takes=[*takes], counts=False, **takes, centered=centered,
+            maximize=maximize,
+        )  # fmt: skip
 
 
 class Adam(Optimizer):
@@ -281,12 +236,15 @@ class Adam(Optimizer):
 
     @expects(betas=">= 0, < 1", eps=">= 0", weight_decay=">= 0")
     def __init__(
-        self, params: Sequence[np.ndarray], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False,
+        self, params: Sequence[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         buffers = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
-        hyperparameters: dict[str, Any] = {"betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, lr, adam_step, buffers, counts=True, **hyperparameters)
+        takes: dict[str, Any] = {"betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(
+            params, lr, adam_step, buffers, takes=[*takes], counts=True, **takes, amsgrad=amsgrad,
+            maximize=maximize,
+        )  # fmt: skip
 
 
 class AdamW(Adam):
@@ -294,37 +252,11 @@ class AdamW(Adam):
 
     @expects(betas=">= 0, < 1", eps=">= 0", weight_decay=">= 0")
     def __init__(
-        self, params: Sequence[np.ndarray], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False,
+        self, params: Sequence[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
         self.rule = adamw_step
-
-
-def _checked(params: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """As a list; raise unless it is one of floating-point arrays."""
-    if isinstance(params, np.ndarray):
-        raise TypeError("params: expected a list of arrays, got a single one")
-    if not isinstance(params, Iterable):
-        raise TypeError(f"params: expected a list of arrays, got {type(params).__name__}")
-    params = list(params)
-    if not params:
-        raise ValueError("params: expected at least one array, got an empty list")
-    for i, param in enumerate(params):
-        check_floating(**{f"params[{i}]": param})
-    return params
-
-
-def _check_gradients(grads: Sequence[np.ndarray], params: list[np.ndarray]) -> None:
-    """Raise unless there is one gradient for each parameter, of its dtype and shape."""
-    if not isinstance(grads, list | tuple):
-        raise TypeError(f"grads: expected a list of arrays, got {type(grads).__name__}")
-    if len(grads) != len(params):
-        raise ValueError(f"grads: expected {len(params)}, one for each parameter, got {len(grads)}")
-    for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
-        if not isinstance(grad, np.ndarray) or (grad.dtype, grad.shape) != (param.dtype, param.shape):
-            check_floating(**{f"params[{i}]": param, f"grads[{i}]": grad})  # names take time: only in need
-            check_shape(f"grads[{i}]", grad, param.shape)
 
 
 def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:

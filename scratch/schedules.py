@@ -100,12 +100,12 @@ def cosine_with_warmup(
 class Scheduler:
     """Sets an optimizer's learning rate by a schedule: that of epoch 0 at once, the next one at every `step`
 
-    It counts the epochs on from one call of `train` to the next. The initial rate is that of the optimizer
-    when the first scheduler was made for it, and is kept there, as `initial_lr`: another scheduler begins
-    with that again and not with a rate that has been decayed.
+    It counts the epochs on from one call of `train` to the next. The initial rate of a group of parameters is
+    the one that it had when the first scheduler was made, and is kept there, as `initial_lr`: another
+    scheduler begins with that again and not with a rate that has been decayed.
 
     Args:
-        optimizer: has a rate `lr`
+        optimizer: its `param_groups` have rates, `lr`
         schedule: (initial rate, epoch) → rate, such as `functools.partial(exponential, gamma=0.9)`
 
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html
@@ -113,15 +113,16 @@ class Scheduler:
 
     def __init__(self, optimizer: Any, schedule: Callable[[float, int], float]) -> None:
         self.optimizer, self.schedule = optimizer, schedule
-        if optimizer.initial_lr is None:
-            optimizer.initial_lr = optimizer.lr
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
         self.last_epoch = -1
         self.step()
 
     def step(self) -> None:
         """Go to the next epoch; belongs after an epoch, not before it and not after a batch."""
         self.last_epoch += 1
-        self.optimizer.lr = self.schedule(self.optimizer.initial_lr, self.last_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule(group["initial_lr"], self.last_epoch)
 
 
 def _check_milestones(milestones: Sequence[int]) -> None:

@@ -43,7 +43,7 @@ def train_step(network: Network, optimizer: Any, x: np.ndarray, targets: np.ndar
     logits = network.forward(x)
     cost = network.cost(logits, targets)
     network.backward()
-    optimizer.step(network.gradients())
+    optimizer.step(network.gradients(optimizer.params))
     return cost
 
 

@@ -263,3 +263,16 @@ def test_widths_may_be_integers_of_numpy():
 def test_an_input_of_another_dtype_is_what_is_to_blame(method):
     with pytest.raises(TypeError, match="x: expected float32 like parameters, got float64"):
         getattr(ours(), method)(np.ones((2, 5)))
+
+
+def test_a_gradient_for_each_parameter_that_an_optimizer_has_in_its_order():
+    network = ours()
+    network.cost(network.forward(np.ones((2, 5), np.float32)), np.zeros(2, int))
+    network.backward()
+    names, params = zip(*reversed(list(network.named_parameters())), strict=True)
+    expected = network.named(network.flat_gradients)
+    for name, gradient in zip(names, network.gradients(params), strict=True):
+        np.testing.assert_array_equal(gradient, expected[name])
+    assert network.gradients()[0] is network.gradients(network.parameters())[0] is network.flat_gradients
+    with pytest.raises(ValueError, match=r"params\[1\]: expected one of network\.named_parameters\(\)"):
+        network.gradients([params[0], params[1].copy()])

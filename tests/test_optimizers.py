@@ -376,3 +376,99 @@ def test_a_step_takes_the_gradients_of_all_groups_in_their_order():
     optimizer.add_param_group({"params": [params[1]], "lr": 1.0})
     reference.step(optimizer, [torch.ones(2), torch.ones(3)])
     assert [param[0].item() for param in params] == [pytest.approx(0.9), 0.0]
+
+
+KINDS = {
+    "gradient descent": ("SGD", {"weight_decay": 0.1}),
+    "momentum": ("SGD", {"momentum": 0.9, "dampening": 0.2}),
+    "Nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "RMSProp": ("RMSprop", {"momentum": 0.5, "centered": True, "weight_decay": 0.1}),
+    "Adam": ("Adam", {"weight_decay": 0.1}),
+    "AMSGrad": ("Adam", {"amsgrad": True}),
+    "AdamW": ("AdamW", {}),
+}
+
+
+def stepped(side: str, kind: str, groups: list[dict] | None = None, sign: int = 1, **options) -> list:
+    """Three parameters after five steps, in groups of two and one if these are given."""
+    rng = np.random.default_rng(0)
+    params = [rng.standard_normal(shape) for shape in ((3, 2), (2,), (4,))]
+    grads = [[sign * rng.standard_normal(param.shape) for param in params] for _ in range(5)]
+    module, (name, given) = (scratch if side == "scratch" else reference), KINDS[kind]
+    params = params if side == "scratch" else [torch.from_numpy(param) for param in params]
+    several = [
+        {"params": part, **own} for part, own in zip((params[:2], params[2:]), groups or [], strict=False)
+    ]
+    optimizer = getattr(module, name)(several or params, lr=0.1, **given, **options)
+    for grad in grads:
+        if side == "scratch":
+            optimizer.step(grad)
+        else:
+            reference.step(optimizer, list(map(torch.from_numpy, grad)))
+    return [np.asarray(param) for param in params]
+
+
+@each_side
+@pytest.mark.parametrize("kind", KINDS)
+def test_to_maximize_is_to_go_against_the_other_gradient(side, kind):
+    for up, down in zip(stepped(side, kind, maximize=True), stepped(side, kind, sign=-1), strict=True):
+        np.testing.assert_array_equal(up, down)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_have_hyperparameters_of_their_own_on_both_sides(kind):
+    groups = [{"lr": 0.01, "weight_decay": 0.3}, {"maximize": True}]
+    ours, theirs = (stepped(side, kind, groups) for side in ("scratch", "torch"))
+    without = stepped("scratch", kind)
+    for a, b, c in zip(ours, theirs, without, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+        assert not np.allclose(a, c, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([{"lr": -1.0}], r"param_groups\[0\]: lr: expected a finite number >= 0, got -1"),
+        ([{}, {"weight_decay": np.nan}], r"param_groups\[1\]: weight_decay: expected a finite number >= 0"),
+        ([{}, {"amsgrad": True}], r"params\[1\]: expected params, lr, betas, .*, got amsgrad"),
+        ([{"weight_dekay": 0.1}], r"params\[0\]: expected params, lr, betas, .*, got weight_dekay"),
+        ([{"betas": (0.9, 1.0)}], r"param_groups\[0\]: betas\[1\]: expected a number >= 0 and < 1, got 1"),
+    ],
+)
+def test_a_group_with_something_else_in_it_is_refused(groups, message):
+    groups = [{"params": [np.ones(2)], **own} for own in groups]
+    with pytest.raises(ValueError, match=message):
+        scratch.Adam(groups)
+
+
+def test_a_group_without_parameters_is_refused():
+    with pytest.raises(ValueError, match="params: expected at least one array, got an empty list"):
+        scratch.SGD([{"lr": 0.1}])
+
+
+def test_the_rate_is_that_of_the_first_group_and_is_set_for_all():
+    optimizer = scratch.SGD([{"params": [np.ones(2)], "lr": 0.3}, {"params": [np.ones(3)]}], lr=0.1)
+    assert optimizer.lr == 0.3
+    optimizer.lr = 0.2
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.2]
+
+
+def test_a_state_without_steps_is_that_of_an_optimizer_made_anew():
+    optimizer, fresh = scratch.Adam([np.ones(2)]), scratch.Adam([np.ones(2)])
+    optimizer.step([np.ones(2)])
+    optimizer.load_state_dict(fresh.state_dict())
+    assert optimizer.steps == 0
+    assert not any(arrays[0].any() for arrays in optimizer.state.values())
+
+
+def test_the_momentum_of_pytorch_is_not_thrown_away():
+    """Its state has no number of steps; the buffer says that the first one is over."""
+    theirs = torch.optim.SGD([torch.ones(2, dtype=torch.float64)], lr=0.1, momentum=0.9)
+    ours = scratch.SGD([np.ones(2)], lr=0.1, momentum=0.9)
+    reference.step(theirs, [torch.ones(2, dtype=torch.float64)])
+    state = theirs.state_dict()["state"]
+    ours.load_state_dict(
+        {**ours.state_dict(), "state": {0: {"momentum_buffer": state[0]["momentum_buffer"].numpy()}}}
+    )
+    ours.step([np.ones(2)])
+    np.testing.assert_array_equal(ours.state["momentum_buffer"][0], 1.9)

@@ -483,7 +483,13 @@ COMPONENTS = (
             Mistake(
                 "decay piles up",
                 "The schedule is applied to the decayed rate instead of the initial one.",
-                [("scheduler.step()", "optimizer.initial_lr = optimizer.lr\n            scheduler.step()")],
+                [
+                    (
+                        "scheduler.step()",
+                        "optimizer.param_groups[0]['initial_lr'] = optimizer.lr\n"
+                        "            scheduler.step()",
+                    )
+                ],
             ),
             Mistake(
                 "same order every epoch",
@@ -533,8 +539,9 @@ COMPONENTS = (
                 [
                     (
                         "        history.learning_rate.append",
-                        "        lr, options = scheduler.optimizer.lr, optimizer.hyperparameters\n"
-                        "        optimizer = type(optimizer)(network.parameters(), lr, **options)\n"
+                        "        group = scheduler.optimizer.param_groups[0]\n"
+                        "        options = {name: group[name] for name in optimizer.takes}\n"
+                        "        optimizer = type(optimizer)(network.parameters(), **options)\n"
                         "        history.learning_rate.append",
                     )
                 ],

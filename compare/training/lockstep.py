@@ -266,7 +266,7 @@ def magnitudes(
     are added to the magnitudes of the tensors themselves.
     """
     adam = side.optimizer
-    (beta1, beta2), eps, t = adam.hyperparameters["betas"], adam.hyperparameters["eps"], adam.steps
+    (beta1, beta2), eps, t = adam.param_groups[0]["betas"], adam.param_groups[0]["eps"], adam.steps
     gradients = side.network.named(side.network.flat_gradients)
     scales: dict[str, Any] = {}
     for name, terms in gradient_terms(side.network, upstream).items():

@@ -1,15 +1,19 @@
-"""Carries weights between the two sides: `.npz` of `scratch.files`, `.pt` of `torch_ref.network`."""
+"""Carries weights and checkpoints between the two sides: `.npz` of scratch/, `.pt` of torch_ref/."""
 
 import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 import scratch.files
 from compare.files import write_whole
+from scratch.checkpoint import flattened, nested
+
+CHECKPOINT = {"network", "optimizer", "generator", "epoch", "scheduler"}
 
 
 def to_torch(state: Mapping[str, np.ndarray], device: str = "cpu") -> dict[str, torch.Tensor]:
@@ -22,8 +26,8 @@ def to_scratch(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
 
 
-def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a .pt file by name, on the CPU. Nothing that a stranger puts into it is run.
+def read_state(path: str | Path) -> dict[str, Any]:
+    """The tensors of a .pt file by name, or its checkpoint, on the CPU. Nothing of a stranger in it is run.
 
     Raises:
         ValueError: not a .pt file, a damaged one, or one with something else than tensors by name in it.
@@ -37,6 +41,8 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
             state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception:  # PyTorch's own message may say how to run the stranger's code all the same
             raise ValueError(f"{path}: expected a .pt file of tensors by name, and a whole one") from None
+    if isinstance(state, dict) and state.keys() == CHECKPOINT:
+        return state
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
         for name, tensor in state.items()
@@ -45,8 +51,53 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def checkpoint_to_torch(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint of scratch, nested, as `torch_ref.checkpoint` writes it
+
+    Raises:
+        ValueError: the textbook's momentum, whose v is another number than the buffer that PyTorch keeps.
+    """
+    state = checkpoint["optimizer"]["state"]
+    if any("velocity" in of_one for of_one in state.values()):
+        raise ValueError("velocity: the textbook's momentum has no state of PyTorch's")
+    tensors = {
+        i: {
+            n: torch.tensor(float(v)) if n == "step" else torch.from_numpy(v.copy())
+            for n, v in of_one.items()
+        }
+        for i, of_one in state.items()
+    }
+    return {
+        "network": to_torch(checkpoint["network"]),
+        "optimizer": {"state": tensors, "param_groups": checkpoint["optimizer"]["param_groups"]},
+        "generator": torch.from_numpy(checkpoint["generator"].copy()),
+        "epoch": checkpoint["epoch"],
+        "scheduler": checkpoint["scheduler"],
+    }
+
+
+def checkpoint_to_scratch(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint of PyTorch as scratch nests it; what scratch does not know of a group stays behind."""
+    state = checkpoint["optimizer"]["state"]
+    arrays = {
+        i: {n: int(t) if n == "step" else t.cpu().numpy() for n, t in of_one.items() if t is not None}
+        for i, of_one in state.items()
+    }
+    groups = [
+        {name: float(v) if isinstance(v, torch.Tensor) else v for name, v in group.items() if v is not None}
+        for group in checkpoint["optimizer"]["param_groups"]
+    ]
+    return {
+        "network": to_scratch(checkpoint["network"]),
+        "optimizer": {"state": arrays, "param_groups": groups},
+        "generator": checkpoint["generator"].numpy(),
+        "epoch": checkpoint["epoch"],
+        "scheduler": {"last_epoch": checkpoint["scheduler"]["last_epoch"]},
+    }
+
+
 def convert(source: str | Path, target: str | Path) -> None:
-    """Write the weights in `source` to `target`, each an `.npz` or a `.pt` file.
+    """Write the weights or the checkpoint in `source` to `target`, each an `.npz` or a `.pt` file.
 
     Raises:
         ValueError: not one `.npz` and one `.pt`; a damaged `source`, or something else than weights in it.
@@ -58,9 +109,14 @@ def convert(source: str | Path, target: str | Path) -> None:
     content = io.BytesIO()
     try:
         if kinds == (".npz", ".pt"):
-            torch.save(to_torch(scratch.files.read_state(source)), content)
+            arrays = scratch.files.read_state(source)
+            is_checkpoint = "epoch" in arrays
+            torch.save(checkpoint_to_torch(nested(arrays)) if is_checkpoint else to_torch(arrays), content)
         else:
-            np.savez(content, **to_scratch(read_state(source)))  # type: ignore[arg-type]
-    except TypeError as error:  # a dtype that the other side does not have
+            state = read_state(source)
+            is_checkpoint = "epoch" in state
+            arrays = flattened(checkpoint_to_scratch(state)) if is_checkpoint else to_scratch(state)
+            np.savez(content, **arrays)  # type: ignore[arg-type]
+    except (KeyError, TypeError, AttributeError) as error:  # what the other side does not have
         raise ValueError(f"{source}: {error}") from None
     write_whole({Path(target).name: content.getvalue()}, Path(target).parent)

@@ -359,10 +359,23 @@ class NumpyGenerator:
         return self._generator.permutation(n)
 
     def get_state(self) -> np.ndarray:
-        """The state of the engine: 128 bits of counter and 128 of increment, 32 bytes (uint8)."""
-        state: Any = self._generator.bit_generator.state["state"]
-        counter, increment = (state[key].to_bytes(16, "little") for key in ("state", "inc"))
-        return np.frombuffer(counter + increment, np.uint8)
+        """The state of the engine, 40 bytes (uint8): counter, increment, and half a word kept for later."""
+        engine: Any = self._generator.bit_generator.state
+        whole = [engine["state"][key].to_bytes(16, "little") for key in ("state", "inc")]
+        half = [engine[key].to_bytes(4, "little") for key in ("has_uint32", "uinteger")]
+        return np.frombuffer(b"".join([*whole, *half]), np.uint8)
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Continue from a state of `get_state`."""
+        check_state(state, 40)
+        counter, increment, kept, half = (
+            int.from_bytes(state[part].tobytes(), "little")
+            for part in (slice(16), slice(16, 32), slice(32, 36), slice(36, 40))
+        )
+        self._generator.bit_generator.state = {
+            "bit_generator": "PCG64", "state": {"state": counter, "inc": increment},
+            "has_uint32": kept, "uinteger": half,
+        }  # fmt: skip
 
 
 # seed, words left, seeded, words drawn | 624 words | Box-Muller: x, y (the cached one), ρ, cached | unused

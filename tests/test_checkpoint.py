@@ -1,0 +1,275 @@
+"""A run that stops and goes on is the run that never stopped, and may go on on the other side."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import scratch.checkpoint
+import scratch.network
+import scratch.optimizers
+import scratch.schedules
+import scratch.training
+import torch_ref.checkpoint
+import torch_ref.network
+import torch_ref.optimizers
+import torch_ref.schedules
+import torch_ref.training
+from compare.measure import to_numpy
+from compare.training.weights import convert
+from scratch.files import read_state, write_state
+from scratch.random import NumpyGenerator, TorchGenerator
+
+RNG = np.random.default_rng(0)
+X, TARGETS = RNG.standard_normal((23, 5)), RNG.integers(0, 3, 23)
+DESCRIPTION = {"widths": (5, 6, 4, 3), "activation": "tanh", "batch_norm": True, "dropout": 0.3, "l2": 0.1}
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gradient descent": ("SGD", {"weight_decay": 0.1}),
+    "momentum": ("SGD", {"momentum": 0.9, "dampening": 0.1}),
+    "Nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "RMSProp": ("RMSprop", {"momentum": 0.5, "centered": True}),
+    "Adam": ("Adam", {"weight_decay": 0.1}),
+    "AMSGrad": ("Adam", {"amsgrad": True, "maximize": True}),
+    "AdamW": ("AdamW", {}),
+}
+EPOCHS = 4
+
+
+class Ours:
+    """A run of scratch on PyTorch's stream."""
+
+    suffix = ".npz"
+
+    def __init__(self, kind: str, groups: bool = False, seed: int = 0) -> None:
+        name, options = OPTIMIZERS[kind]
+        self.generator: Any = TorchGenerator(seed)
+        self.network = scratch.network.Network(generator=self.generator, dtype=np.float64, **DESCRIPTION)
+        params: Any = self.network.parameters()
+        if groups:
+            params = grouped(self.network.named_parameters())
+        self.optimizer = getattr(scratch.optimizers, name)(params, 0.01, **options)
+        schedule = partial(scratch.schedules.exponential, gamma=0.5)
+        self.scheduler = scratch.schedules.Scheduler(self.optimizer, schedule)
+
+    def train(self, epochs: int) -> None:
+        scratch.training.train(
+            self.network, self.optimizer, X, TARGETS, epochs=epochs, batch_size=8,
+            generator=self.generator, scheduler=self.scheduler,
+        )  # fmt: skip
+
+    def save(self, path: Path, epoch: int) -> None:
+        scratch.checkpoint.save_checkpoint(
+            path, self.network, self.optimizer, self.generator, epoch, self.scheduler
+        )
+
+    def load(self, path: Path) -> int:
+        return scratch.checkpoint.load_checkpoint(
+            path, self.network, self.optimizer, self.generator, self.scheduler
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights and the buffers of the optimizer by number, as PyTorch numbers them; the rates."""
+        state_dict = scratch.checkpoint._by_parameter(
+            self.optimizer.state_dict(), self.network, self.optimizer
+        )
+        return everything(self.network.state_dict(), state_dict, self.generator.get_state())
+
+
+class Theirs:
+    """The same run of PyTorch, on its default generator."""
+
+    suffix = ".pt"
+
+    def __init__(self, kind: str, groups: bool = False, seed: int = 0) -> None:
+        name, options = OPTIMIZERS[kind]
+        torch.manual_seed(seed)
+        self.network = torch_ref.network.Network(dtype=torch.float64, **DESCRIPTION)
+        params: Any = self.network.parameters()
+        if groups:
+            params = grouped(self.network.named_parameters())
+        self.optimizer = getattr(torch_ref.optimizers, name)(params, 0.01, **options)
+        self.scheduler = torch_ref.schedules.exponential(self.optimizer, gamma=0.5)
+
+    def train(self, epochs: int) -> None:
+        data = torch.from_numpy(X), torch.from_numpy(TARGETS)
+        torch_ref.training.train(
+            self.network, self.optimizer, *data, epochs=epochs, batch_size=8, scheduler=self.scheduler
+        )
+
+    def save(self, path: Path, epoch: int) -> None:
+        torch_ref.checkpoint.save_checkpoint(path, self.network, self.optimizer, None, epoch, self.scheduler)
+
+    def load(self, path: Path) -> int:
+        return torch_ref.checkpoint.load_checkpoint(
+            path, self.network, self.optimizer, scheduler=self.scheduler
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        state_dict = self.optimizer.state_dict()
+        return everything(self.network.state_dict(), state_dict, torch.get_rng_state())
+
+
+def grouped(named: Any) -> list[dict[str, Any]]:
+    """No decay of biases, γ and β."""
+    named = list(named)
+    decayed = [p for name, p in named if "linear" in name and name.endswith("weight")]
+    others = [p for name, p in named if not ("linear" in name and name.endswith("weight"))]
+    return [{"params": decayed, "weight_decay": 0.2}, {"params": others, "weight_decay": 0.0, "lr": 0.02}]
+
+
+def everything(weights: Any, optimizer: Any, stream: Any) -> dict[str, np.ndarray]:
+    found = {name: to_numpy(value) for name, value in weights.items()} | {"stream": to_numpy(stream)}
+    for i, buffers in optimizer["state"].items():
+        found |= {f"{i}.{name}": np.asarray(value) for name, value in buffers.items()}
+    for i, group in enumerate(optimizer["param_groups"]):
+        found |= {f"group {i}: {name}": np.asarray(group[name]) for name in ("lr", "initial_lr", "params")}
+    return {name: value.copy() for name, value in found.items()}
+
+
+def equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if value.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
+        else:
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+each_optimizer = pytest.mark.parametrize("kind", OPTIMIZERS)
+with_groups = pytest.mark.parametrize("groups", [False, True], ids=["one group", "two groups"])
+each_side = pytest.mark.parametrize("side", [Ours, Theirs], ids=["scratch", "torch"])
+
+
+@each_optimizer
+@with_groups
+@each_side
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_run_that_goes_on_is_the_run_that_never_stopped(side, kind, groups, at, tmp_path):
+    whole, first, second = side(kind, groups), None, None
+    whole.train(EPOCHS)
+    expected = whole.state()
+    first = side(kind, groups)
+    first.train(at)
+    first.save(tmp_path / f"run{side.suffix}", at)
+    second = side(kind, groups, seed=7)
+    epoch = second.load(tmp_path / f"run{side.suffix}")
+    assert epoch == at
+    second.train(EPOCHS - epoch)
+    equal(second.state(), expected)
+
+
+@each_optimizer
+@with_groups
+@pytest.mark.parametrize(("here", "there"), [(Ours, Theirs), (Theirs, Ours)], ids=["to torch", "to scratch"])
+def test_a_run_goes_on_on_the_other_side(here, there, kind, groups, tmp_path):
+    """From the same state to the bit; and comes out where it would have come out here."""
+    stopped = here(kind, groups)
+    stopped.train(2)
+    expected = stopped.state()
+    stopped.save(tmp_path / f"here{here.suffix}", 2)
+    convert(tmp_path / f"here{here.suffix}", tmp_path / f"there{there.suffix}")
+    other = there(kind, groups, seed=7)
+    assert other.load(tmp_path / f"there{there.suffix}") == 2
+    equal(other.state(), expected)
+    other.train(2)
+    found = other.state()
+    whole = here(kind, groups)
+    whole.train(4)
+    close(found, whole.state())
+
+
+def without(*names: str) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    return lambda arrays: {name: array for name, array in arrays.items() if not name.startswith(names)}
+
+
+def with_one(name: str, array: Any) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    return lambda arrays: arrays | {name: np.asarray(array)}
+
+
+DAMAGES: dict[str, tuple[Callable, str]] = {
+    "weights alone": (
+        lambda arrays: {n.removeprefix("network."): a for n, a in arrays.items() if n.startswith("network.")},
+        r"linear1\.weight: expected a name of a checkpoint",
+    ),
+    "no epoch": (without("epoch"), "expected a checkpoint, found no epoch in it"),
+    "no stream": (without("generator"), "expected a checkpoint, found no generator in it"),
+    "another stream": (with_one("generator", np.zeros(16, np.uint8)), "state: expected"),
+    "a weight is missing": (without("network.linear2.weight"), r"missing \['linear2\.weight'\]"),
+    "a moment is missing": (without("optimizer.state.3.exp_avg_sq"), "exp_avg_sq of "),
+    "a moment of another shape": (
+        with_one("optimizer.state.3.exp_avg", np.zeros(9)),
+        "exp_avg of .*: expected",
+    ),
+    "a moment in float32": (
+        with_one("optimizer.state.0.exp_avg", np.zeros((6, 5), np.float32)),
+        "expected float64, got float32",
+    ),
+    "another optimizer's buffer": (
+        with_one("optimizer.state.0.square_avg", np.zeros((6, 5))),
+        "square_avg of ",
+    ),
+    "two numbers of steps": (with_one("optimizer.state.0.step", 7), "expected one number of steps"),
+    "no groups": (without("optimizer.param_groups"), r"param_groups: expected groups of \["),
+    "a rate below 0": (with_one("optimizer.param_groups.0.lr", -1.0), "lr: expected a finite number >= 0"),
+    "an average that never moves": (
+        with_one("optimizer.param_groups.0.betas", [0.9, 1.0]),
+        r"betas\[1\]: expected a number >= 0 and < 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@with_groups
+def test_what_is_no_checkpoint_of_this_run_is_refused_and_changes_nothing(groups, damage, tmp_path):
+    change, message = DAMAGES[damage]
+    saved = Ours("Adam", groups)
+    saved.train(1)
+    saved.save(tmp_path / "run.npz", 1)
+    write_state(tmp_path / "run.npz", change(read_state(tmp_path / "run.npz")))
+    run = Ours("Adam", groups, seed=7)
+    run.train(2)
+    before = run.state()
+    with pytest.raises((TypeError, ValueError), match=rf"run\.npz: .*{message}"):
+        run.load(tmp_path / "run.npz")
+    equal(run.state(), before)
+    assert run.scheduler.last_epoch == 2
+
+
+def test_numpys_own_stream_goes_on_too():
+    """With the half word that it keeps of a permutation."""
+    one, other = NumpyGenerator(3), NumpyGenerator(4)
+    one.epoch_order(7)
+    other.set_state(one.get_state())
+    for _ in range(3):
+        np.testing.assert_array_equal(one.epoch_order(7), other.epoch_order(7))
+        np.testing.assert_array_equal(one.normal((3,)), other.normal((3,)))
+    with pytest.raises(ValueError, match="state: expected"):
+        one.set_state(TorchGenerator(0).get_state())
+
+
+def test_the_textbooks_momentum_stays_on_its_side(tmp_path):
+    network = scratch.network.Network((2, 2), NumpyGenerator(0))
+    optimizer = scratch.optimizers.Momentum(network.parameters(), 0.1)
+    optimizer.step(network.gradients())
+    scratch.checkpoint.save_checkpoint(tmp_path / "a.npz", network, optimizer, NumpyGenerator(0), 1)
+    with pytest.raises(ValueError, match="velocity: the textbook's momentum has no state of PyTorch's"):
+        convert(tmp_path / "a.npz", tmp_path / "b.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@each_side
+def test_nothing_is_left_behind_when_a_checkpoint_can_not_be_written(side, tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        side("Adam").save(tmp_path / "taken", 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
