@@ -144,7 +144,7 @@ class Network:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Logits (batch, widths[-1]) of x (batch, widths[0]); each layer remembers what `backward` needs."""
-        check_floating(parameters=self.flat_parameters, x=x)
+        self._check_input(x)
         self._logits = None
         for layer in self.layers.values():
             x = layer.forward(x)
@@ -228,7 +228,7 @@ class Network:
                                             output (batch,)
         mse_loss                            the outputs, (batch, outputs)
         """
-        check_floating(parameters=self.flat_parameters, x=x)
+        self._check_input(x)
         logits = x
         for layer in self.layers.values():
             evaluating = copy.copy(layer)  # the layer itself keeps its mode, and what `backward` needs
@@ -280,6 +280,11 @@ class Network:
 
     def _linear_layers(self) -> Iterator[Linear]:
         return (layer for layer in self.layers.values() if isinstance(layer, Linear))
+
+    def _check_input(self, x: np.ndarray) -> None:
+        """Raise TypeError unless x is an array of the network's dtype; names take time, so only in need."""
+        if not isinstance(x, np.ndarray) or x.dtype != self.flat_parameters.dtype:
+            check_floating(parameters=self.flat_parameters, x=x)
 
     def _check_cost(self) -> None:
         """Raise RuntimeError unless the last `cost` is that of the last `forward`."""

@@ -483,7 +483,8 @@ CLASSES_MEAN = 'm = len(logits) if reduction == "mean" else 1'
 SQUARES_MEAN = 'n = input.size if reduction == "mean" else 1'
 BINARY_LOSSES = "losses = (1 - targets) * logits - log_sigmoid"
 CLASSES_LOSSES = "losses = np.log(total[:, 0]) - shifted[batch, targets]"
-SHIFTED = "shifted = logits - logits.max(axis=1, keepdims=True)"
+LARGEST = "    largest = logits.T.copy()"
+SHIFTED = "shifted = logits - largest[:, np.newaxis]"
 SIGMOID = "np.exp(np.minimum(logits, 0)) / (1 + e)"
 
 COMPONENTS = (
@@ -659,7 +660,7 @@ COMPONENTS = (
                 "softmax over the wrong axis",
                 "Normalised over the batch: the probabilities of an example do not add up to 1.",
                 [
-                    ("logits.max(axis=1,", "logits.max(axis=0, initial=-np.inf,"),
+                    (SHIFTED, "shifted = logits - logits.max(axis=0, initial=-np.inf)"),
                     (
                         "e.sum(axis=1, keepdims=True)  # (batch, 1)",
                         "e.sum(axis=0, keepdims=True)  # (1, classes)",
@@ -672,9 +673,9 @@ COMPONENTS = (
                 "The loss applies its own softmax, which makes probabilities nearly equal: learning crawls.",
                 [
                     (
-                        f"    {SHIFTED}",
+                        LARGEST,
                         "    e = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
-                        f"    logits = e / e.sum(axis=1, keepdims=True)\n    {SHIFTED}",
+                        f"    logits = e / e.sum(axis=1, keepdims=True)\n{LARGEST}",
                     ),
                     ("(e / total, batch, targets.copy(), m)", "(e / total, batch, targets, m, logits)"),
                     ("softmax, batch, targets, m = cache", "softmax, batch, targets, m, p = cache"),
