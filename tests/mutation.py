@@ -9,8 +9,8 @@ hand. What survives that is judged by the test suite. What survives both must be
 tests/equivalent_mutants.toml, with a proof that nothing can tell it from the original.
 
 Verdicts are kept in report/mutation/, so that a run goes on where the last one stopped; a changed file starts
-anew, and survivors are always judged again. JOBS=1 judges one at a time; otherwise it is as many as there are
-cores. Exits with 1 if an unlisted mutant survived.
+anew, and what survived is asked of the suite again. JOBS=1 judges one at a time; otherwise it is as many as
+there are cores. `--comparison-only` leaves the suite out. Exits with 1 if an unlisted mutant survived.
 """
 
 import ast
@@ -25,7 +25,7 @@ import tomllib
 import types
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
@@ -67,11 +67,19 @@ OPPOSITE = {  # of integers every operator does something: there, one is put in 
     "BitXor": "BitOr",
 }
 COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "survived"
-SECONDS = {COMPARISON: 120, SUITE: 900}  # a mutant that runs longer is noticed for that
+CPU_SECONDS = (
+    150  # of a comparison or of one test: what computes for longer never ends, and is noticed for it
+)
+WAITING = 600  # seconds without any computation: it waits for itself
 MEMORY = 12 * 2**30
-RECORDED = "recorded or philox or gpu or fma"  # what other machines draw: asked first of its two modules
-# Tests of the harness and of the programs around it, which say nothing of the two sides that others do not.
-ELSEWHERE = ("cli", "site", "determinism", "harness", "mistakes", "check", "experiments", "seeds", "report")
+RECORDED = ("recorded", "philox", "gpu", "fma")  # what other machines draw: asked first of its two modules
+# Tests that ask something of more than one topic, those that are likely to notice first; the others that are
+# asked are those of the topics. The rest is about the harness and the programs around it.
+GENERAL = (
+    "arguments", "objects", "gradient_truth", "published", "properties", "state_machine",
+    "edges", "bad_input", "vectors", "components", "size",
+)  # fmt: skip
+HELPERS = {"checks": ("arguments",), "files": ("network", "hostile"), "layer": ("linear", "batch_norm")}
 
 
 @dataclass(frozen=True)
@@ -200,46 +208,74 @@ def comparison_notices(mutant: Mutant, reached: dict) -> str:
     from compare.cases import all_components
     from compare.run import cases_of, refused_of, run_case, run_refused
 
-    function = enclosing_function(mutant)
-    components = sorted(all_components().values(), key=lambda c: c.topic != mutant.topic)
-    for draws in DRAWS:
-        for component in components:
-            if (mutant.path, function) not in reached[component.name, draws]:
-                continue
-            for dtype in DTYPES:
-                for case in cases_of(component, 0, dtype):
-                    arbiter = component.topic == mutant.topic and mutant.side == "scratch"
-                    if not run_case(component, case, arbiter=arbiter, draws=draws).equal:
-                        return component.name
-                for case in refused_of(component, 0, dtype):
-                    if not run_refused(component, case, draws=draws).equal:
-                        return component.name
+    place = mutant.path, enclosing_function(mutant)
+    runs = [
+        (component, draws, dtype)
+        for draws in DRAWS
+        for component in sorted(all_components().values(), key=lambda c: c.topic != mutant.topic)
+        if place in reached[component.name, draws]
+        if draws == "own" or reached[component.name, "own"] != reached[component.name, "shared"]  # it draws
+        for dtype in DTYPES
+    ]
+    for component, draws, dtype in runs:  # refusals first, which take no time
+        for case in refused_of(component, 0, dtype):
+            if not run_refused(component, case, draws=draws).equal:
+                return component.name
+    for component, draws, dtype in runs:
+        arbiter = component.topic == mutant.topic and mutant.side == "scratch"
+        for case in cases_of(component, 0, dtype):
+            if not run_case(component, case, arbiter=arbiter, draws=draws).equal:
+                return component.name
     return ""
 
 
 def suite_notices(mutant: Mutant, reached: dict) -> str:
-    """The first test file that is red, those of the mutant's own topic first."""
+    """The first test that is red; the tests of the mutant's own topic are asked first."""
     import pytest
 
     install(mutant)
-    tests = [
-        path
-        for path in sorted((ROOT / "tests").glob("test_*.py"))
-        if not path.stem.removeprefix("test_").startswith(ELSEWHERE)
-    ]
-    helpers = {"checks": "components", "files": "network"}
-    own = f"test_{helpers.get(mutant.topic, mutant.topic)}"
+    topics = {module_of(path): None for side in SIDES for path in sorted((ROOT / side).glob("*.py"))}
+    own = HELPERS.get(mutant.topic, (mutant.topic,))
     without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "xdist")]
-    first = (own, "test_hostile")  # which reads files
-    runs = [
-        [str(path)] for path in sorted(tests, key=lambda path: (path.stem not in first, path.stem != own))
-    ]
-    if mutant.module in ("random.box_muller", "random.philox"):
-        runs.insert(0, [*runs[0], "-k", RECORDED])
-    for arguments in runs:
-        if pytest.main(["-x", "-q", *without, *arguments]):
-            return Path(arguments[0]).name
+    asked = Asked(mutant, reached)
+    for names in (own, [name for name in (*GENERAL, *topics) if name not in own]):
+        files = [ROOT / "tests" / f"test_{name}.py" for name in names]
+        there = [str(file) for file in files if file.exists()]
+        if code := pytest.main(["-x", "-q", *without, *there], [asked]):
+            return asked.red or f"pytest: {code}"
     return ""
+
+
+class Asked:
+    """A plugin of pytest: which tests are asked, and which one of them is red."""
+
+    def __init__(self, mutant: Mutant, reached: dict) -> None:
+        place = mutant.path, enclosing_function(mutant)
+        self.reaching = {name for (name, _), places in reached.items() if place in places}
+        self.recorded = mutant.module in ("random.box_muller", "random.philox")
+        self.red = ""
+
+    def pytest_collection_modifyitems(self, items: list) -> None:
+        """Leave out the components that never run the changed function, if others do."""
+        from compare.cases import all_components
+
+        every = all_components().keys()
+
+        def asked(item: Any) -> bool:
+            values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            of = {getattr(value, "name", value) for value in values if isinstance(value, Hashable)} & every
+            return not (of and self.reaching) or bool(of & self.reaching)
+
+        items[:] = filter(asked, items)
+        if self.recorded:
+            items.sort(key=lambda item: not any(word in item.name for word in RECORDED))
+
+    def pytest_runtest_logstart(self) -> None:
+        limit_cpu_time()
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            self.red = self.red or report.nodeid
 
 
 def enclosing_function(mutant: Mutant) -> int:
@@ -297,8 +333,8 @@ def what_components_reach() -> dict[tuple[str, str], set[tuple[Path, int]]]:
 
 def judge(judged_by: str, mutant: Mutant, reached: dict, pipe: connection.Connection) -> None:
     """In a forked process: who notices, '' if nobody does."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends even a power of a million digits
-    signal.alarm(SECONDS[judged_by])
+    limit_cpu_time()
+    end_if_it_waits()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         os.dup2(nowhere.fileno(), 2)
@@ -308,6 +344,26 @@ def judge(judged_by: str, mutant: Mutant, reached: dict, pipe: connection.Connec
         except BaseException as error:  # the mutant does not even start
             noticed = type(error).__name__
     pipe.send(noticed)
+
+
+def limit_cpu_time() -> None:
+    """Not by the clock, so that a busy machine makes no verdict."""
+    seconds = int(time.process_time()) + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+
+
+def end_if_it_waits() -> None:
+    """End a process that has stopped computing: it waits for a lock that nobody gives back."""
+    used = 0.0
+
+    def look(*_: Any) -> None:
+        nonlocal used
+        if sum(os.times()[:4]) - used < 0.1:
+            os._exit(1)
+        used = sum(os.times()[:4])
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, WAITING, WAITING)
 
 
 def judgements(judged_by: str, mutants: list[Mutant], reached: dict) -> Iterator[tuple[Mutant, str]]:
@@ -325,7 +381,7 @@ def judgements(judged_by: str, mutants: list[Mutant], reached: dict) -> Iterator
             mutant, process = running.pop(receiver)
             try:
                 noticed = receiver.recv()
-            except EOFError:  # killed: by its alarm, or for its memory
+            except EOFError:  # it never ends, or was killed for its memory
                 noticed = "killed"
             process.join()
             yield mutant, noticed
@@ -344,9 +400,10 @@ def listed() -> dict[Path, set[tuple[str, str]]]:
     return found
 
 
-def keep(work: WorkDB, mutant: Mutant, noticed_by: str) -> None:
+def keep(work: WorkDB, mutant: Mutant, judged_by: str, noticed: str) -> None:
     """Write a verdict down, so that the next run need not ask again."""
-    work.set_result(mutant.job, WorkResult(WorkerOutcome.NORMAL, noticed_by, TestOutcome.KILLED))
+    outcome = TestOutcome.KILLED if noticed else TestOutcome.SURVIVED
+    work.set_result(mutant.job, WorkResult(WorkerOutcome.NORMAL, f"{judged_by}: {noticed}", outcome))
 
 
 def verdicts_of(path: Path, work: WorkDB, reached: dict, equivalent: dict, bar: Progress) -> Counter[str]:
@@ -354,15 +411,17 @@ def verdicts_of(path: Path, work: WorkDB, reached: dict, equivalent: dict, bar: 
     mutants, file = mutants_of(path, work), str(path.relative_to(ROOT))
     known = {job: result.output.partition(":")[0] for job, result in work.results if result.is_killed}
     verdicts = Counter(known[m.job] for m in mutants if m.job in known)
+    unnoticed = {job for job, result in work.results if not result.is_killed}  # by the comparison
     pending = [mutant for mutant in mutants if mutant.job not in known]
     for judged_by in (COMPARISON,) if "--comparison-only" in sys.argv else (COMPARISON, SUITE):
         task = bar.add_task(f"{file}: {judged_by}", total=len(pending))
-        survivors = []
-        for mutant, noticed in judgements(judged_by, pending, reached):
+        survivors = [m for m in pending if judged_by == COMPARISON and m.job in unnoticed]
+        asked = [m for m in pending if m not in survivors]
+        for mutant, noticed in judgements(judged_by, asked, reached):
             bar.advance(task)
+            keep(work, mutant, judged_by, noticed)
             if noticed:
                 verdicts[judged_by] += 1
-                keep(work, mutant, f"{judged_by}: {noticed}")
             else:
                 survivors.append(mutant)
         pending = [m for m in survivors if m.change() not in equivalent[path]]
