@@ -175,6 +175,33 @@ def test_what_is_no_array_is_named(name: str, argument: str):
             function(**arguments)
 
 
+BACKWARD = [(c, name) for c in COMPONENTS for name in c.functions if name.endswith("_backward")]
+
+
+@pytest.mark.parametrize(("component", "name"), BACKWARD, ids=lambda value: getattr(value, "name", value))
+def test_a_backward_pass_wants_a_gradient_like_the_result_of_its_forward_pass(
+    component: Component, name: str
+):
+    """In every case: no array, another dtype, an axis too many, another length."""
+    backward = getattr(component.implementation(), name)
+    argument = next(iter(inspect.signature(backward).parameters))
+    asked = 0
+
+    def asking(dy: Any, cache: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        dtype = np.float32 if np.asarray(dy).dtype == np.float64 else np.float64
+        unlike = [np.ones_like(dy, dtype), np.ones((*np.shape(dy), 1)), np.ones(77)]
+        for value in (None, "x", *(unlike if cache is not None else [])):  # of dropout in evaluation
+            with pytest.raises((TypeError, ValueError), match=f"^{argument}: expected "):
+                backward(value, cache, **options)
+        return backward(dy, cache, **options)
+
+    for case in cases_of(component, 0, np.float64):
+        run_scratch(component, case, {name: asking})
+    assert asked
+
+
 @pytest.mark.parametrize("options", [{"dtype": int}, {"dtype": "x"}, {"dtype": None}, {"widths": 5}])
 def test_a_description_of_no_network_is_named(options):
     (name,) = options

@@ -35,6 +35,11 @@ def test_bad_input_is_named(change, error, message):
         ours.gradient_check(cube, **arguments)
 
 
+def test_of_float32_there_is_no_numerical_gradient():
+    with pytest.raises(TypeError, match=r"x: expected float64 or longer, got float32"):
+        ours.numerical_gradient(cube, np.ones(3, np.float32))
+
+
 def test_two_wrong_shapes_have_no_relative_error():
     with pytest.raises(ValueError, match=r"b: expected shape \(3,\), got \(1, 3\)"):
         ours.relative_error(np.ones(3), np.ones((1, 3)))

@@ -158,8 +158,8 @@ def test_a_file_that_is_not_there_or_a_folder(side, tmp_path):
 def test_what_is_no_set_of_weights(tmp_path):
     np.save(tmp_path / "one.npy", np.ones(3))
     refuse(tmp_path / "one.npy", "scratch", "expected an .npz file")
-    np.savez(tmp_path / "words.npz", **{"linear1.weight": np.array(["a"]), "linear1.bias": np.ones(2)})
-    refuse(tmp_path / "words.npz", "scratch", "linear1.weight: expected an array of numbers")
+    np.savez(tmp_path / "words.npz", **{"linear1.weight": np.ones((2, 3)), "linear1.bias": np.array(["a"])})
+    refuse(tmp_path / "words.npz", "scratch", "linear1.bias: expected an array of numbers")
     with zipfile.ZipFile(tmp_path / "text.npz", "w") as file:
         file.writestr("linear1.weight", "hello")
     refuse(tmp_path / "text.npz", "scratch", "linear1.weight: expected an array of numbers")
