@@ -25,7 +25,7 @@ import tomllib
 import types
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
@@ -278,12 +278,11 @@ class Asked:
         """Leave out the components that never run the changed function, if others do."""
         from compare.cases import all_components
 
-        every = all_components().keys()
-
         def asked(item: Any) -> bool:
-            values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-            of = {getattr(value, "name", value) for value in values if isinstance(value, Hashable)} & every
-            return not (of and self.reaching) or bool(of & self.reaching)
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            of = params.get("component", params.get("name"))
+            name = getattr(of, "name", of)
+            return not self.reaching or name in self.reaching or name not in all_components()
 
         items[:] = filter(asked, items)
         if self.recorded:
