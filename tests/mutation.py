@@ -99,6 +99,7 @@ HELPERS = {  # no topics of their own
         "hostile.py::test_a_strangers_file_runs_no_code",
     ),
     "layer": ("objects",),
+    "optimizer": ("optimizers", "checkpoint"),
 }
 
 

@@ -14,6 +14,7 @@ from torch import nn
 import scratch.initializers as ours
 import torch_ref.initializers as theirs
 from compare.draws import why_not_own
+from scratch.random import NumpyGenerator
 
 NAMES = tuple(ours.INITIALIZERS)
 
@@ -50,6 +51,20 @@ def test_pytorch_defaults_to_leaky_relu_of_slope_0_which_is_relu_until_a_is_set(
     assert not torch.equal(fill(a=1), fill(a=1, nonlinearity="relu"))
     # and in the gain's own function the default slope is another one
     assert nn.init.calculate_gain("leaky_relu") != nn.init.calculate_gain("leaky_relu", 0)
+
+
+@pytest.mark.parametrize("shape", [np.array([3, 4]), (3, 4.0), (3.0, 4), "34", 5, None])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_no_pair_of_integers_is_no_shape(name, shape):
+    with pytest.raises(TypeError, match=r"^shape: expected \(fan_out, fan_in\), two integers, got "):
+        ours.INITIALIZERS[name](shape, NumpyGenerator(0))
+
+
+@pytest.mark.parametrize("dtype", [int, "x", None])
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_floating(name, dtype):
+    with pytest.raises(TypeError, match=r"^dtype: expected "):
+        ours.INITIALIZERS[name]((3, 4), NumpyGenerator(0), dtype=dtype)
 
 
 GAIN_SQUARED = {  # the textbooks' table

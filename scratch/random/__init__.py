@@ -327,7 +327,7 @@ class NumpyGenerator:
         """A generator of its own, like every other kind of copy."""
         return copy.deepcopy(self)
 
-    @expects()
+    @expects(dtype="floating")
     def uniform(
         self, size: tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
@@ -335,7 +335,7 @@ class NumpyGenerator:
         u = self._generator.random(size).astype(dtype)
         return u * (high - low) + low
 
-    @expects()
+    @expects(dtype="floating")
     def normal(
         self, size: tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32
     ) -> np.ndarray:
@@ -343,7 +343,7 @@ class NumpyGenerator:
         z = self._generator.standard_normal(size).astype(dtype)
         return z * std + mean
 
-    @expects()
+    @expects(dtype="floating")
     def bernoulli(self, size: tuple[int, ...], p: float, dtype: Any = np.float32) -> np.ndarray:
         """1 where u < p, else 0."""
         return np.asarray(self._generator.random(size) < p, dtype)
