@@ -115,6 +115,28 @@ def test_of_two_mistakes_that_fit_none_is_named(tmp_path):
     assert [m["name"] for m in check(attempt).mistakes] == ["1 − y"]
 
 
+def test_of_two_mistakes_each_has_to_be_needed(tmp_path):
+    """One of two that fit is not made the certain one by a third that changes nothing."""
+    file = tmp_path / "mine.py"
+    file.write_text("def tanh_backward(dy, y): return dy * (1 - y)", encoding="utf-8")
+    (attempt,) = find(vars(load(str(file))))
+    (mistake,) = (m for m in attempt.component.mistakes if m.name == "1 − y")
+    idle = replace(mistake, name="idle", edits=[("y = cache", "y = cache + 0")])
+    lines = "y = cache\n    return dy * (1 - y * y)", "y = cache + 0\n    return dy * (1 - y)"
+    both = replace(mistake, name="both", edits=[lines])
+    alike = (mistake, both, idle)
+    assert check(replace(attempt, component=replace(attempt.component, mistakes=alike))).mistakes == []
+
+
+def test_a_candidate_that_tells_the_gradients_too_is_preferred_in_pytorch(tmp_path):
+    source = """
+        import torch
+        def cross_entropy(z, y, reduction="mean"):
+            return torch.nn.functional.cross_entropy(torch.softmax(z, 1), y, reduction=reduction)
+    """
+    assert [mistake["name"] for mistake in verdict_on(source, tmp_path).mistakes] == ["softmax twice"]
+
+
 def test_the_first_case_that_ran_has_to_be_right_whatever_it_asks(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def tanh_backward(dy, y): return 2 * dy", encoding="utf-8")

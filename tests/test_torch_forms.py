@@ -9,11 +9,12 @@ from compare.learner.child_process import check_file, load, own_definitions
 from compare.learner.finding import find
 
 
-def verdicts(source: str, tmp_path) -> dict[str, Verdict]:
+def verdicts(source: str, tmp_path, only: str = "") -> dict[str, Verdict]:
     file = tmp_path / "mine.py"
     file.write_text("import torch\nfrom torch import nn\n" + textwrap.dedent(source), encoding="utf-8")
     attempts = find(own_definitions(load(str(file))))
     assert {attempt.side for attempt in attempts} == {"torch"}
+    attempts = [attempt for attempt in attempts if only in ("", attempt.component.name)]
     return {attempt.component.name: check(attempt, seconds=600) for attempt in attempts}
 
 
@@ -286,6 +287,229 @@ def test_fewer_arguments_and_other_names(tmp_path):
     found = verdict(source, tmp_path)
     assert_is(found)
     assert any("reduction" in option for option in found.not_handled)
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "line"),
+    [
+        (
+            "def mse_loss(x, t, reduction='mean'):\n"
+            "    error = x - t\n"
+            "    return (error * error).mean().item()",
+            "mse_loss returns a float, where a tensor is meant: .item(), .detach(), ",
+            "return (error * error).mean().item()",
+        ),
+        (
+            "def cross_entropy(z, y, reduction='mean'):\n"
+            "    p = z.softmax(1).detach()\n"
+            "    return -p[torch.arange(len(z)), y].log().mean()",
+            "from which no gradient flows back to logits: .item(), .detach(), ",
+            "p = z.softmax(1).detach()",
+        ),
+        (
+            "def linear(x, weight, bias):\n    y = x @ weight.data.T\n"
+            "    return y if bias is None else y + bias",
+            "no gradient flows back to weight: ",
+            "y = x @ weight.data.T",
+        ),
+        (
+            "def l2_penalty(ws, l2, m):\n    return sum((w * w).sum().item() for w in ws) * l2 / (2 * m)",
+            "l2_penalty returns a float, where a tensor is meant: ",
+            "return sum((w * w).sum().item() for w in ws) * l2 / (2 * m)",
+        ),
+        ("def tanh(x):\n    return None", "tanh returns None, where a tensor is meant: ", "def tanh(x):"),
+    ],
+)
+def test_what_is_cut_off_from_the_graph_is_told_with_its_line(source, said, line, tmp_path):
+    found = verdict(source, tmp_path)
+    assert found.status == "raises"
+    assert said in found.error["message"]
+    assert found.error["source"] == line
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("w.normal_; return w", "kaiming_normal must fill the tensor that it is given: it is as it was"),
+        ("return w + (2 / w.shape[1]) ** 0.5 * torch.randn_like(w)", "a new one is returned, and it is as"),
+        ("w = torch.randn(w.shape) * (2 / w.shape[1]) ** 0.5", "it is as it was"),
+        ("w[1:].normal_(0, (2 / w.shape[1]) ** 0.5); return w", "2 of 20 numbers are as they were"),
+    ],
+)
+def test_an_initialiser_has_to_fill_the_tensor(body, said, tmp_path):
+    found = verdict(f"def kaiming_normal(w): {body}", tmp_path)
+    assert found.status == "raises"
+    assert said in found.error["message"]
+
+
+@pytest.mark.parametrize("returned", ["w", "None", "w.clone()"])
+def test_an_initialiser_that_fills_the_tensor_may_return_what_it_likes(returned, tmp_path):
+    body = "w.copy_(torch.empty_like(w).normal_(0, 10))"
+    assert_is(verdict(f"def large_random(w): {body}; return {returned}", tmp_path))
+    assert not verdict(f"def large_random(w): {body}.div_(2); return {returned}", tmp_path).equal
+
+
+# ---- layers and losses as classes
+
+MODULES = """
+class MyReLU(nn.Module):
+    def forward(self, z): return torch.clamp(z, min=0) * (z > 0)
+
+class LeakyReLU(nn.Module):
+    def __init__(self, slope=0.01):
+        super().__init__()
+        self.slope = slope
+    def forward(self, x): return torch.where(x > 0, x, self.slope * x)
+
+class Sigmoid:
+    def __call__(self, x): return 1 / (1 + torch.exp(-x))
+
+class SimpleLinear(nn.Module):
+    def __init__(self, width, units):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(units, width))
+        self.b = nn.Parameter(torch.zeros(units, 1))
+    def forward(self, x): return (self.w @ x.T + self.b).T
+
+class CrossEntropyLoss(nn.Module):
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+    def forward(self, z, y):
+        losses = z.logsumexp(1) - z[torch.arange(len(z)), y]
+        return losses.mean() if self.reduction == "mean" else losses.sum()
+
+class MSE(nn.Module):
+    def forward(self, target, prediction): return (prediction - target).square().mean()
+
+class Dropout(nn.Module):
+    def __init__(self, rate=0.5):
+        super().__init__()
+        self.rate = rate
+    def forward(self, x):
+        if not self.training: return x
+        if self.rate == 1: return 0 * x
+        return x * (torch.rand_like(x) > self.rate) / (1 - self.rate)
+
+class MySGD:
+    def __init__(self, parameters, lr): self.parameters, self.lr = list(parameters), lr
+    @torch.no_grad()
+    def step(self):
+        for p in self.parameters: p -= self.lr * p.grad
+"""
+
+
+def test_layers_losses_and_optimizers_may_be_classes_of_almost_pytorchs_names(tmp_path):
+    found = verdicts(MODULES, tmp_path)
+    names = ["relu", "leaky_relu", "sigmoid", "linear", "cross_entropy", "mse_loss", "dropout", "sgd"]
+    assert {*found} == {*names}
+    for one in found.values():
+        assert_is(one)
+    assert "negative_slope" in found["leaky_relu"].handled
+    assert "reduction=sum" in found["cross_entropy"].handled
+    assert "reduction=sum" in found["mse_loss"].not_handled
+    assert "bias=None" in found["linear"].not_handled
+    assert found["sigmoid"].form == "a plain class, called like a layer"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "component", "mistake"),
+    [
+        (
+            "z.logsumexp(1) - z[",
+            "z.softmax(1).logsumexp(1) - z.softmax(1)[",
+            "cross_entropy",
+            "softmax twice",
+        ),
+        (".square().mean()", ".square().mean() / 2", "mse_loss", "half of the square"),
+        (" / (1 - self.rate)", "", "dropout", "no rescaling"),
+        ("p -= ", "p += ", "sgd", "uphill"),
+    ],
+)
+def test_a_fault_in_a_class(right, wrong, component, mistake, tmp_path):
+    found = verdicts(MODULES.replace(right, wrong), tmp_path, component)[component]
+    assert_is(found, mistake)
+
+
+LAYERS = """
+class Linear{base}:
+    def __init__(self, n_in, n_out, bias=True):
+        {start}
+        self.W = {parameter}(torch.randn(n_in, n_out) * n_in ** -0.5)
+        self.b = {parameter}(torch.zeros(n_out)) if bias else None
+
+    def {call}(self, x):
+        return x @ self.W + (self.b if self.b is not None else 0)
+"""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"base": "", "start": "", "parameter": "", "call": "__call__"},
+        {
+            "base": "(nn.Module)",
+            "start": "super().__init__()",
+            "parameter": "nn.Parameter",
+            "call": "forward",
+        },
+    ],
+    ids=["plain", "module"],
+)
+def test_a_weight_the_other_way_round_is_a_convention(kind, tmp_path):
+    source = LAYERS.format(**kind)
+    found = verdict(source, tmp_path)
+    assert (found.status, found.mistakes) == ("convention", []), explain(found)
+    assert "whose weight is (in_features, out_features)" in found.form
+    assert "PyTorch's weight is the transpose" in "\n".join(explain(found))
+    assert not verdict(source.replace("x @ self.W +", "2 * x @ self.W +"), tmp_path).equal
+
+
+AUTOGRADS = """
+class LinearFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias=None):
+        ctx.save_for_backward(x, weight)
+        ctx.biased = bias is not None
+        y = x @ weight.T
+        return y + bias if ctx.biased else y
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, weight = ctx.saved_tensors
+        return dy @ weight, dy.T @ x, dy.sum(0) if ctx.biased else None
+
+class ReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(x): return x.clamp(min=0)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output): ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, dy): return torch.where(ctx.saved_tensors[0] > 0, dy, 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "component", "mistakes"),
+    [
+        ("", "", "linear", []),
+        ("", "", "relu", []),
+        ("dy.sum(0)", "dy.mean(0)", "linear", ["bias gradient averaged"]),
+        ("saved_tensors[0] > 0", "saved_tensors[0] >= 0", "relu", ["gradient not masked"]),
+    ],
+)
+def test_a_function_of_autograd_has_a_backward_pass_of_its_own(right, wrong, component, mistakes, tmp_path):
+    found = verdicts(AUTOGRADS.replace(right, wrong), tmp_path, component)[component]
+    assert_is(found, *mistakes)
+    assert found.form == "a function of autograd, with a backward pass of its own"
+
+
+def test_a_class_that_computes_nothing_is_no_attempt(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("from torch import nn\nclass ReLU(nn.Module): pass\nclass Sigmoid: width = 3")
+    assert find(own_definitions(load(str(file)))) == []
 
 
 # ---- training

@@ -234,7 +234,11 @@ def _fitting(
     deadline: float,
     budget: float,
 ) -> Candidate:
-    """The one candidate that gives the same in all of these cases; of several that do, none is certain."""
+    """The one candidate that gives the same in all of these cases; of several that do, none is certain
+
+    But one that tells the gradients too is preferred to those whose gradients are left out. And of several
+    changes each has to be needed.
+    """
     # Those cases first that the attempt gets wrong, and the small ones: they tell the mistakes apart soonest.
     order = sorted(trials, key=lambda trial: (trial.equal, elements(trial.case)))
 
@@ -253,13 +257,19 @@ def _fitting(
                 return False
         return True
 
-    fitting = []
+    fitting: list[Candidate] = []
     for changes in candidates:
         if time.process_time() > budget:
             return ()
         if fits(changes):
             fitting.append(changes)
-    return fitting[0] if len(fitting) == 1 else ()
+    if len(fitting) > 1:
+        fitting = [changes for changes in fitting if not (_version(attempt, changes) or (None, True))[1]]
+    if len(fitting) != 1:
+        return ()
+    (found,) = fitting
+    fewer = itertools.combinations(found, len(found) - 1) if len(found) > 1 else ()
+    return () if any(map(fits, fewer)) else found
 
 
 def _told(attempt: Attempt, changes: Candidate, where: str) -> Diagnosis:

@@ -7,9 +7,10 @@ import functools
 import importlib
 import inspect
 import re
+import textwrap
 import traceback
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,12 +26,20 @@ from compare.run import runner
 class ReturnedError(TypeError):
     """A function that returns something else than ours, and where it stands."""
 
-    def __init__(self, function: Callable, message: str) -> None:
+    def __init__(self, function: Callable, message: str, at: Collection[str] = ()) -> None:
+        """The function, and the names of which its first line is shown; without any, its head."""
         super().__init__(message)
         self.where: dict[str, Any] = {}
-        with contextlib.suppress(OSError, TypeError):
+        with contextlib.suppress(OSError, TypeError, SyntaxError):
             lines, first = inspect.getsourcelines(underlying(function))
-            self.where = {"line": first, "source": lines[0].strip()}
+            nodes: Any = ast.walk(ast.parse(textwrap.dedent("".join(lines))))
+            line = min((node.end_lineno for node in nodes if _name_in(node) in at), default=1)
+            self.where = {"line": first + line - 1, "source": lines[line - 1].strip()}
+
+
+def _name_in(node: ast.AST) -> str:
+    """The name behind a dot, or of the function that is called."""
+    return getattr(node, "attr", "") or getattr(getattr(node, "func", None), "id", "")
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ class Watch:
             return type(function)(function.__name__, (function,), methods)
         signature = inspect.signature(ours) if ours is not None else None
         parts = returned(ours) if isinstance(ours, types.FunctionType) and self.side == "scratch" else ()
+        gives_tensor = signature is not None and "Tensor" in str(signature.return_annotation)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if name not in self.called:
@@ -154,6 +164,8 @@ class Watch:
                 self.look(name)
             if parts and (problem := _not_in_parts(result, parts)):
                 raise ReturnedError(function, f"{name} must return {problem}")
+            if gives_tensor and (problem := _without_graph(result, given)):
+                raise ReturnedError(function, f"{name} returns {problem}", CUTS)
             return result
 
         return call
@@ -230,8 +242,46 @@ def _not_in_parts(result: Any, parts: tuple[str, ...]) -> str:
     wanted = parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
     got = f"a {type(result).__name__} of {len(result)}" if isinstance(result, tuple | list) else "one array"
     if not isinstance(result, tuple | list | np.ndarray):
-        got = "None" if result is None else f"a {type(result).__name__}"
+        got = _a(result)
     return f"{wanted}, got {got}"
+
+
+CUTS = ("item", "detach", "data", "numpy", "tolist", "no_grad", "inference_mode", "float")
+
+
+def _without_graph(result: Any, given: Mapping[str, Any]) -> str:
+    """What came that autograd can not follow back to the tensors that were given; nothing if it can."""
+    tensors = {name: [value] if isinstance(value, torch.Tensor) else value for name, value in given.items()}
+    wanted = {
+        name: {id(tensor) for tensor in several if getattr(tensor, "requires_grad", False)}
+        for name, several in tensors.items()
+        if isinstance(several, Iterable)
+    }
+    if not any(wanted.values()):
+        return ""
+    if not isinstance(result, torch.Tensor):
+        return f"{_a(result)}, where a tensor is meant: {NO_GRAPH}"
+    reached = _leaves(result)
+    lost = [name for name, leaves in wanted.items() if not leaves <= reached]
+    return f"a tensor from which no gradient flows back to {' and '.join(lost)}: {NO_GRAPH}" if lost else ""
+
+
+def _leaves(tensor: torch.Tensor) -> set[int]:
+    """The leaves of autograd's graph, by id."""
+    reached, seen, waiting = {id(tensor)}, set(), [tensor.grad_fn]
+    while waiting:
+        if (node := waiting.pop()) is not None and node not in seen:
+            seen.add(node)
+            reached.add(id(getattr(node, "variable", None)))
+            waiting += [further for further, _ in node.next_functions]
+    return reached
+
+
+NO_GRAPH = ".item(), .detach(), .data, no_grad() and NumPy cut the graph off"
+
+
+def _a(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def kept(results: Results) -> Results:

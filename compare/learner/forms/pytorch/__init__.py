@@ -5,8 +5,10 @@ noted in `unseen` and not compared. An option that it does not take raises TypeE
 """
 
 import functools
+import importlib
 import types
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,15 @@ import numpy as np
 from compare.component import Component
 from compare.learner.forms.pytorch.batch_norm import batch_norm
 from compare.learner.forms.pytorch.dropout import dropout
+from compare.learner.forms.pytorch.initializers import filling
+from compare.learner.forms.pytorch.modules import as_function, class_of
 from compare.learner.forms.pytorch.optimizers import optimizers
 from compare.learner.forms.pytorch.reading import Reading, copy_of_leaf, plain_functions, taken
 from compare.learner.forms.pytorch.training import WITHOUT, minibatches, train
 
 __all__ = ["WITHOUT", "Reading", "read", "uses_torch", "written"]
 
-OTHER_FUNCTIONS = {  # of another name
-    "dropout": ("dropout_layer",),
-    "BatchNorm1d": ("BatchNorm1D", "BatchNorm", "batch_norm"),
-}
+OTHER_FUNCTIONS = {"dropout": "dropout_layer", "BatchNorm1d": "batch_norm"}  # of another name
 
 
 def written(component: Component, namespace: Mapping[str, Any]) -> dict[str, Callable]:
@@ -33,7 +34,7 @@ def written(component: Component, namespace: Mapping[str, Any]) -> dict[str, Cal
         if callable(namespace.get(name)) and _speaks_of(namespace[name]) != {"numpy"}:
             found[name] = namespace[name]
         else:
-            others = [namespace.get(other) for other in OTHER_FUNCTIONS.get(name, ())]
+            others: list[Any] = [class_of(name, namespace), namespace.get(OTHER_FUNCTIONS.get(name, ""))]
             if others := [other for other in others if callable(other) and uses_torch(other)]:
                 found[name] = others[0]
     return found if component.topic != "optimizers" or _are_asked(component, found) else {}
@@ -76,6 +77,14 @@ def read(component: Component, functions: Mapping[str, Callable]) -> Reading:
     """Functions as `written` finds them, each read by what it is of."""
     if component.topic == "optimizers":
         return optimizers(functions)
+    if component.topic == "initializers":
+        return Reading({name: filling(function) for name, function in functions.items()})
+    for name, theirs in functions.items():
+        if isinstance(theirs, type) and name != "BatchNorm1d" and component.reference == (name,):
+            ours = getattr(importlib.import_module(f"torch_ref.{component.topic}"), name)
+            reading = as_function(name, theirs, ours)
+            further = read(component, reading.functions)
+            return replace(further, form=reading.form, convention=reading.convention)
     readers = {"BatchNorm1d": batch_norm, "dropout": dropout, "minibatches": minibatches, "train": train}
     for name, reader in readers.items():
         if name in functions and component.reference == (name,):

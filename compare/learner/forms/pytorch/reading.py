@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ OTHER_NAMES = {  # of arguments
     "running_mean": ("moving_mean",),
     "running_var": ("moving_var",),
     "eps": ("epsilon",),
+    "negative_slope": ("slope", "alpha", "leak", "a"),
     "params": ("parameters",),
     "lr": ("learning_rate", "alpha", "eta", "step_size"),
     "beta": ("momentum", "mu", "rho", "gamma"),
@@ -53,6 +55,8 @@ OTHER_NAMES = {  # of arguments
 
 def taken(theirs: Callable, ours: Iterable[str], in_order: Sequence[str] = ()) -> dict[str, str]:
     """Of our arguments, what theirs are called: the same, another word for it, or the next that has to be."""
+    if getattr(theirs, "__init__", None) is nn.Module.__init__:  # a class that has none of its own
+        return {}
     try:
         parameters = inspect.signature(theirs).parameters
     except (TypeError, ValueError):
@@ -103,10 +107,11 @@ def mentions(function: Any, name: str) -> bool:
 def plain_functions(function: Any) -> list[types.FunctionType]:
     """The function, or the methods of the class, that have code to look at."""
     several = vars(function).values() if isinstance(function, type) else [function]
-    found = []
+    found: list[Any] = []
     for f in several:
         with contextlib.suppress(ValueError):  # one that wraps itself
-            found.append(inspect.unwrap(f) if isinstance(f, types.FunctionType) else None)
+            own = inspect.unwrap(f) if isinstance(f, types.FunctionType) else None
+            found += plain_functions(own) if isinstance(own, type) else [own]
     return [f for f in found if isinstance(f, types.FunctionType)]
 
 
