@@ -677,6 +677,114 @@ def test_right_draws_of_another_stream_are_right_in_distribution(source, tmp_pat
     assert "draws the same bits" in explain(verdict)[0]
 
 
+DROPOUT = """
+def dropout_forward(x, p, rng=None, training=True):
+    if not training or p == 0: return x, None
+    mask = {mask}
+    return x * mask, mask
+def dropout_backward(dy, mask): return {dx}
+"""
+THROUGH = "dy if mask is None else dy * mask"
+AGAIN = "dy if mask is None else dy * (np.random.rand(*dy.shape) > 0.3) / 0.7"
+
+
+@pytest.mark.parametrize(
+    ("source", "mistakes"),
+    [
+        (DROPOUT.format(mask="np.random.rand(*x.shape) > p", dx=THROUGH), {"no rescaling"}),
+        (DROPOUT.format(mask="np.random.uniform(size=x.shape) < 1 - p", dx=THROUGH), {"no rescaling"}),
+        (
+            DROPOUT.format(mask="np.random.binomial(1, 1 - p, x.shape).astype(x.dtype) / p", dx=THROUGH),
+            {"divided by p"},
+        ),
+        (
+            DROPOUT.format(mask="(rng_.random(x.shape) < p).astype(x.dtype) / p", dx=THROUGH).replace(
+                "or p == 0", ""
+            )
+            + "rng_ = np.random.default_rng(0)",
+            {"p taken as the keep probability"},
+        ),
+        (
+            DROPOUT.format(mask="(np.random.rand(*x.shape) > p) / (1 - p)", dx="dy"),
+            {"mask forgotten in the backward pass"},
+        ),
+        (
+            "def kaiming_normal(shape): return np.random.randn(*shape) / np.sqrt(shape[1])",
+            {"√(1/fan)"},
+        ),
+        (
+            "from numpy.random import standard_normal as z\ndef large_random(shape): return 0.01 * z(shape)",
+            {"×0.01 for ×10"},
+        ),
+        (
+            "def minibatches(x, y, n, generator=None):\n"
+            "    rows = np.random.choice(len(x), len(x), replace=False)\n"
+            "    return [(x[rows[i:i + n]], y[rows[i:i + n]]) for i in range(0, len(x) - n + 1, n)]",
+            {"last batch dropped"},
+        ),
+        (
+            "def minibatches(x, y, n, generator=None):\n"
+            "    rows = np.random.randint(0, len(x), len(x))\n"
+            "    return [(x[rows[i:i + n]], y[rows[i:i + n]]) for i in range(0, len(x), n)]",
+            {"with replacement"},
+        ),
+    ],
+)
+def test_a_mistake_is_named_whatever_stream_it_draws_from(source, mistakes, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert not verdict.equal or verdict.status == "convention"
+    assert mistakes <= {found["name"] for found in verdict.mistakes} <= mistakes | {"0/0 at p = 1"}, explain(
+        verdict
+    )
+    assert "read as drawn from NumPy, whose numbers are replaced by ours" in explain(verdict)
+
+
+def test_numpys_generators_are_back_after_a_mistake_was_looked_for(tmp_path):
+    file = tmp_path / "mine.py"
+    source = DROPOUT.format(mask="rng_.random(x.shape) > p", dx=THROUGH)
+    file.write_text(f"{HEADER}rng_ = np.random.default_rng(0)\n{source}", encoding="utf-8")
+    module = load(str(file))
+    before = module.rng_, np.random.rand
+    (attempt,) = find(vars(module))
+    assert check(attempt).mistakes
+    assert (module.rng_, np.random.rand) == before
+
+
+UPDATE = """
+def update_running_statistics({arguments}):
+    running_mean[...] = {mean}
+    running_var[...] = (1 - momentum) * running_var + momentum * variance * m / (m - 1)
+"""
+MEAN = "(1 - momentum) * running_mean + momentum * mean"
+ARGUMENTS = [
+    "running_mean, running_var, num_batches_tracked, mean, variance, m, momentum=0.1",
+    "running_mean, running_var, mean, variance, m, momentum=0.1",
+]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+def test_nobody_has_to_count_the_batches(arguments, tmp_path):
+    verdict = verdict_on(UPDATE.format(arguments=arguments, mean=MEAN), tmp_path)
+    assert verdict.status == "right but", explain(verdict)
+    assert verdict.not_handled == ["momentum=None", "num_batches_tracked"]
+    assert verdict.unseen == ["num_batches_tracked"]
+    wrong = UPDATE.format(arguments=arguments, mean="momentum * running_mean + (1 - momentum) * mean")
+    assert not verdict_on(
+        wrong.replace("(1 - momentum) * running_var + m", "running_var + m"), tmp_path
+    ).equal
+    swapped = wrong.replace(
+        "(1 - momentum) * running_var + momentum", "momentum * running_var + (1 - momentum)"
+    )
+    names = [mistake["name"] for mistake in verdict_on(swapped, tmp_path).mistakes]
+    assert names == ["momentum the other way round"]
+
+
+def test_whoever_counts_the_batches_counts_them_right(tmp_path):
+    source = UPDATE.format(arguments=ARGUMENTS[0], mean=f"{MEAN}; num_batches_tracked += m")
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.wrong == ["first.num_batches_tracked", "state.num_batches_tracked"]
+
+
 @pytest.mark.parametrize(
     ("source", "status"),
     [

@@ -50,6 +50,8 @@ def test_a_right_version_is_right_in_the_form_of_its_course(program, tmp_path):
     assert (verdict.status == "convention") == bool(attempt.convention), told(verdict)
     assert list(attempt.missing) == program.get("missing", [m for m in attempt.missing if "_step" in m])
     assert set(program.get("handled", [])) <= set(verdict.handled)
+    assert set(program.get("not_handled", [])) <= set(verdict.not_handled)
+    assert program.get("said", "") in told(verdict)
     assert verdict.changed == {}
 
 

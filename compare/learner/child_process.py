@@ -46,7 +46,7 @@ from compare.learner.running import Answer, failure
 from compare.learner.supervisor import end_with_parent
 from compare.learner.trial import all_cases
 
-PLAIN = ("error", "changed", "called", "ours", "unseen")  # of an answer, beside its arrays
+PLAIN = ("error", "changed", "called", "ours", "unseen", "drawn")  # of an answer, beside its arrays
 LOADING = "loading the file"
 STARTING = 300.0  # seconds for importing PyTorch on a busy machine
 NOTHING = "no function of ours in it; `python -m compare exercise NAME` writes a file to fill in"
@@ -185,11 +185,10 @@ class _File:
             ours, tuple(functions), side, run, tuple(missing), told, **written, without=tuple(without)
         )
 
-    def _run(self, component: Component, side: str, case: Case, deadline: float) -> Answer:
+    def _run(self, component: Component, side: str, case: Case, deadline: float, draws: str = "") -> Answer:
+        about = {"component": component.name, "side": side, "case": case.name, "draws": draws}
         dtype = np.dtype(case.dtype).name
-        answer, numbers = self.process.ask(
-            deadline, do="run", component=component.name, side=side, case=case.name, dtype=dtype
-        )
+        answer, numbers = self.process.ask(deadline, do="run", dtype=dtype, **about)
         try:
             return _unpacked(answer, numbers)
         except Exception as error:  # of whatever kind: it is what a stranger wrote
@@ -217,8 +216,8 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
             raise ValueError(kind)
         results[name] = np.ndarray(shape, dtype, numbers, start).copy()
         start += math.prod(shape) * dtype.itemsize
-    error, changed, called, ours, unseen = (answer[key] for key in PLAIN)
-    texts = [*results, *changed, *changed.values(), *called, *ours, *unseen]
+    error, changed, called, ours, unseen, drawn = (answer[key] for key in PLAIN)
+    texts = [*results, *changed, *changed.values(), *called, *ours, *unseen, drawn]
     texts += [error[key] for key in error if key != "line"]
     lists = all(type(names) is list for names in (called, ours, unseen))
     if start != len(numbers) or not lists or not all(type(text) is str for text in texts):
@@ -227,7 +226,7 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
         raise ValueError(error)
     if ("line" in error) != ("source" in error) or type(error.get("line", 0)) is not int:
         raise ValueError(error)
-    return Answer(results, error, changed, called, ours, unseen)
+    return Answer(results, error, changed, called, ours, unseen, drawn)
 
 
 # In the process that runs the file
@@ -301,10 +300,12 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
     return {"attempts": told, "asked": asked}, attempts
 
 
-def _ran(attempts: list[Attempt], path: str, component: str, side: str, case: str, dtype: str) -> Answer:
+def _ran(
+    attempts: list[Attempt], path: str, component: str, side: str, case: str, dtype: str, draws: str
+) -> Answer:
     (attempt,) = (a for a in attempts if (a.component.name, a.side) == (component, side))
     try:
-        return attempt.run(attempt.asked(_cases(component)[case, dtype]), math.inf)
+        return attempt.run(attempt.asked(_cases(component)[case, dtype]), math.inf, draws=draws)
     except BaseException as error:  # of those kinds that end a program
         return Answer(error=failure(error, {path}))
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import io
 import itertools
+import re
 import signal
 import threading
 import types
@@ -23,7 +24,7 @@ from compare.component import Case, Component
 from compare.environment import undisturbed
 from compare.learner.forms import FORMS, pytorch, why_not_compared
 from compare.learner.forms.form import Form, called_alike, fits, is_theirs
-from compare.learner.forms.own_names import methods, returning_history, writing_back
+from compare.learner.forms.own_names import COUNT, methods, perhaps_counting, returning_history, writing_back
 from compare.learner.running import Answer, run, underlying
 from compare.run import run_scratch, run_torch
 
@@ -35,7 +36,7 @@ class Attempt:
     component: Component
     functions: tuple[str, ...]
     side: str  # scratch (NumPy) or torch
-    run: Callable[[Case, float], Answer]  # a case, until a time.monotonic(); may raise StoppedError
+    run: Callable[..., Answer]  # of a case, until a time.monotonic(), with `draws`; may raise StoppedError
     missing: tuple[str, ...] = ()  # functions of the component that were not written: ours take their place
     defaults: tuple[str, ...] = ()  # where they are others than ours
     form: str = ""  # the published form in which they are written, if it is not ours
@@ -49,7 +50,8 @@ class Attempt:
         return case.but(case.name, **options) if options else case
 
 
-LEFT_OUT = ("dtype", "generator")  # nobody's formula has them: an initialiser may do without
+LEFT_OUT = ("dtype", "generator", COUNT)  # nobody's formula has them
+COUNTS = re.compile("num|count|track|batches|step|^[nt]$")  # in the names of arguments
 
 
 def find(namespace: Mapping[str, Any]) -> list[Attempt]:
@@ -162,6 +164,8 @@ def _in_numpy(
         function = adapted(function, ours)
         if component.topic == "optimizers" or name == "update_running_statistics":
             function = writing_back(function, ours)
+        if name == "update_running_statistics":
+            function = perhaps_counting(function, ours, unseen)
         if component.functions == ("train",):
             function = returning_history(function, ours, unseen)
         if form is None:
@@ -267,6 +271,8 @@ def _matched(wanted: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, 
     for name, parameter in wanted.items():
         if name in theirs:
             found[name] = theirs[name]
+        elif name == COUNT and len(theirs) < len(wanted) and not any(map(COUNTS.search, theirs)):
+            continue
         elif others and (len(theirs) == len(wanted) or parameter.default is parameter.empty):
             found[name] = others.pop(0)
     return found

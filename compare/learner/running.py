@@ -19,6 +19,7 @@ import torch
 
 from compare.component import Case, Component, Results, copy_with_strides
 from compare.files import visible
+from compare.learner.forms.stand_ins import drawing_from, is_drawing
 from compare.measure import to_numpy
 from compare.run import runner
 
@@ -27,19 +28,42 @@ class ReturnedError(TypeError):
     """A function that returns something else than ours, and where it stands."""
 
     def __init__(self, function: Callable, message: str, at: Collection[str] = ()) -> None:
-        """The function, and the names of which its first line is shown; without any, its head."""
+        """The function; and the names of what the line calls that is shown, where it is not its head."""
         super().__init__(message)
-        self.where: dict[str, Any] = {}
-        with contextlib.suppress(OSError, TypeError, SyntaxError):
-            lines, first = inspect.getsourcelines(underlying(function))
-            nodes: Any = ast.walk(ast.parse(textwrap.dedent("".join(lines))))
-            line = min((node.end_lineno for node in nodes if _name_in(node) in at), default=1)
-            self.where = {"line": first + line - 1, "source": lines[line - 1].strip()}
+        self.where = line_with(underlying(function), at) or line_with(underlying(function))
 
 
-def _name_in(node: ast.AST) -> str:
-    """The name behind a dot, or of the function that is called."""
-    return getattr(node, "attr", "") or getattr(getattr(node, "func", None), "id", "")
+def line_with(function: Any, names: Collection[str] = (), *, of_arguments: bool = True) -> dict[str, Any]:
+    """The first line of a function that calls what has one of these names: its number, its text
+
+    Without names, its first line; nothing where there is none.
+
+    Args:
+        function: one that `underlying` gives
+        names: of functions and methods
+        of_arguments: whether the methods of an argument count
+    """
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, ValueError, SyntaxError):
+        return {}
+    nodes: Any = [*ast.walk(tree)]
+    arguments = set() if of_arguments else {node.arg for node in nodes if isinstance(node, ast.arg)}
+    found = [node.end_lineno for node in nodes if _used_in(node, arguments) in names]
+    if names and not found:
+        return {}
+    line = min(found, default=1)
+    return {"line": first + line - 1, "source": lines[line - 1].strip()}
+
+
+def _used_in(node: ast.AST, arguments: Collection[str]) -> str:
+    """The name that is called, or that of an attribute which is no function: of a tensor, data."""
+    if isinstance(node, ast.Call):
+        of = node.func
+        own = isinstance(of, ast.Attribute) and isinstance(of.value, ast.Name) and of.value.id in arguments
+        return "" if own else getattr(of, "attr", getattr(of, "id", ""))
+    return "data" if isinstance(node, ast.Attribute) and node.attr == "data" else ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,7 @@ class Answer:
     called: Sequence[str] = ()  # the functions that ran
     ours: Sequence[str] = ()  # functions of ours that ran in the place of what is not written
     unseen: Sequence[str] = ()  # parts of the names of arrays that can not be had from what was written
+    drawn: str = ""  # the line that draws from NumPy, where it is not the case's generator that is drawn from
 
     def __post_init__(self) -> None:
         error = {key: visible(value) if key != "line" else value for key, value in self.error.items()}
@@ -64,6 +89,7 @@ class Answer:
         object.__setattr__(self, "called", [visible(name) for name in self.called])
         object.__setattr__(self, "ours", [visible(name) for name in self.ours])
         object.__setattr__(self, "unseen", [visible(name) for name in self.unseen])
+        object.__setattr__(self, "drawn", visible(self.drawn))
         object.__setattr__(self, "results", {visible(name): array for name, array in self.results.items()})
 
     def seen(self, results: Results) -> Results:
@@ -84,11 +110,12 @@ def run(
     *,
     missing: Collection[str] = (),
     unseen: set[str] | None = None,
+    draws: str = "",
 ) -> Answer:
     """Functions in the place of ours, on arrays that they can write to: one that does is found out
 
     Ours stand in for those that are missing, and a backward pass of ours gets the cache of ours.
-    What of the results can not be had from theirs they add to `unseen`.
+    What of the results can not be had from theirs they add to `unseen`. Of `draws`, see `drawing`.
     """
     unseen = unseen if unseen is not None else set()
     unseen.clear()
@@ -107,15 +134,45 @@ def run(
             if forward in functions and forward != name:
                 watched[forward] = _with_our_cache(watched[forward], getattr(module, forward))
             watched[name] = ours if isinstance(ours, type) else watch.standing_in(name, ours)
-        results = kept(runner(component, side, watched)(own))
+        with drawing(case, functions, draws):
+            results = kept(runner(component, side, watched)(own))
     except (Exception, SystemExit) as error:
         return Answer(error=failure(error, _files(functions)), called=watch.called, ours=watch.ours)
     if side == "scratch":  # of PyTorch's, an optimizer that was returned may change what it was given
         watch.look(" or ".join(functions))
     answer = Answer(
-        results, changed=watch.changed, called=watch.called, ours=watch.ours, unseen=sorted(unseen)
+        results,
+        changed=watch.changed,
+        called=watch.called,
+        ours=watch.ours,
+        unseen=sorted(unseen),
+        drawn=_drawn(functions) if side == "scratch" and component.stream else "",
     )
     return replace(answer, results=answer.seen(results))
+
+
+DRAWS = ("the case's", "the case's, mirrored")
+OF_NUMPY = {"rand", "randn", "random", "random_sample", "uniform", "normal", "standard_normal", "binomial"}
+OF_NUMPY |= {"randint", "integers", "choice", "permutation", "shuffle"}
+
+
+def drawing(case: Case, functions: Mapping[str, Callable], draws: str) -> contextlib.AbstractContextManager:
+    """Of `DRAWS`, what NumPy's own functions draw within; or what they draw anyway."""
+    if not draws:
+        return contextlib.nullcontext()
+    found = [getattr(underlying(function), "__globals__", {}) for function in functions.values()]
+    known = {id(namespace): namespace for namespace in found}
+    return drawing_from(case.generator(), mirrored=draws == DRAWS[1], known=known.values())
+
+
+def _drawn(functions: Mapping[str, Callable]) -> str:
+    """The first line of these functions that draws from NumPy and not from what it is given."""
+    for function in map(underlying, functions.values()):
+        known = getattr(function, "__globals__", {})
+        theirs = {name for name, value in known.items() if is_drawing(value)}
+        if line := line_with(function, OF_NUMPY | theirs, of_arguments=False):
+            return line["source"]
+    return ""
 
 
 def _with_our_cache(forward: Callable, ours: Callable) -> Callable:

@@ -10,7 +10,7 @@ import numpy as np
 from compare.component import DTYPES, Case, Component, Results
 from compare.learner.finding import Attempt
 from compare.learner.running import Answer, kept
-from compare.measure import Difference, compare_results
+from compare.measure import Difference, compare_arrays, compare_results
 from compare.run import cases_of, run_torch
 
 ANOTHER_ORDER = {"float32": 64, "float64": 4500}  # rounding units (10⁻¹²): other operations in other orders
@@ -89,3 +89,17 @@ def would_take(trials: Sequence[Trial], case: Case) -> float:
 def is_precise(trial: Trial) -> bool:
     """Whether it is in float64."""
     return np.dtype(trial.case.dtype) == np.float64
+
+
+def is_only_wider(trial: Trial) -> bool:
+    """Whether what is wrong is right but for its dtype, float64 where float32 is meant."""
+    if trial.equal or trial.outcome.error:
+        return False
+    mine, expected = trial.outcome.results, trial.expected
+    return all(
+        (mine[name].dtype, expected[name].dtype) == (np.float64, np.float32)
+        and compare_arrays(name, mine[name].astype(np.float32), expected[name], trial.scales.get(name)).units
+        <= trial.budget
+        for name in (difference.array for difference in trial.wrong)
+        if name in mine and name in expected
+    ) and all(difference.array in mine and difference.array in expected for difference in trial.wrong)

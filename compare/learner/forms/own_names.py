@@ -7,8 +7,12 @@ import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import numpy as np
+
 from compare.learner.forms.form import tried
 from compare.learner.forms.pytorch.training import history_of
+
+COUNT = "num_batches_tracked"
 
 
 def methods(namespace: Mapping[str, Any], names: Collection[str]) -> dict[str, Callable]:
@@ -39,6 +43,24 @@ def returning_history(train: Callable, ours: Callable, unseen: set[str]) -> Call
             return returned
         steps = given["epochs"] * math.ceil(len(given["x"]) / given["batch_size"])
         return history_of([returned], given["epochs"], steps, unseen)
+
+    return call
+
+
+def perhaps_counting(update: Callable, ours: Callable, unseen: set[str]) -> Callable:
+    """An update of the running statistics which may leave the number of batches as it is: nobody needs it
+
+    But for momentum=None, where ours divides by it.
+    """
+    signature = inspect.signature(ours)
+
+    @functools.wraps(update)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        count = signature.bind(*args, **kwargs).arguments[COUNT]
+        before = count.copy()
+        update(*args, **kwargs)
+        if np.array_equal(count, before):
+            unseen.add(COUNT)
 
     return call
 

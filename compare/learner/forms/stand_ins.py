@@ -2,13 +2,14 @@
 
 import contextlib
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from scratch.random import Generator
 
+GENERATORS = (np.random.Generator, np.random.RandomState)
 EPSILON = 1e-4  # a positive number that stands in the text and is not larger is an ε
 
 
@@ -52,23 +53,36 @@ def _remade(function: Any, code: types.CodeType, names: dict[str, Any]) -> Calla
     return made
 
 
+def is_drawing(value: Any) -> bool:
+    """Whether it is a function of `np.random`, or a method of one of its generators."""
+    return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
+
+
 @contextlib.contextmanager
-def drawing_from(generator: Generator, *, mirrored: bool = False) -> Iterator[None]:
+def drawing_from(
+    generator: Generator, *, mirrored: bool = False, known: Iterable[dict[str, Any]] = ()
+) -> Iterator[None]:
     """Within, NumPy's global functions draw what the generator draws, and a seed changes nothing
 
     Args:
         generator: of a case
         mirrored: 1 − u for every uniform u: for a mask that keeps where u is large
+        known: namespaces in which generators of NumPy's, and its functions by name, are to be the same
     """
     ours = _Draws(generator, mirrored)
-    theirs = {name: getattr(np.random, name) for name in dir(ours) if not name.startswith("_")}
-    try:
-        for name in theirs:
-            setattr(np.random, name, getattr(ours, name))
+    with contextlib.ExitStack() as stack:
+        drawn = {name: getattr(ours, name) for name in dir(ours) if not name.startswith("_")}
+        for namespace in (vars(np.random), *known):
+            stack.callback(namespace.update, dict(namespace))
+            if namespace is vars(np.random):
+                namespace.update(drawn)
+                continue
+            for name, value in [*namespace.items()]:
+                if isinstance(value, GENERATORS):
+                    namespace[name] = ours
+                elif is_drawing(value):
+                    namespace[name] = drawn.get(value.__name__, value)
         yield
-    finally:
-        for name, function in theirs.items():
-            setattr(np.random, name, function)
 
 
 class _Draws:
@@ -116,6 +130,21 @@ class _Draws:
     def binomial(self, n: int, p: float, size: Any = ()) -> np.ndarray:
         """1 where u < p, else 0: of n = 1, what a mask is drawn with."""
         return sum((self.random(size) < p).astype(int) for _ in range(n))  # type: ignore[return-value]
+
+    def randint(self, low: int, high: int | None = None, size: Any = ()) -> np.ndarray:
+        """Of low … high − 1, or of 0 … low − 1."""
+        low, high = (0, low) if high is None else (low, high)
+        return (low + (high - low) * self.random(size)).astype(int)
+
+    integers = randint
+
+    def choice(self, a: Any, size: Any = (), replace: bool = True, p: Any = None) -> np.ndarray:
+        """Of the numbers in a, or of 0 … a − 1, with these probabilities."""
+        values = np.arange(a) if np.ndim(a) == 0 else np.asarray(a)
+        if not replace:
+            return values[self.permutation(len(values))[: int(np.prod(_shape(size)))]]
+        shares = np.full(len(values), 1 / len(values)) if p is None else p
+        return values[np.searchsorted(np.cumsum(shares)[:-1], self.random(size), side="right")]
 
     def permutation(self, x: Any) -> np.ndarray:
         """Of 0 … x − 1, or of the rows of an array."""
