@@ -413,7 +413,7 @@ def explain(verdict: Verdict) -> list[str]:
     for mistake in verdict.mistakes:
         number = {2: " (one of two)", 3: " (one of three)"}.get(len(verdict.mistakes), "")
         lines.append(f"this is “{mistake['name']}”{number}: {mistake['explanation']}")
-        if mistake["convention"]:
+        if mistake["convention"] and not verdict.convention:  # else in theirs it may be as wrong as in ours
             lines.append(f"  right elsewhere: {mistake['convention']}")
         if mistake["mapping"]:
             lines.append(f"  to map it: {' '.join(mistake['mapping'].split())}")

@@ -43,6 +43,13 @@ def affine(affine_forward: Written, affine_backward: Written) -> Ours:
     return {"linear_forward": forward, "linear_backward": affine_backward and backward}
 
 
+def transposed(linear_forward: Written, linear_backward: Written) -> Ours:
+    """The same under our names, where the weight (inputs, outputs) fits and (outputs, inputs) does not."""
+    x, weight, b = np.ones((4, 3)), np.ones((3, 2)), np.zeros(2)
+    fits = [tried(linear_forward, x, w, b) is not None for w in (weight, weight.T)]  # type: ignore[arg-type]
+    return affine(linear_forward, linear_backward) if fits == [True, False] else None
+
+
 def softmax(softmax_loss: Written) -> Ours:
     """Loss and gradient at once: the gradient is kept as the cache."""
 
@@ -261,6 +268,13 @@ FORMS = (
         ("affine_forward(x, w, b)", "affine_backward(dout, cache)"),
         affine,
         f"{COURSE}: the weight is (D, M)",
+    ),
+    Form(
+        "linear",
+        ("linear_forward(x, weight, bias)", "linear_backward(dy, cache)"),
+        transposed,
+        "an affine layer whose weight is (in_features, out_features)",
+        "y = x W + b: PyTorch's weight is the transpose, (out_features, in_features), and y = x Wᵀ + b",
     ),
     Form("cross_entropy", ("softmax_loss(x, y)",), softmax, f"{COURSE}: loss and gradient from one function"),
     Form(

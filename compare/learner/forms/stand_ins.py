@@ -55,7 +55,8 @@ def _remade(function: Any, code: types.CodeType, names: dict[str, Any]) -> Calla
 
 def is_drawing(value: Any) -> bool:
     """Whether it is a function of `np.random`, or a method of one of its generators."""
-    return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, GENERATORS)
+    is_method = isinstance(value, types.MethodType | types.BuiltinMethodType)
+    return is_method and isinstance(value.__self__, GENERATORS)
 
 
 @contextlib.contextmanager
