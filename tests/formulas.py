@@ -78,6 +78,28 @@ def sigmoid_backward(dy, y):
     return dy * y * (1 - y)
 
 
+def softmax_forward(x, dim=-1):
+    e = np.exp(x - x.max(axis=dim, keepdims=True))
+    y = e / e.sum(axis=dim, keepdims=True)
+    return y, (y, dim)
+
+
+def softmax_backward(dy, cache):
+    y, dim = cache
+    return y * (dy - (dy * y).sum(axis=dim, keepdims=True))
+
+
+def log_softmax_forward(x, dim=-1):
+    z = x - x.max(axis=dim, keepdims=True)
+    y = z - np.log(np.exp(z).sum(axis=dim, keepdims=True))
+    return y, (y, dim)
+
+
+def log_softmax_backward(dy, cache):
+    y, dim = cache
+    return dy - np.exp(y) * dy.sum(axis=dim, keepdims=True)
+
+
 def linear_forward(x, weight, bias):
     y = x @ weight.T
     return (y if bias is None else y + bias), (x, weight)

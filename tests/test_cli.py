@@ -246,7 +246,7 @@ BAD = [
     (["show"], "NAME"),
     (["show", "sigmoidd"], "unknown component 'sigmoidd': did you mean sigmoid?"),
     (["exercise", "he"], "unknown component 'he': did you mean kaiming_normal?"),
-    (["show", "softmax"], "unknown component 'softmax': did you mean cross_entropy?"),
+    (["show", "softmaxloss"], "unknown component 'softmaxloss': did you mean cross_entropy?"),
 ]
 
 

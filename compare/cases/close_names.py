@@ -37,7 +37,6 @@ OTHER_WORDS = {
     "randomminibatches": "minibatches",
     "sgd": "sgd_step",
     "sigmoidcrossentropy": "binary_cross_entropy_with_logits",
-    "softmax": "cross_entropy",
     "softmaxloss": "cross_entropy",
     "xavier": "xavier_normal",
 }

@@ -35,6 +35,10 @@ _NAMES = {
         "sigmoid": ("sigmoid_forward sigmoid_backward", "sigmoid"),
     },
     "linear": {"linear": ("linear_forward linear_backward", "linear")},
+    "softmax": {
+        "softmax": ("softmax_forward softmax_backward", "softmax"),
+        "log_softmax": ("log_softmax_forward log_softmax_backward", "log_softmax"),
+    },
     "losses": {
         "binary_cross_entropy_with_logits": (
             "binary_cross_entropy_with_logits_forward binary_cross_entropy_with_logits_backward",

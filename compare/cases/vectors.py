@@ -11,9 +11,10 @@ magnitude. Where an operator means something else than we do, the vector is put 
   the mask as a second output, the gradient for an upstream of ones is mask/(1 − p).
 - Gemm, α·A·B + β·C: the affine layer with x = A, W = (α·B)ᵀ, b = β·C; MatMul: the one without a bias.
 - SoftmaxCrossEntropyLoss: its axis 1 holds the classes, all others are the batch.
+- Softmax, LogSoftmax: `axis` is our dim.
 
-Operators that are ours only by a detour are left out: a softmax alone, which our loss has in it, and
-optimizers, whose ONNX form starts from a state in the middle.
+Operators that are ours only by a detour are left out: optimizers, whose ONNX form starts from a state in the
+middle.
 
 Attributes are stored in float32; what was meant is the shortest decimal that rounds to it.
 """
@@ -220,6 +221,13 @@ def _activation(component: str, vector: Vector) -> Trial:
     return Trial(case, {"output": y})
 
 
+def _softmax(vector: Vector) -> Trial:
+    x, y = vector.inputs[0], vector.outputs[0]
+    options = {"dim": vector.attributes.get("axis", -1)}
+    case = Case(vector.name, {"x": x, "dy": np.ones_like(x)}, options, dtype=x.dtype)
+    return Trial(case, {"output": y})
+
+
 def _batch_norm(vector: Vector) -> Trial:
     given = dict(zip(("x", "gamma", "beta", "running_mean", "running_var"), vector.inputs, strict=True))
     x, old = _rows(given["x"]), vector.attributes.get("momentum", 0.9)
@@ -330,6 +338,8 @@ OPERATORS: dict[str, Operator] = {
     "LeakyRelu": Operator("leaky_relu", "leakyrelu", partial(_activation, "leaky_relu")),
     "Tanh": Operator("tanh", "tanh", partial(_activation, "tanh")),
     "Sigmoid": Operator("sigmoid", "sigmoid", partial(_activation, "sigmoid")),
+    "Softmax": Operator("softmax", "softmax", _softmax),
+    "LogSoftmax": Operator("log_softmax", "logsoftmax", _softmax),
     "Gemm": Operator("linear", "gemm", _gemm),
     "MatMul": Operator("linear", "matmul", _matmul),
     "SoftmaxCrossEntropyLoss": Operator("cross_entropy", "softmax_cross_entropy_loss", _cross_entropy),

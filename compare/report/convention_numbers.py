@@ -219,6 +219,16 @@ def backward() -> Numbers:
     return Numbers(2 * 3.0, pytorch, x.grad.item())
 
 
+def axis_of_a_softmax() -> Numbers:
+    x = torch.zeros(2, 3, 4, dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the choice of the axis is deprecated
+        pytorch = F.softmax(x).max().item()
+    e = np.exp(x.numpy())
+    textbook = (e / e.sum(axis=-1, keepdims=True)).max()
+    return Numbers(float(textbook), pytorch, F.softmax(x, dim=-1).max().item())
+
+
 def cross_entropy() -> Numbers:
     logits, target = np.array([[2.0, 1.0, 0.0]]), torch.tensor([0])
     p = np.exp(logits) / np.exp(logits).sum()
