@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.activations import ACTIVATIONS, Activation
+from scratch.activations import ACTIVATIONS, Activation, sigmoid_forward
 from scratch.batch_norm import BatchNorm1d
 from scratch.checks import check_floating, check_state, expects
 from scratch.files import read_state, write_state
@@ -31,6 +31,7 @@ from scratch.losses import (
 )
 from scratch.random import Generator
 from scratch.regularization import Dropout, l2_gradient, l2_penalty
+from scratch.softmax import softmax_forward
 
 LOSSES = {
     "cross_entropy": (cross_entropy_forward, cross_entropy_backward),
@@ -228,17 +229,31 @@ class Network:
                                             output (batch,)
         mse_loss                            the outputs, (batch, outputs)
         """
-        self._check_input(x)
-        logits = x
-        for layer in self.layers.values():
-            evaluating = copy.copy(layer)  # the layer itself keeps its mode, and what `backward` needs
-            evaluating.training = False
-            logits = evaluating.forward(logits)
+        logits = self._evaluate(x)
         if self.loss == "mse_loss":
             return logits
         if self.loss == "cross_entropy":
             return logits.argmax(axis=1)
         return ((logits[:, 0] if logits.shape[1] == 1 else logits) > 0).astype(np.int64)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """How probable each class is, or each label, in evaluation mode: (batch, outputs)
+
+        Raises ValueError for a squared error, whose outputs are no probabilities.
+        """
+        if self.loss == "mse_loss":
+            raise ValueError("predict_proba: expected a network that tells classes, got one with mse_loss")
+        logits = self._evaluate(x)
+        return softmax_forward(logits)[0] if self.loss == "cross_entropy" else sigmoid_forward(logits)[0]
+
+    def _evaluate(self, x: np.ndarray) -> np.ndarray:
+        """Logits in evaluation mode; the layers keep their mode, and what `backward` needs."""
+        self._check_input(x)
+        for layer in self.layers.values():
+            evaluating = copy.copy(layer)
+            evaluating.training = False
+            x = evaluating.forward(x)
+        return x
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Every parameter and running statistic by its PyTorch name (the arrays themselves, no copies)."""

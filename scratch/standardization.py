@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from scratch.checks import expects
+from scratch.checks import check_floating, check_shape, expects
 
 
 @expects(x="examples>=1 features")
@@ -74,11 +74,26 @@ class Standardizer:
         self.constant_features = np.flatnonzero(is_constant(x))
         return self
 
+    def fit_transform(self, x: np.ndarray) -> np.ndarray:
+        """`fit` to the training set, and `transform` it."""
+        return self.fit(x).transform(x)
+
     def transform(self, x: np.ndarray) -> np.ndarray:
         """(x − mean)/std"""
+        return standardize(x, *self._statistics("transform"))
+
+    @expects(y="examples features")
+    def inverse_transform(self, y: np.ndarray) -> np.ndarray:
+        """y·std + mean: back to what `transform` was given"""
+        mean, std = self._statistics("inverse_transform")
+        check_floating(mean=mean, y=y)
+        check_shape("y", y, (None, len(mean)))
+        return y * std + mean
+
+    def _statistics(self, asked: str) -> tuple[np.ndarray, np.ndarray]:
         if self.mean is None or self.std is None:
-            raise ValueError("standardizer: expected fit before transform")
-        return standardize(x, self.mean, self.std)
+            raise ValueError(f"standardizer: expected fit before {asked}")
+        return self.mean, self.std
 
 
 def _check_finite(x: np.ndarray) -> None:

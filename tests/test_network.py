@@ -276,3 +276,29 @@ def test_a_gradient_for_each_parameter_that_an_optimizer_has_in_its_order():
     assert network.gradients()[0] is network.gradients(network.parameters())[0] is network.flat_gradients
     with pytest.raises(ValueError, match=r"params\[1\]: expected one of network\.named_parameters\(\)"):
         network.gradients([params[0], params[1].copy()])
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy_with_logits"])
+def test_probabilities_are_those_of_evaluation_on_both_sides(loss, outputs):
+    options = {**EVERYTHING, "widths": (5, 4, outputs), "loss": loss}
+    one, other = ours(**options), theirs(**options)
+    other.load_state_dict({name: torch.from_numpy(a) for name, a in one.state_dict().items()})
+    x = np.random.default_rng(0).standard_normal((6, 5), np.float32)
+    probabilities = one.predict_proba(x)
+    np.testing.assert_allclose(probabilities, other.predict_proba(torch.from_numpy(x)), rtol=1e-5)
+    assert probabilities.shape == (6, outputs)
+    if loss == "cross_entropy":
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_array_equal(one.predict(x), probabilities.argmax(axis=1))
+    else:
+        np.testing.assert_array_equal(one.predict(x).reshape(6, -1), probabilities > 0.5)
+    assert one.training
+    assert other.training
+
+
+def test_there_are_no_probabilities_of_a_squared_error():
+    with pytest.raises(
+        ValueError, match="predict_proba: expected a network that tells classes, got one with"
+    ):
+        ours(loss="mse_loss").predict_proba(np.ones((2, 5), np.float32))

@@ -54,6 +54,32 @@ def test_it_is_scikit_learns_standard_scaler(load):
 @each_side
 @seeded
 @given(case=random_cases("standardization"))
+def test_back_from_the_standardised_numbers_is_where_they_came_from(side, case):
+    """Within a rounding of each number and one of the mean; a constant feature comes back whole"""
+    kind, array = (ours, np.asarray) if side == "scratch" else (theirs, torch.from_numpy)
+    x = case["x_train"].copy()
+    standardizer = kind.Standardizer()
+    y = standardizer.fit_transform(array(x))
+    np.testing.assert_array_equal(np.asarray(y), np.asarray(standardizer.fit(array(x)).transform(array(x))))
+    back = np.asarray(standardizer.inverse_transform(y))
+    unit = np.finfo(case.dtype).eps
+    scale = np.abs(x) + np.abs(np.asarray(standardizer.mean)) + np.finfo(case.dtype).tiny
+    assert (np.abs(back - x) <= 4 * unit * scale).all()
+
+
+def test_what_can_not_be_brought_back_is_refused():
+    with pytest.raises(ValueError, match="standardizer: expected fit before inverse_transform"):
+        ours.Standardizer().inverse_transform(X)
+    fitted = ours.Standardizer().fit(X)
+    with pytest.raises(ValueError, match=r"y: expected shape \(any, 3\), got \(4, 2\)"):
+        fitted.inverse_transform(X[:, :2])
+    with pytest.raises(TypeError, match="y: expected float64 like mean, got float32"):
+        fitted.inverse_transform(X.astype(np.float32))
+
+
+@each_side
+@seeded
+@given(case=random_cases("standardization"))
 def test_the_training_set_gets_mean_0_and_spread_1_and_stays_so(side, case):
     train, tolerance = run(side, "standardization", case)["train"], allowed("standardization", case, "train")
     tolerance = tolerance.max(axis=0)

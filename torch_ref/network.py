@@ -78,20 +78,29 @@ class Network(nn.Sequential):
             loss = loss + l2_penalty(weights, self.l2, len(logits))
         return loss
 
-    @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """The class of each row, 0 or 1 for each of several labels, or the outputs: by the loss."""
-        modes = {module: module.training for module in self.modules()}
-        try:
-            logits = self.eval()(x)
-        finally:
-            for module, training in modes.items():
-                module.training = training
+        logits = self.evaluate(x)
         if self.loss is mse_loss:
             return logits
         if self.loss is cross_entropy:
             return logits.argmax(dim=1)
         return (logits.squeeze(dim=1) > 0).long()
+
+    def predict_proba(self, x: torch.Tensor) -> torch.Tensor:
+        """How probable each class is, or each label, in evaluation mode."""
+        logits = self.evaluate(x)
+        return logits.softmax(dim=1) if self.loss is cross_entropy else logits.sigmoid()
+
+    @torch.no_grad()
+    def evaluate(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits in evaluation mode; each module keeps its mode."""
+        modes = {module: module.training for module in self.modules()}
+        try:
+            return self.eval()(x)
+        finally:
+            for module, training in modes.items():
+                module.training = training
 
     def save(self, path: str | Path) -> None:
         """Write `state_dict()` to a .pt file."""

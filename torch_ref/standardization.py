@@ -39,6 +39,14 @@ class Standardizer:
         self.constant_features = is_constant(x).nonzero().flatten()
         return self
 
+    def fit_transform(self, x: torch.Tensor) -> torch.Tensor:
+        """`fit` to the training set, and `transform` it."""
+        return self.fit(x).transform(x)
+
     def transform(self, x: torch.Tensor) -> torch.Tensor:
         """(x − mean)/std"""
         return standardize(x, self.mean, self.std)
+
+    def inverse_transform(self, y: torch.Tensor) -> torch.Tensor:
+        """y·std + mean: back to what `transform` was given"""
+        return y * self.std + self.mean
