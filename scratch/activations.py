@@ -107,16 +107,17 @@ ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 
 
 class Activation(Layer):
-    """An activation function, one of `ACTIVATIONS`, as a layer."""
+    """An activation function, one of `ACTIVATIONS`, as a layer; `negative_slope` is that of leaky_relu."""
 
     @expects(activation=ACTIVATIONS)
-    def __init__(self, activation: str) -> None:
+    def __init__(self, activation: str, negative_slope: float = 0.01) -> None:
         super().__init__()
         self._forward, self._backward = ACTIVATIONS[activation]
+        self._options = {"negative_slope": negative_slope} if activation == "leaky_relu" else {}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Apply the function and remember what `backward` needs."""
-        y, self.cache = self._forward(x)
+        y, self.cache = self._forward(x, **self._options)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:

@@ -49,10 +49,12 @@ class Network:
     Args:
         widths: features of the input, of each hidden layer, and of the output
         generator: draws the initial weights and, in training, the dropout masks
-        activation: relu, leaky_relu, tanh or sigmoid, after every hidden layer
+        activation: a name of `scratch.activations`, after every hidden layer
+        negative_slope: of leaky_relu
         batch_norm: normalise in front of every activation; the linear layer then has no bias, since
-            subtracting the batch mean would cancel it
-        dropout: probability with which a hidden activation is zeroed in training
+            subtracting the batch mean would cancel it. `{"eps": 1e-3, "momentum": 0.01}` says how
+        dropout: probability with which a hidden activation is zeroed in training, or a list of one for each
+            hidden layer
         init: how weights start (a name of `scratch.initializers`; He's has the gain of the activation,
             Glorot's a gain of 1), with biases of 0; "default" keeps what the layers start with, weight and
             bias uniform on ±1/√fan_in
@@ -70,12 +72,13 @@ class Network:
     """
 
     @expects(
-        generator="draws", activation=tuple(ACTIVATIONS), dropout="probability",
-        init=(*INITIALIZERS, "default"), loss=tuple(LOSSES), l2=">= 0",
+        generator="draws", activation=tuple(ACTIVATIONS), init=(*INITIALIZERS, "default"),
+        loss=tuple(LOSSES), l2=">= 0",
     )  # fmt: skip
     def __init__(
         self, widths: Sequence[int], generator: Generator,
-        *, activation: str = "relu", batch_norm: bool = False, dropout: float = 0.0,
+        *, activation: str = "relu", negative_slope: float = 0.01,
+        batch_norm: bool | Mapping[str, Any] = False, dropout: float | Sequence[float] = 0.0,
         init: str = "kaiming_normal", loss: str = "cross_entropy", l2: float = 0.0, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         widths = checked_widths(widths)
@@ -87,22 +90,25 @@ class Network:
         self._loss_forward, self._loss_backward = LOSSES[loss]
         self.layers: dict[str, Any] = {}
         last = len(widths) - 1
+        dropouts = _dropouts(dropout, last - 1)
+        normalised = batch_norm is not False
+        options = batch_norm if isinstance(batch_norm, Mapping) else {}
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
             hidden = i < last
-            bias = not (hidden and batch_norm)
+            bias = not (hidden and normalised)
             self.layers[f"linear{i}"] = Linear(fan_in, fan_out, generator, bias=bias, dtype=dtype)
-            if hidden and batch_norm:
-                self.layers[f"batch_norm{i}"] = BatchNorm1d(fan_out, dtype=dtype)
+            if hidden and normalised:
+                self.layers[f"batch_norm{i}"] = BatchNorm1d(fan_out, dtype=dtype, **options)
             if hidden:
-                self.layers[f"{activation}{i}"] = Activation(activation)
-            if hidden and dropout > 0:
-                self.layers[f"dropout{i}"] = Dropout(dropout, generator)
+                self.layers[f"{activation}{i}"] = Activation(activation, negative_slope)
+            if hidden and dropouts[i - 1] > 0:
+                self.layers[f"dropout{i}"] = Dropout(dropouts[i - 1], generator)
         if init != "default":
-            self._initialise(init, generator, activation)
+            gain = {"nonlinearity": activation, "a": negative_slope} if init.startswith("kaiming") else {}
+            self._initialise(init, generator, gain)
         self._move_into_one_buffer()
 
-    def _initialise(self, init: str, generator: Generator, activation: str) -> None:
-        gain = {"nonlinearity": activation, "a": 0.01} if init.startswith("kaiming") else {}
+    def _initialise(self, init: str, generator: Generator, gain: Mapping[str, Any]) -> None:
         for linear in self._linear_layers():
             weight = linear.parameters["weight"]
             weight[...] = INITIALIZERS[init](weight.shape, generator, dtype=weight.dtype, **gain)
@@ -319,3 +325,18 @@ def checked_widths(widths: Sequence[int]) -> list[int]:
     if len(widths) < 2 or not all(isinstance(width, Integral) and width >= 1 for width in widths):
         raise ValueError(f"widths: expected at least two integers >= 1, got {tuple(widths)}")
     return [int(width) for width in widths]
+
+
+def _dropouts(dropout: float | Sequence[float], hidden: int) -> list[float]:
+    """One probability for each hidden layer; raise unless there is one for all of them, or as many."""
+    if np.ndim(dropout) == 0:
+        return [_probability(dropout)] * hidden  # type: ignore[arg-type]
+    each = [_probability(p) for p in dropout]  # type: ignore[union-attr]
+    if len(each) != hidden:
+        raise ValueError(f"dropout: expected {hidden} numbers, one for each hidden layer, got {len(each)}")
+    return each
+
+
+@expects(dropout="probability")
+def _probability(dropout: float) -> float:
+    return dropout

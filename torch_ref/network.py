@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ class Network(nn.Sequential):
         generator: torch.Generator | None = None,
         *,
         activation: str = "relu",
-        batch_norm: bool = False,
-        dropout: float = 0.0,
+        negative_slope: float = 0.01,
+        batch_norm: bool | Mapping[str, Any] = False,
+        dropout: float | Sequence[float] = 0.0,
         init: str = "kaiming_normal",
         loss: str = "cross_entropy",
         l2: float = 0.0,
@@ -46,21 +47,25 @@ class Network(nn.Sequential):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         where: dict[str, Any] = {"dtype": dtype, "device": device}
         last = len(widths) - 1
+        normalised = batch_norm is not False
+        options = batch_norm if isinstance(batch_norm, Mapping) else {}
+        dropouts = dropout if isinstance(dropout, Sequence) else [dropout] * (last - 1)
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
             hidden = i < last
-            bias = not (hidden and batch_norm)
+            bias = not (hidden and normalised)
             layers[f"linear{i}"] = linear_layer(fan_in, fan_out, generator, bias=bias, **where)
-            if hidden and batch_norm:
-                layers[f"batch_norm{i}"] = nn.BatchNorm1d(fan_out, **where)
+            if hidden and normalised:
+                layers[f"batch_norm{i}"] = nn.BatchNorm1d(fan_out, **options, **where)
             if hidden:
-                layers[f"{activation}{i}"] = ACTIVATIONS[activation]()
-            if hidden and dropout:
-                layers[f"dropout{i}"] = nn.Dropout(dropout)
+                slope = [negative_slope] if activation == "leaky_relu" else []
+                layers[f"{activation}{i}"] = ACTIVATIONS[activation](*slope)
+            if hidden and dropouts[i - 1]:
+                layers[f"dropout{i}"] = nn.Dropout(dropouts[i - 1])
         super().__init__(layers)
         self.loss = LOSSES[loss]
         self.l2 = l2
         if init != "default":
-            gain = {"nonlinearity": activation, "a": 0.01} if init.startswith("kaiming") else {}
+            gain = {"nonlinearity": activation, "a": negative_slope} if init.startswith("kaiming") else {}
             for layer in self.linear_layers():
                 INITIALIZERS[init](layer.weight, generator=generator, **gain)
                 if layer.bias is not None:

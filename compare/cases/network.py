@@ -44,6 +44,9 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "zero logits": {"widths": (7, 3, 1), "init": "zeros", "loss": "binary_cross_entropy_with_logits"},
     "one hidden unit": {"widths": (7, 1, 3), "activation": "tanh", "batch_norm": True},
     "deep": {"widths": (8,) * 9, "activation": "tanh", "batch_norm": True},
+    "another slope": {"widths": (13, 7, 3), "activation": "leaky_relu", "negative_slope": 0.3},
+    "dropout by layer": {"widths": (13, 9, 8, 7, 3), "dropout": (0.5, 0.0, 0.2), "activation": "tanh"},
+    "another eps": {"widths": (13, 7, 3), "batch_norm": {"eps": 0.1, "momentum": 0.3}, "activation": "tanh"},
     "large": {"widths": (512, 1024, 129, 10), "activation": "tanh", "l2": 0.5},
 }
 
@@ -101,7 +104,7 @@ NOT_A_DESCRIPTION: dict[str, tuple[Any, ...]] = {
     "activation": ("swish",),
     "init": ("ones",),
     "loss": ("hinge",),
-    "dropout": (-0.1, 1.1, np.nan),
+    "dropout": (-0.1, 1.1, np.nan, (0.1,), (0.1, 1.1)),
     "l2": (-1.0, np.nan, np.inf),
 }
 
@@ -283,8 +286,8 @@ DECAY_OF_ALL = """\
             self.flat_gradients += l2_gradient(self.flat_parameters, self.l2, self._batch)
 """
 BATCH_NORM = """\
-            if hidden and batch_norm:
-                self.layers[f"batch_norm{i}"] = BatchNorm1d(fan_out, dtype=dtype)
+            if hidden and normalised:
+                self.layers[f"batch_norm{i}"] = BatchNorm1d(fan_out, dtype=dtype, **options)
 """
 
 OTHER_SCALE = (
@@ -354,7 +357,13 @@ COMPONENTS = (
             Mistake(
                 "normalised after the activation",
                 "Linear → activation → batch norm trains too, but is another network than the paper's.",
-                [(BATCH_NORM, ""), ("Activation(activation)\n", "Activation(activation)\n" + BATCH_NORM)],
+                [
+                    (BATCH_NORM, ""),
+                    (
+                        "Activation(activation, negative_slope)\n",
+                        "Activation(activation, negative_slope)\n" + BATCH_NORM,
+                    ),
+                ],
             ),
             Mistake(
                 "logit compared with ½",
