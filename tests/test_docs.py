@@ -1,10 +1,16 @@
 """README.md and docs/: the front page is short, every page is reachable, and what they name exists."""
 
+import importlib
 import re
+import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+import scratch
+import torch_ref
 from compare.cases import TOPICS, all_components
 from compare.cli import cli
 from compare.experiments.registry import NAMES
@@ -77,3 +83,39 @@ def test_what_is_counted_is_what_there_is():
         (told,) = re.findall(r"more than (\d+)\s+wrong versions", (ROOT / name).read_text("utf-8"))
         assert 0.8 * mistakes < int(told) < mistakes, name
     assert f"There are {len(CONVENTIONS)} of them." in (ROOT / "docs/conventions.md").read_text("utf-8")
+
+
+LINES = "import|from|x =|targets|generator|network|optimizer|history"
+ON_PYTORCH = {
+    "from scratch import Adam, Network, TorchGenerator": "from torch_ref import Adam, Network",
+    "generator = TorchGenerator(0)": "torch.manual_seed(0)",
+    "(2, 16, 1), generator": "(2, 16, 1)",
+    "np.float64": "torch.float64",
+    "x, targets,": "torch.from_numpy(x), torch.from_numpy(targets),",
+    ", generator=generator": "",
+}
+
+
+def test_the_program_of_the_front_page_trains_the_same_network_on_both_sides():
+    text = (ROOT / "README.md").read_text("utf-8")
+    (program,) = re.findall(rf"(?:^ {{4}}(?:{LINES}).*\n)+", text, re.MULTILINE)
+    program = theirs = textwrap.dedent(program)
+    for here, there in ON_PYTORCH.items():
+        assert here in theirs
+        theirs = theirs.replace(here, there)
+    ours_ran, theirs_ran = {}, {"torch": torch}
+    exec(program, ours_ran)
+    exec(theirs, theirs_ran)
+    histories = ours_ran["history"], theirs_ran["history"]
+    np.testing.assert_allclose(histories[0].cost, histories[1].cost, rtol=1e-9)
+    (told,) = re.findall(r"`history\.accuracy\[-1\]` is ([\d.]+)…", text)
+    for history in histories:
+        assert str(history.accuracy[-1]).startswith(told)
+
+
+@pytest.mark.parametrize("side", [scratch, torch_ref], ids=["scratch", "torch"])
+def test_a_side_offers_what_a_training_takes(side):
+    for name, file in side.FILES.items():
+        assert getattr(side, name) is getattr(importlib.import_module(f"{side.__name__}.{file}"), name)
+    with pytest.raises(AttributeError, match=f"module '{side.__name__}' has no attribute 'Netwrok'"):
+        _ = side.Netwrok
