@@ -236,6 +236,17 @@ def test_no_list_of_arrays_and_no_arrays_by_name_are_named(value):
             TypeError,
             r"gradients\[weight\]: expected float64",
         ),
+        (
+            {"gradients": {"weight": X, "bias": X[0], "gamma": X[0]}},
+            ValueError,
+            r"gradients: expected those of \['bias', 'weight'\], got \['bias', 'gamma', 'weight'\]",
+        ),
+        ({"gradients": {"weight": X, "bias": X}}, ValueError, r"gradients\[bias\]: expected shape \(2,\)"),
+        (
+            {"gradients": {"weight": X, "bias": X[0].astype(np.float32)}},
+            TypeError,
+            r"gradients\[bias\]: expected float64",
+        ),
     ],
 )
 def test_a_step_with_l2_looks_at_gradients_and_rate(change, error, message):

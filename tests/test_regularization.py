@@ -32,10 +32,11 @@ def test_the_weights_may_come_one_after_the_other():
 
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (1.0, True), (0.5, False)])
 def test_nothing_is_drawn_where_nothing_depends_on_chance(p, training):
-    x, dry = np.ones((2, 3)), None
-    ours.dropout_forward(x, p, dry, training)
-    with SharedDraws(dry):
+    x, generator = np.ones((2, 3)), NumpyGenerator(0)
+    ours.dropout_forward(x, p, generator, training)
+    with SharedDraws(generator):
         theirs.dropout(torch.from_numpy(x), p, training)
+    np.testing.assert_array_equal(generator.get_state(), NumpyGenerator(0).get_state())
 
 
 def test_layers_agree_and_start_in_training():
