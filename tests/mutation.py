@@ -19,13 +19,14 @@ import importlib
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 import tomllib
 import types
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
@@ -255,15 +256,22 @@ def suite_notices(mutant: Mutant, reached: dict) -> str:
     import pytest
 
     install(mutant)
-    topics = [path.stem for path in sorted((ROOT / "torch_ref").glob("*.py")) if module_of(path)]
     own = HELPERS.get(mutant.topic, (mutant.topic,))
     without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "xdist")]
     asked = Asked(mutant, reached)
-    for names in (own, [name for name in (*GENERAL, *topics) if name not in own]):
-        tests = [ROOT / "tests" / f"test_{name if '.py' in name else name + '.py'}" for name in names]
-        if code := pytest.main(["-x", "-q", *without, *map(str, tests)], [asked]):
+    for names in (own, [name for name in everything() if name not in own]):
+        if code := pytest.main(["-x", "-q", *without, *files(names)], [asked]):
             return asked.red or f"pytest: {code}"
     return ""
+
+
+def everything() -> list[str]:
+    """All tests that a mutant is asked about, as in GENERAL."""
+    return [*GENERAL, *(path.stem for path in sorted((ROOT / "torch_ref").glob("*.py")) if module_of(path))]
+
+
+def files(names: Iterable[str]) -> list[str]:
+    return [str(ROOT / "tests" / f"test_{name if '.py' in name else name + '.py'}") for name in names]
 
 
 class Asked:
@@ -458,21 +466,24 @@ def main() -> int:
 
     torch.set_num_threads(1)
     chosen = {argument for argument in sys.argv[1:] if argument != "--comparison-only"}
-    files = [path for side in SIDES for path in sorted((ROOT / side).rglob("*.py")) if module_of(path)]
+    paths = [path for side in SIDES for path in sorted((ROOT / side).rglob("*.py")) if module_of(path)]
     names = {
         path: {side, module_of(path), f"{side}/{module_of(path)}"}
-        for path in files
+        for path in paths
         for side in path.relative_to(ROOT).parts[:1]
     }
     if unknown := chosen.difference(*names.values()):
         raise SystemExit(f"expected sides and topics, got {', '.join(sorted(unknown))}")
+    suite = [sys.executable, "-m", "pytest", "-x", "-q", "-n", str(JOBS), *files(everything())]
+    if "--comparison-only" not in sys.argv and subprocess.run(suite, cwd=ROOT, check=False).returncode:
+        raise SystemExit("a test is red without any change: it would notice every mutant")
     FOLDER.mkdir(parents=True, exist_ok=True)
     equivalent, start = listed(), time.monotonic()
     reached = what_components_reach()
     forget()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     table: dict[Path, Counter[str]] = {}
-    for path in files:
+    for path in paths:
         if not chosen or names[path] & chosen:
             print(path.relative_to(ROOT), file=sys.stderr)
             with use_db(str(session(path))) as work, Progress(*columns, console=Console(stderr=True)) as bar:
