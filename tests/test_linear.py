@@ -6,13 +6,22 @@ from laws import each_side, in_any_dtype, run, seeded
 
 from compare.cases.choices import any_seed, any_size, laid_out
 from compare.component import Case
-from scratch.linear import linear_forward
+from scratch.linear import Linear, linear_forward
+from scratch.random import NumpyGenerator
 
 
 def test_a_dtype_that_says_more_about_its_numbers_is_still_the_same():
     x, weight = np.ones((3, 4)), np.ones((2, 4))
     y, _ = linear_forward(x, weight.astype(np.dtype(float, metadata={"unit": "volt"})), None)
     np.testing.assert_array_equal(y, linear_forward(x, weight, None)[0])
+
+
+def test_a_gradient_of_the_input_that_nobody_wants_is_left_out():
+    layer, x = Linear(4, 2, NumpyGenerator(0)), np.ones((3, 4), np.float32)
+    wanted = layer.backward(layer.forward(x)), *(gradient.copy() for gradient in layer.gradients.values())
+    unwanted = layer.backward(layer.forward(x), input_gradient=False), *layer.gradients.values()
+    assert unwanted[0] is None
+    np.testing.assert_equal(unwanted[1:], wanted[1:])
 
 
 def whole_numbers(choose, dtype) -> Case:
