@@ -534,6 +534,7 @@ def train(model, opt, X, y, num_epochs, batch_size, scheduler=None):
 """
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 def test_a_training_loop_is_of_the_library_in_which_it_runs(tmp_path, capsys):
     found = verdict(TRAIN, tmp_path)
     assert_is(found)
@@ -541,6 +542,15 @@ def test_a_training_loop_is_of_the_library_in_which_it_runs(tmp_path, capsys):
     assert_is(
         verdict(TRAIN.replace("            opt.zero_grad()\n", ""), tmp_path), "gradients never cleared"
     )
+    between = TRAIN.replace("            opt.zero_grad()\n", "").replace(
+        "opt.step()", "opt.zero_grad(); opt.step()"
+    )
+    for never in (between, TRAIN.replace("            opt.step()\n", "")):
+        assert_is(verdict(never, tmp_path), "no step")
+    late = TRAIN.replace("            opt.step()\n", "").replace(
+        "opt.zero_grad()", "opt.step(); opt.zero_grad()"
+    )
+    assert_is(verdict(late, tmp_path), "step before the backward pass")
     every = TRAIN.replace("        if scheduler", "            if scheduler").replace(
         "            scheduler.step", "                scheduler.step"
     )

@@ -142,6 +142,11 @@ COMPONENTS = (
                 [("np.where(y <= 0,", "np.where(dy <= 0,")],
             ),
             Mistake(
+                "minimum for maximum",
+                "min(x, 0): what is negative stays, and what is positive goes.",
+                [("np.where(x < 0, x.dtype.type(0), x)", "np.minimum(x, 0)"), ("return y, y", "return y, x")],
+            ),
+            Mistake(
                 "maximum along an axis",
                 "np.max(x, 0) is the largest element of each column; np.maximum(x, 0) is meant.",
                 [("np.where(x < 0, x.dtype.type(0), x)", "np.max(x, 0)"), ("return y, y", "return y, x")],
@@ -258,6 +263,16 @@ COMPONENTS = (
                 "e⁻ˣ overflows",
                 "1/(1 + e⁻ˣ) for every x: right in value, but e¹⁰⁰⁰ overflows with a warning.",
                 [("np.where(x < 0, e, x.dtype.type(1)) / (1 + e)", "1 / (1 + np.exp(-x))")],
+            ),
+            Mistake(
+                "minus in the exponent forgotten",
+                "1/(1 + eˣ) is 1 − σ(x): it falls where it should rise, and y·(1 − y) points uphill.",
+                [
+                    (
+                        "np.where(x < 0, e, x.dtype.type(1)) / (1 + e)",
+                        "np.where(x < 0, x.dtype.type(1), e) / (1 + e)",
+                    )
+                ],
             ),
             Mistake(
                 "derivative of the input",

@@ -545,6 +545,11 @@ COMPONENTS = (
                 [(BINARY_LOSSES, "losses = -targets * log_sigmoid")],
             ),
             Mistake(
+                "negative class forgotten in the gradient",
+                "−y·(1 − σ) alone: examples of class 0 change nothing.",
+                [("(sigmoid - targets)", "(sigmoid - 1) * targets")],
+            ),
+            Mistake(
                 "logarithm to base 2",
                 "The loss in bits: larger by 1/ln 2 = 1.44 than the one that the gradient belongs to.",
                 [(BINARY_LOSSES, "losses = ((1 - targets) * logits - log_sigmoid) / float(np.log(2))")],
@@ -588,6 +593,16 @@ COMPONENTS = (
                     ("np.maximum(np.log(probabilities), -100)", "np.log(probabilities + 1e-8)"),
                     ("np.maximum(np.log1p(-probabilities), -100)", "np.log(1 - probabilities + 1e-8)"),
                 ],
+            ),
+            Mistake(
+                "negative class forgotten",
+                "−y log p alone: examples of class 0 cost nothing.",
+                [("losses = (targets - 1) * log_not_p - targets * log_p", "losses = -targets * log_p")],
+            ),
+            Mistake(
+                "negative class forgotten in the gradient",
+                "−y/p alone: examples of class 0 change nothing.",
+                [("(probabilities - targets) / denominator", "targets * (probabilities - 1) / denominator")],
             ),
             Mistake(
                 "log(1 − p) for log1p(−p)",
@@ -711,6 +726,21 @@ COMPONENTS = (
                 "ε inside the logarithm",
                 "log(p + 10⁻⁸) hides the infinity and bounds the loss at 18.",
                 [(CLASSES_LOSSES, "losses = -np.log(e / total + 1e-8)[batch, targets]")],
+            ),
+            Mistake(
+                "every row by every target",
+                "p[:, y] is m×m: each row is asked for the targets of all; p[arange(m), y] is meant.",
+                [(CLASSES_LOSSES, "losses = np.log(total) - shifted[:, targets]")],
+            ),
+            Mistake(
+                "every row by every target, averaged",
+                "p[:, y] is m×m: the mean of it mixes the targets of all rows; p[arange(m), y] is meant.",
+                [(CLASSES_LOSSES, "losses = (np.log(total) - shifted[:, targets]).mean(axis=1)")],
+            ),
+            Mistake(
+                "target subtracted in every row",
+                "p[:, y] −= 1 goes through all rows: each is pushed towards the targets of all.",
+                [("dlogits[batch, targets] = -share", "dlogits[:, targets] = -share")],
             ),
             Mistake(
                 "targets counted from 1",

@@ -664,12 +664,13 @@ def _state_not_kept(state: str, edits: Edits) -> Mistake:
     )
 
 
+def _uphill(step: str, whose: str = "") -> Mistake:
+    right, wrong = f"param -= {step}", f"param += {step}"
+    return Mistake(f"{whose}uphill", "The gradient is added: the cost grows.", [(right, wrong)])
+
+
 SGD_MISTAKES = (
-    Mistake(
-        "uphill",
-        "The gradient is added: the cost grows.",
-        [("param -= lr * grad", "param += lr * grad")],
-    ),
+    _uphill("lr * grad"),
     replace(DECAY_FORGOTTEN, explanation="θ − lr·g, whatever λ: nothing is regularised."),
     Mistake(
         "weight decay without the learning rate",
@@ -709,6 +710,8 @@ BUFFER_LOST = _state_lost(
 BUFFER_NOT_KEPT = _state_not_kept("buffer", [("momentum_buffer *= momentum", "momentum_buffer[...] = 0")])
 
 MOMENTUM_MISTAKES = (
+    _uphill("lr * velocity"),
+    _uphill("lr * momentum_buffer", "PyTorch's step "),
     Mistake(
         "sum instead of average",
         "v ← β·v + g: at the textbook's learning rate 1/(1−β) times too fast.",
@@ -812,6 +815,7 @@ MOMENTUM_MISTAKES = (
 )
 
 NESTEROV_MISTAKES = (
+    _uphill("lr * (grad + momentum * momentum_buffer)"),
     Mistake(
         "no look-ahead",
         "θ ← θ − lr·b: plain momentum; so is g + μ·b with the b of the step before.",
@@ -863,6 +867,14 @@ NESTEROV_MISTAKES = (
 )
 
 RMSPROP_MISTAKES = (
+    Mistake(
+        "uphill",
+        "The gradient is added: the cost grows.",
+        [
+            ("param -= lr * grad / denominator", "param += lr * grad / denominator"),
+            ("param -= lr * momentum_buffer", "param += lr * momentum_buffer"),
+        ],
+    ),
     Mistake(
         "ε inside the root",
         "g/√(s + ε): with ε = 1e-8 the floor of the denominator is 1e-4.",
@@ -963,6 +975,7 @@ RMSPROP_MISTAKES = (
 )
 
 ADAM_AND_ADAMW_MISTAKES = (
+    _uphill("lr / correction1 * exp_avg / denominator"),
     Mistake(
         "no bias correction",
         "m/(√v + ε): at the first step (1−β₁)/√(1−β₂) ≈ 3.2 times too far.",
@@ -1003,6 +1016,15 @@ ADAM_AND_ADAMW_MISTAKES = (
         "t forgotten in the correction",
         "1−β instead of 1−βᵗ: right in the first step, and far too large a step ever after.",
         [("beta1**step", "beta1"), ("beta2**step", "beta2")],
+    ),
+    Mistake(
+        "β·t for βᵗ",
+        "1 − β·t is right in the first step and negative from the second on: √v̂ is NaN.",
+        [
+            ("beta1**step", "beta1 * step"),
+            ("beta2**step", "beta2 * step"),
+            ("np.sqrt(exp_avg_sq) / correction2**0.5", "np.sqrt(exp_avg_sq / correction2)"),
+        ],
     ),
     Mistake(
         "root of the correction forgotten",

@@ -452,6 +452,11 @@ COMPONENTS = (
                 convention="TensorFlow 1, MindSpore before 2.0, and the course: their keep_prob",
             ),
             Mistake(
+                "mask the other way round",
+                "Keeps what should go: a share p, divided by 1 − p as if it were the rest.",
+                [("noise = generator.dropout_mask(x, p)", "noise = 1 - generator.dropout_mask(x, p)")],
+            ),
+            Mistake(
                 "active in evaluation",
                 "Predictions become random: the mode is not asked for.",
                 [("if not training or p == 0", "if p == 0")],

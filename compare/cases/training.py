@@ -348,6 +348,12 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, c
     return float(np.mean(lead < tolerance * np.sqrt(variance)))
 
 
+GRADIENT = (
+    "    logits = network.forward(x)\n    cost = network.cost(logits, targets)\n    network.backward()\n"
+)
+STEP = "    optimizer.step(network.gradients())\n"
+
+
 def against_orders(cases: Sequence[Case], results: Sequence[Results], expected: Sequence[Results]) -> str:
     """What speaks against orders of its own, another one each epoch, in which each example comes once."""
     told = dict.fromkeys(("the examples are not shuffled", "each epoch has the same order"), True)
@@ -532,6 +538,16 @@ COMPONENTS = (
                         "    network.flat_gradients += earlier\n",
                     )
                 ],
+            ),
+            Mistake(
+                "no step",
+                "Of step() and backward() one is missing, or zero_grad() comes between: nothing is learned.",
+                [(STEP, "")],
+            ),
+            Mistake(
+                "step before the backward pass",
+                "Every step is taken with the gradient of the batch before, and the first one with none.",
+                [(GRADIENT + STEP, STEP + GRADIENT)],
             ),
             Mistake(
                 "optimizer made anew every epoch",

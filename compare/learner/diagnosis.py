@@ -257,7 +257,7 @@ def _fitting(
                 return False
         return True
 
-    fitting: list[Candidate] = []
+    fitting = []
     for changes in candidates:
         if time.process_time() > budget:
             return ()
@@ -265,9 +265,7 @@ def _fitting(
             fitting.append(changes)
     if len(fitting) > 1:
         fitting = [changes for changes in fitting if not (_version(attempt, changes) or (None, True))[1]]
-    if len(fitting) != 1:
-        return ()
-    (found,) = fitting
+    found = fitting[0] if len(fitting) == 1 else ()
     fewer = itertools.combinations(found, len(found) - 1) if len(found) > 1 else ()
     return () if any(map(fits, fewer)) else found
 

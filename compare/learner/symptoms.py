@@ -1,6 +1,7 @@
 """What the cases that went wrong have in common, where no classic mistake explains them."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +47,41 @@ def of(trials: "Sequence[Trial]") -> list[str]:
     bad = [trial for trial in trials if not trial.equal]
     good = [trial for trial in trials if trial.equal]
     with np.errstate(all="ignore"):
-        return [*_kind(bad), *_factor(bad), *_where(bad), *_when(bad, good)]
+        return [*_swapped(bad), *_kind(bad), *_factor(bad), *_where(bad), *_when(bad, good)]
 
 
 def in_words(problem: str) -> str:
     """A problem of the harness, said to somebody whose version stands in scratch's place."""
     return problem.replace("scratch", "yours").replace("torch", "the right one")
+
+
+def _swapped(bad: "Sequence[Trial]") -> Iterator[str]:
+    """Arrays that are right, but in each other's place."""
+    wrong = {difference.array for trial in bad for difference in trial.wrong}
+    stands_for: dict[str, set[str]] = {array: wrong - {array} for array in wrong}
+    seen: set[tuple[str, str]] = set()
+    for trial in bad:
+        for array in {difference.array for difference in trial.wrong} & trial.outcome.results.keys():
+            for other in stands_for[array] & trial.expected.keys():
+                if _is_equal(trial, array, other):
+                    seen.add((array, other))
+                else:
+                    stands_for[array].discard(other)
+    found = {a: b for a, others in stands_for.items() for b in others if len(others) == 1 and (a, b) in seen}
+    if found and found.keys() == {*found.values()}:
+        told = dict.fromkeys(f"{_plain(a)} is what {_plain(b)} should be" for a, b in sorted(found.items()))
+        yield f"in another order: {', '.join(told)}"
+
+
+def _plain(array: str) -> str:
+    """Without the step, and the number of the parameter: exp_avg for step2.exp_avg.0."""
+    return re.sub(r"^step\d+\.|\.\d+$", "", array)
+
+
+def _is_equal(trial: "Trial", array: str, other: str) -> bool:
+    mine, right = trial.outcome.results[array], trial.expected[other]
+    units = compare_arrays(array, mine, right, trial.scales.get(other)).units
+    return mine.shape == right.shape and units <= trial.budget
 
 
 def _kind(bad: "Sequence[Trial]") -> Iterator[str]:
