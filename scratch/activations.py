@@ -5,6 +5,7 @@ place before the backward pass changes no gradient. All raise TypeError for an a
 floating, and ValueError for an upstream gradient of another shape.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -96,6 +97,97 @@ def sigmoid_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """
     y = cache
     return dy * (1 - y) * y
+
+
+@expects(x="*shape", approximate=("none", "tanh"))
+def gelu_forward(x: np.ndarray, approximate: str = "none") -> tuple[np.ndarray, tuple]:
+    """y = x·Φ(x), with Φ(x) = ½(1 + erf(x/√2)), the chance that a normal number is below x
+
+    With approximate="tanh": y = ½x·(1 + tanh u), u = √(2/π)·(x + 0.044715·x³), off by 0.0005 at most.
+
+    Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html
+    """
+    if approximate == "tanh":
+        y = 0.5 * x * (1 + np.tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+    else:
+        y = 0.5 * x * (1 + _erf(x * SQRT_HALF))
+    return y, (x.copy(), approximate)
+
+
+@expects(cache={"x": "*shape"}, dy="*shape")
+def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dx = dy·(Φ(x) + x·φ(x)), with φ(x) = e^(−x²/2)/√(2π), the derivative of Φ
+
+    With approximate="tanh": dx = dy·½(1 + t + x·(1 − t²)·u′), with t = tanh u and
+    u′ = √(2/π)·(1 + 3·0.044715·x²).
+    """
+    x, approximate = cache
+    if approximate == "tanh":
+        t = np.tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x))
+        slope = SQRT_2_OVER_PI * (1 + 3 * CUBIC * x * x)
+        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
+    density = np.exp(-0.5 * x * x) * (0.5 * SQRT_2_OVER_PI)
+    return dy * (0.5 * (1 + _erf(x * SQRT_HALF)) + x * density)
+
+
+SQRT_HALF = math.sqrt(0.5)
+SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
+CUBIC = 0.044715  # of GELU's approximation, fitted by its authors
+
+
+def _erf(x: np.ndarray) -> np.ndarray:
+    """2/√π·∫₀ˣ e^(−t²) dt, which NumPy has not: Python's, number by number, with the digits of float64."""
+    return np.asarray(_ERF(x), x.dtype)
+
+
+_ERF = np.frompyfunc(math.erf, 1, 1)
+
+
+@expects(x="*shape")
+def silu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """y = x·σ(x), also called swish
+
+    Ramachandran et al. 2017, https://arxiv.org/abs/1710.05941
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.silu.html
+    """
+    sigmoid, _ = sigmoid_forward(x)
+    return x * sigmoid, (x.copy(), sigmoid)
+
+
+@expects(cache={"x": "*shape"}, dy="*shape")
+def silu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dx = dy·σ(x)·(1 + x·(1 − σ(x)))
+
+    From the product rule, σ + x·σ′, and σ′ = σ·(1 − σ).
+    """
+    x, sigmoid = cache
+    return dy * sigmoid * (1 + x * (1 - sigmoid))
+
+
+@expects(x="*shape", beta="> 0", threshold=">= 0 or infinite")
+def softplus_forward(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> tuple[np.ndarray, tuple]:
+    """y = 1/β·log(1 + e^(β·x)), a smooth ReLU; y = x where β·x is above the threshold
+
+    With log(1 + eᶻ) = max(z, 0) + log(1 + e^−|z|) the exponent is never positive. Above the threshold PyTorch
+    leaves the logarithm out, which is e^−β·x/β at most: 2·10⁻⁹ for β = 1.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softplus.html
+    """
+    z = beta * x
+    smooth = (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
+    return np.where(z > threshold, x, smooth), (z, threshold)
+
+
+@expects(cache={"x": "*shape"}, dy="*shape")
+def softplus_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dx = dy·σ(β·x), and dx = dy where β·x is above the threshold
+
+    From d log(1 + eᶻ)/dz = eᶻ/(1 + eᶻ) = σ(z); the β of z = β·x and the 1/β cancel.
+    """
+    z, threshold = cache
+    sigmoid, _ = sigmoid_forward(z)
+    return np.where(z > threshold, dy, dy * sigmoid)
 
 
 ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {

@@ -78,6 +78,47 @@ def sigmoid_backward(dy, y):
     return dy * y * (1 - y)
 
 
+ERF = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def normal_cdf(x):
+    return ((1 + ERF(x / math.sqrt(2))) / 2).astype(x.dtype)
+
+
+def gelu_forward(x, approximate="none"):
+    if approximate == "tanh":
+        return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), (x, approximate)
+    return x * normal_cdf(x), (x, approximate)
+
+
+def gelu_backward(dy, cache):
+    x, approximate = cache
+    if approximate == "tanh":
+        t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+        du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
+        return dy / 2 * (1 + t + x * (1 - t**2) * du)
+    return dy * (normal_cdf(x) + x * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi))
+
+
+def silu_forward(x):
+    return x / (1 + np.exp(-x)), x
+
+
+def silu_backward(dy, x):
+    sigmoid = 1 / (1 + np.exp(-x))
+    return dy * sigmoid * (1 + x * (1 - sigmoid))
+
+
+def softplus_forward(x, beta=1, threshold=20):
+    z = beta * x
+    return np.where(z > threshold, x, np.log1p(np.exp(np.minimum(z, threshold))) / beta), (z, threshold)
+
+
+def softplus_backward(dy, cache):
+    z, threshold = cache
+    return np.where(z > threshold, dy, dy / (1 + np.exp(-z)))
+
+
 def softmax_forward(x, dim=-1):
     e = np.exp(x - x.max(axis=dim, keepdims=True))
     y = e / e.sum(axis=dim, keepdims=True)

@@ -71,9 +71,9 @@ def test_what_the_installed_pytorch_does_otherwise_is_left_out_and_said(tmp_path
     out = capsys.readouterr().out
     assert re.search(r"relu +\n +not compared", out)
     assert "relu: not compared, for PyTorch 2.6 does it otherwise\n" in out
-    assert "equal: 3 components, " in out
+    assert "equal: 6 components, " in out
     found = read(tmp_path / "run")
-    assert found["verdict"]["components"] == 3
+    assert found["verdict"]["components"] == 6
     assert [c["not_here"] for c in found["components"] if not c["cases"]] == [relu.not_here]
     page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
     assert "Not compared: PyTorch 2.6 does it otherwise." in page
@@ -103,7 +103,7 @@ def test_equal(tmp_path, capsys):
     )
     assert document["verdict"]["cases"] == count > 100
     *_, verdict, where = out.splitlines()
-    assert verdict == f"equal: 4 components, {count} cases, 8 training runs"
+    assert verdict == f"equal: 7 components, {count} cases, 8 training runs"
     assert where == f"report: {tmp_path / 'index.html'}"
     assert document["options"]["seeds"] == [3, 4]
     assert document["environment"]["PyTorch"] == torch.__version__
@@ -194,7 +194,7 @@ def test_a_difference_is_named_and_located(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert out.splitlines()[-2] == "NOT equal: relu"
     marks = [line.rstrip()[-1] for line in out.splitlines() if " float32 " in line]
-    assert "".join(marks[:4]) == "✗✓✓✓", "the table: relu, leaky_relu, tanh, sigmoid"
+    assert "".join(marks[:7]) == "✗✓✓✓✓✓✓", "the table: relu, leaky_relu, tanh, sigmoid, gelu, silu, softplus"
     assert "✗ relu, case “typical”, float32, seed 0\n  grad.x[" in out
     assert read(tmp_path)["verdict"]["different"] == ["relu"]
 
@@ -215,7 +215,7 @@ def test_an_exception_while_training_is_a_difference(tmp_path, capsys, monkeypat
     [
         ("relu", ["relu"], []),
         ("digits", [], ["digits"]),
-        ("activations,breast_cancer", ["relu", "leaky_relu", "tanh", "sigmoid"], ["breast_cancer"]),
+        ("activations,breast_cancer", [c.name for c in activations.COMPONENTS], ["breast_cancer"]),
     ],
 )
 def test_only_takes_what_it_names(only, components, runs, tmp_path):

@@ -33,13 +33,15 @@ from scratch.network import LOSSES, Network
 from scratch.regularization import l2_penalty
 
 WIDE = np.longdouble
-U = float(np.finfo(WIDE).eps)
 STEPS = (2.0**-9, 2.0**-17, 2.0**-27, 2.0**-37)  # powers of two: x ± h is exact; small ones for steep slopes
 SHARP = 1e-9  # a wrong ninth digit would show
 LARGEST = 5000  # numbers that go into a case
 
 # On a kink, at the ends of the domain, and where the gradient is 0 or lost in the rounding of L
 EDGES = re.compile("kink|zero|subnormal|saturated|minimum|certain|extreme|smallest|large values|of 1e3")
+
+# Python's erf has the digits of float64.
+OF_FLOAT64 = {"gelu"}
 
 # Evaluation takes running statistics for constants; at momentum 0 they do not depend on x.
 HELD = {"batch_norm": {"momentum": 0.0}}
@@ -156,7 +158,8 @@ def checked_case(
     component: Component, case: Case, replaced: Any, rng: np.random.Generator
 ) -> Iterator[Check]:
     case = replace(case, options={**case.options, **HELD.get(component.name, {})})
-    wide, scales = case.in_higher_precision(WIDE), component.magnitude(case)
+    widest = np.float64 if component.name in OF_FLOAT64 else WIDE
+    wide, scales, u = case.in_higher_precision(widest), component.magnitude(case), float(np.finfo(widest).eps)
     units = max(8, component.budget.allowed(case, "cpu"))  # 0 says that both sides round alike
     results = run_scratch(component, wide, replaced)
     names = list(filter(is_gradient, results))
@@ -171,15 +174,15 @@ def checked_case(
         assert gradient.shape == x.shape, name
         largest = np.abs(gradient).max(initial=0)
         sizes = sizes_of_terms(name, case, results, scales)
-        for d in directions(rng, x.shape, elements, sums):
+        for d in (each.astype(widest) for each in directions(rng, x.shape, elements, sums)):
             size = np.abs(d * gradient).sum()
-            found, tolerance = quotient(partial(terms, name=name), x, d, units, sizes, SHARP * size)
-            tolerance += U * units * (np.abs(d) * scales.get(name, largest)).sum()
+            found, tolerance = quotient(partial(terms, name=name), x, d, u * units, sizes, SHARP * size)
+            tolerance += u * units * (np.abs(d) * scales.get(name, largest)).sum()
             yield Check(case.name, name, (d * gradient).sum(), found, tolerance, max(size, largest))
 
 
 def quotient(
-    value: Callable[[np.ndarray], Any], x: np.ndarray, d: np.ndarray, units: float, sizes: Any, sharp: float
+    value: Callable[[np.ndarray], Any], x: np.ndarray, d: np.ndarray, off: float, sizes: Any, sharp: float
 ) -> tuple[Any, Any]:
     """R(h/2) and how far it may be off, for the first step that is good enough, or the best."""
     best: tuple[Any, Any] = WIDE(0), np.inf
@@ -193,7 +196,7 @@ def quotient(
         slopes = [slope.sum() for slope in (plus - minus) / 2 * per_step]
         bends = ((plus - here) + (minus - here)) * per_step
         coarse, fine = ((4 * narrow - wide) / 3 for wide, narrow in pairwise(slopes))
-        errors = U * units * np.maximum(sizes, np.abs([plus, minus]).max(axis=(0, 1)))
+        errors = off * np.maximum(sizes, np.abs([plus, minus]).max(axis=(0, 1)))
         moved = errors.sum() if np.count_nonzero(d) > 1 else (errors * (plus != minus).any(axis=0)).sum()
         rounding = 6 / h * np.maximum(moved, errors.max())  # what moves by less than a rounding does not show
         tolerance = abs(fine - coarse) + np.abs(2 * bends[2] - bends[1]).sum() + rounding

@@ -19,13 +19,13 @@ from scratch.checks import expects
 
 
 @expects(x="*shape")
-def softplus_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def smooth_relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """y = log(1 + eˣ)"""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), x
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
-def softplus_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
+def smooth_relu_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """dx = dy/(1 + e⁻ˣ)"""
     x = cache
     e = np.exp(-np.abs(x))
@@ -38,7 +38,7 @@ import torch
 from torch.nn import functional as F
 
 
-def softplus(x: torch.Tensor) -> torch.Tensor:
+def smooth_relu(x: torch.Tensor) -> torch.Tensor:
     """y = log(1 + eˣ), beyond x = 20 as x"""
     return F.softplus(x)
 ''',
@@ -55,7 +55,7 @@ from compare.cases.choices import any_shape, floats
 from compare.cases.inputs import SIZES, normal
 from compare.cases.limits import FLOAT64, LARGEST, edge, elementwise
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
-from torch_ref import softplus as reference
+from torch_ref import smooth_relu as reference
 
 
 def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -84,24 +84,24 @@ def edges(base: Case) -> Iterator[Edge]:
 
 def run_scratch(case: Case, f: Any) -> Results:
     """Both passes."""
-    y, cache = f.softplus_forward(case["x"])
-    return {"output": y, "grad.x": f.softplus_backward(case["dy"], cache)}
+    y, cache = f.smooth_relu_forward(case["x"])
+    return {"output": y, "grad.x": f.smooth_relu_backward(case["dy"], cache)}
 
 
 def run_torch(case: Case) -> Results:
     """Autograd."""
     x = differentiable(case["x"])
-    y = reference.softplus(x)
+    y = reference.smooth_relu(x)
     return {"output": y, **gradients(y, case["dy"], x=x)}
 
 
 COMPONENTS = (
     Component(
-        name="softplus",
-        topic="softplus",
+        name="smooth_relu",
+        topic="smooth_relu",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softplus.html",
-        functions=("softplus_forward", "softplus_backward"),
-        reference=("softplus",),
+        functions=("smooth_relu_forward", "smooth_relu_backward"),
+        reference=("smooth_relu",),
         cases=cases,
         random_case=random_case,
         run_scratch=run_scratch,
@@ -141,7 +141,7 @@ def copy(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     for name, text in FILES.items():
-        (folder / name / "softplus.py").write_text(text, encoding="utf-8")
+        (folder / name / "smooth_relu.py").write_text(text, encoding="utf-8")
     (folder / "right.py").write_text(RIGHT, encoding="utf-8")
     (folder / "wrong.py").write_text(WRONG, encoding="utf-8")
     return folder
@@ -155,41 +155,47 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_it_is_in_the_table_the_report_and_the_page_of_a_run(copy):
-    status, text = run(copy, "compare", "--only", "softplus", "--out", "out")
+    status, text = run(copy, "compare", "--only", "smooth_relu", "--out", "out")
     assert (status, "equal: 1 component, 12 cases" in text) == (0, True), text
     (component,) = json.loads((copy / "out" / "report.json").read_text(encoding="utf-8"))["components"]
-    assert (component["name"], component["topic"], len(component["mistakes"])) == ("softplus", "softplus", 2)
+    assert (component["name"], component["topic"], len(component["mistakes"])) == (
+        "smooth_relu",
+        "smooth_relu",
+        2,
+    )
     page = (copy / "out" / "index.html").read_text(encoding="utf-8")
-    assert 'id="softplus"' in page
+    assert 'id="smooth_relu"' in page
     assert "σ(y) instead of σ(x)" in page
 
 
 def test_it_is_listed_last_and_shown(copy):
     status, text = run(copy, "compare", "list")
-    assert (status, text.index("minibatches") < text.index("softplus")) == (0, True), text
-    status, text = run(copy, "compare", "show", "softplus")
+    assert (status, text.index("minibatches") < text.index("smooth_relu")) == (0, True), text
+    status, text = run(copy, "compare", "show", "smooth_relu")
     assert status == 0, text
-    assert all(part in text for part in ("def softplus_forward", "def softplus(x", "the ReLU's derivative"))
+    assert all(
+        part in text for part in ("def smooth_relu_forward", "def smooth_relu(x", "the ReLU's derivative")
+    )
 
 
 def test_its_edges_and_departures_are_in_the_table(copy):
-    status, text = run(copy, "compare", "edges", "softplus")
+    status, text = run(copy, "compare", "edges", "smooth_relu")
     assert (status, "as declared: 86 probes of 1 component" in text) == (0, True), text
     assert "Beyond x = 20 PyTorch takes x for y." in text
 
 
 def test_it_can_be_written_as_an_exercise(copy):
-    status, text = run(copy, "compare", "exercise", "softplus", "--out", "exercise.py")
+    status, text = run(copy, "compare", "exercise", "smooth_relu", "--out", "exercise.py")
     assert status == 0, text
     exercise = (copy / "exercise.py").read_text(encoding="utf-8")
-    assert "def softplus_forward" in exercise
-    assert "def softplus_backward" in exercise
+    assert "def smooth_relu_forward" in exercise
+    assert "def smooth_relu_backward" in exercise
     assert "np.log1p" not in exercise
 
 
 def test_a_right_file_passes_and_the_mistake_of_a_wrong_one_is_named(copy):
     status, text = run(copy, "compare", "check", "right.py")
-    assert (status, "softplus" in text) == (0, True), text
+    assert (status, "smooth_relu" in text) == (0, True), text
     status, text = run(copy, "compare", "check", "wrong.py")
     assert (status, "the ReLU's derivative" in text) == (1, True), text
 
@@ -198,5 +204,5 @@ def test_the_tests_run_on_it(copy):
     """On random cases, on large ones, on its mistakes; its gradients without PyTorch."""
     files = ("properties", "components", "mistakes", "gradient_truth", "size", "edges", "architecture")
     tests = [f"tests/test_{name}.py" for name in files]
-    status, text = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-k", "softplus", *tests)
+    status, text = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-k", "smooth_relu", *tests)
     assert (status, "30 random cases in 2 tests" in text) == (0, True), text

@@ -29,4 +29,19 @@ def sigmoid(x: torch.Tensor) -> torch.Tensor:
     return torch.sigmoid(x)
 
 
+def gelu(x: torch.Tensor, approximate: str = "none") -> torch.Tensor:
+    """y = x·Φ(x), or with approximate="tanh" ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))"""
+    return F.gelu(x, approximate=approximate)
+
+
+def silu(x: torch.Tensor) -> torch.Tensor:
+    """y = x·σ(x)"""
+    return F.silu(x)
+
+
+def softplus(x: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
+    """y = 1/β·log(1 + e^(β·x)); y = x where β·x is above the threshold"""
+    return F.softplus(x, beta, threshold)
+
+
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}

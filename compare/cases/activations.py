@@ -1,4 +1,4 @@
-"""ReLU, leaky ReLU, tanh and sigmoid: kinks, saturation, subnormals, every layout."""
+"""ReLU, leaky ReLU, tanh, sigmoid, GELU, SiLU and softplus: kinks, saturation, subnormals, every layout."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,9 +8,10 @@ import numpy as np
 
 from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_shape, floats, some_of
-from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
-from compare.cases.limits import BEYOND, FLOAT32, at, elementwise
+from compare.cases.inputs import SIZES, SPECIAL, finite_part, fortran, normal, strided, subnormals
+from compare.cases.limits import BEYOND, FLOAT32, LARGEST, at, edge, elementwise
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
+from scratch import activations as ours
 from torch_ref import activations as reference
 
 
@@ -52,6 +53,58 @@ def leaky_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield Case("kink, slope -0.5", zeros, {"negative_slope": -0.5}, dtype=dtype)  # each times it is the other
 
 
+def gelu_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The same with both formulas, and where they differ most; without +∞, see the departures."""
+    for case in cases(rng, dtype):
+        case.arrays["x"][case["x"] == np.inf] = 0.5
+        yield case
+        if case.name in ("typical", "odd", "kink", "saturated", "nan and infinity", "empty"):
+            yield case.but(f"{case.name}, tanh", approximate="tanh")
+    bends = np.concatenate([np.linspace(-9, 9, 181), np.linspace(-3, 3, 181)])
+    for approximate in ("none", "tanh"):
+        yield _bends(rng, dtype, bends, f"bends, {approximate}", approximate=approximate)
+
+
+def silu_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The same, and the valley, where the slope is 0."""
+    yield from cases(rng, dtype)
+    yield _bends(rng, dtype, np.linspace(-60, 60, 601), "bends")
+
+
+def softplus_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The same, both sides of the threshold, other thresholds and other β."""
+    yield from cases(rng, dtype)
+    bends = np.linspace(-60.1, 59.9, 601)
+    yield _bends(rng, dtype, bends, "bends")
+    yield _bends(rng, dtype, np.nextafter(dtype(20), np.arange(18, 23, dtype=dtype)), "kink at the threshold")
+    for beta in (0.5, 2.0, 0.3):
+        yield _bends(rng, dtype, bends, f"beta {beta}", beta=beta)
+    for threshold in (0.0, 3.0, 50.0):
+        yield _bends(rng, dtype, bends, f"threshold {threshold}", threshold=threshold)
+    yield _bends(rng, dtype, bends, "beta 3, threshold 5", beta=3.0, threshold=5.0)
+
+
+def _bends(rng: np.random.Generator, dtype: Any, x: np.ndarray, name: str, **options: Any) -> Case:
+    return Case(name, {"x": x.astype(dtype), "dy": normal(rng, x.shape, dtype)}, options, dtype=dtype)
+
+
+def gelu_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The same, and formulas that there are not."""
+    yield from refused(rng, dtype)
+    for approximate in ("erf", True):
+        yield next(cases(rng, dtype)).but(f"approximate {approximate}", approximate=approximate)
+
+
+def softplus_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """The same, a β that is not above 0, and a threshold below 0."""
+    yield from refused(rng, dtype)
+    good = next(cases(rng, dtype))
+    for beta in (0.0, -1.0, math.nan, math.inf):
+        yield good.but(f"beta {beta}", beta=beta)
+    for threshold in (-1.0, math.nan):
+        yield good.but(f"threshold {threshold}", threshold=threshold)
+
+
 def random_case(choose: Choose, dtype: Any) -> Case:
     """Any number of dimensions, kinks, saturation."""
     shape = any_shape(choose)
@@ -63,6 +116,37 @@ def leaky_random_case(choose: Choose, dtype: Any) -> Case:
     """The default slope, or another one."""
     options = some_of(choose, negative_slope=lambda choose: choose.number(-2, 2))
     return random_case(choose, dtype).but("random", **options)
+
+
+def gelu_random_case(choose: Choose, dtype: Any) -> Case:
+    """Either formula."""
+    options = some_of(choose, approximate=lambda choose: choose.one_of(("none", "tanh")))
+    return random_case(choose, dtype).but("random", **options)
+
+
+def softplus_random_case(choose: Choose, dtype: Any) -> Case:
+    """Any β, and thresholds at which PyTorch's exponential does not overflow."""
+    options = some_of(
+        choose,
+        beta=lambda choose: choose.number(0.01, 10),
+        threshold=lambda choose: choose.number(0, 80),
+    )
+    return random_case(choose, dtype).but("random", **options)
+
+
+def gelu_edges(base: Case) -> Iterator[Edge]:
+    """And both formulas."""
+    yield from elementwise(base)
+    yield from at(base, "approximate", "none", "tanh", "erf")
+
+
+def softplus_edges(base: Case) -> Iterator[Edge]:
+    """And any β and threshold."""
+    yield from elementwise(base)
+    yield from at(base, "beta", 0.0, -0.0, -1.0, 5e-324, 1e308, math.inf, math.nan)
+    yield from at(base, "threshold", 0.0, -1.0, 1e308, math.inf, math.nan)
+    huge = {"x": np.full_like(base["x"], 1e3)}
+    yield edge(base, "threshold = ∞", "x = 1000", huge, threshold=math.inf)
 
 
 def leaky_edges(base: Case) -> Iterator[Edge]:
@@ -81,6 +165,7 @@ def _component(
     arbiter: bool = True,
     edges: Callable[[Case], Iterator[Edge]] = elementwise,
     departures: tuple[Departure, ...] = (),
+    refused: Callable[[np.random.Generator, Any], Iterator[Case]] = refused,
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         y, cache = getattr(f, f"{name}_forward")(case["x"], **case.options)
@@ -127,9 +212,75 @@ def sigmoid_magnitude(case: Case) -> dict[str, Any]:
     return {"grad.x": np.abs(case["dy"]) * np.maximum(np.exp(np.minimum(x, 0)), info.tiny / info.eps)}
 
 
+def gelu_magnitude(case: Case) -> dict[str, Any]:
+    """1 + erf and 1 + tanh lose their digits where those are −1: their rounding units are those of 1
+
+    They are multiplied by |x| in y and by |dy| in dx, whose other term, x·φ(x), is never more than 1. With
+    the approximation 1 − t² rounds 1 too, and dx multiplies that by ½x·u′, which grows with x³, until t is 1
+    to the last digit: from there on it is 0 on both sides.
+    """
+    x, dy = (finite_part(case[name]) for name in ("x", "dy"))
+    slope: Any = 1.0
+    if case.options.get("approximate") == "tanh":
+        u, du = (
+            ours.SQRT_2_OVER_PI * (x + ours.CUBIC * x**3),
+            ours.SQRT_2_OVER_PI * (1 + 3 * ours.CUBIC * x**2),
+        )
+        below_1 = 4 * np.exp(-2 * np.abs(u)) > np.finfo(case.dtype).eps / 16
+        slope = 1 + np.where(below_1, np.abs(x) / 2 * du, 0)
+    return {"output": np.abs(x), "grad.x": np.abs(dy) * slope}
+
+
+def silu_magnitude(case: Case) -> dict[str, Any]:
+    """Element by element: y in itself; in dx = dy·σ·(1 + x·(1 − σ)), two terms that may cancel
+
+    1 − σ loses its digits where σ → 1, and x magnifies that, until σ is 1 to the last digit. Below the
+    smallest normal number σ's rounding unit no longer shrinks, and dy and x magnify it.
+    """
+    x, info = finite_part(case["x"]), np.finfo(case.dtype)
+    sigmoid = np.maximum(np.exp(np.minimum(x, 0)), info.tiny / info.eps)  # at most twice as much
+    off = np.where(np.exp(-np.maximum(x, 0)) > info.eps / 8, np.abs(x), 0)
+    return {"output": np.abs(x) * sigmoid, "grad.x": np.abs(finite_part(case["dy"])) * sigmoid * (1 + off)}
+
+
+def softplus_magnitude(case: Case) -> dict[str, Any]:
+    """Element by element in itself: y is a sum of two terms ≥ 0
+
+    On the left y is eᶻ/β, in which a rounding of z = β·x is multiplied by |z|. Below the smallest normal
+    number the rounding unit no longer shrinks, and dy magnifies it.
+    """
+    beta, info = case.options.get("beta", 1.0), np.finfo(case.dtype)
+    z = finite_part(case["x"]) * beta
+    floor, rounded = info.tiny / info.eps, 1 + np.maximum(-z, 0)
+    y = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+    sigmoid = np.maximum(np.exp(np.minimum(z, 0)) * rounded, floor)  # at most twice as much
+    return {
+        "output": np.maximum(y * rounded, floor) / beta,
+        "grad.x": np.abs(finite_part(case["dy"])) * sigmoid,
+    }
+
+
 EXACT = Budget(0, "a choice between two numbers: nothing is rounded")
 ONE_PRODUCT = Budget(0, "one product by the same number, rounded once on both sides")
 ELEMENTWISE = Budget(4, "element by element: an exponential of about one unit and two or three roundings")
+
+NORMAL = Budget(
+    8,
+    "element by element: an erf or a tanh of up to three units (PyTorch has a polynomial for it), an"
+    " exponential of one or two, and three or four roundings",
+)
+
+Y_NONE = "y = 0.5 * x * (1 + _erf(x * SQRT_HALF))"
+Y_TANH = "y = 0.5 * x * (1 + np.tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))"
+DX_NONE = "dy * (0.5 * (1 + _erf(x * SQRT_HALF)) + x * density)"
+DX_TANH = "dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)"
+DENSITY = "np.exp(-0.5 * x * x) * (0.5 * SQRT_2_OVER_PI)"
+IF_FORWARD, IF_BACKWARD = (f'if approximate == "tanh":\n        {letter} =' for letter in "yt")
+DX_SILU = "dy * sigmoid * (1 + x * (1 - sigmoid))"
+SMOOTH = "smooth = (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta"
+Y_SOFTPLUS = "return np.where(z > threshold, x, smooth), (z, threshold)"
+DX_SOFTPLUS = "np.where(z > threshold, dy, dy * sigmoid)"
+
 
 COMPONENTS = (
     _component(
@@ -296,5 +447,276 @@ COMPONENTS = (
             ),
         ),
         magnitude=sigmoid_magnitude,
+    ),
+    _component(
+        "gelu",
+        NORMAL,
+        (
+            Mistake(
+                "always the approximation",
+                "`approximate` is not looked at: the formula with tanh, whatever was asked for.",
+                [(IF_FORWARD, "if True:\n        y ="), (IF_BACKWARD, "if True:\n        t =")],
+                convention="JAX (jax.nn.gelu), unless told otherwise, and the first GPTs",
+            ),
+            Mistake(
+                "x·σ(1.702·x)",
+                "The sigmoid in the place of Φ: an approximation that is off by 0.02.",
+                [
+                    (Y_NONE, "y = 0.5 * x * (1 + np.tanh(0.851 * x))"),
+                    (
+                        DX_NONE,
+                        "dy * (0.5 * (1 + np.tanh(0.851 * x))"
+                        " + 0.5 * 0.851 * x * (1 - np.tanh(0.851 * x) ** 2))",
+                    ),
+                ],
+                convention="QuickGELU, as in CLIP",
+            ),
+            Mistake(
+                "erf of x",
+                "erf(x) instead of erf(x/√2): a normal distribution that is too narrow.",
+                [(Y_NONE, "y = 0.5 * x * (1 + _erf(x))")],
+            ),
+            Mistake(
+                "½ forgotten",
+                "x·(1 + erf) instead of ½x·(1 + erf): twice as much.",
+                [(Y_NONE, "y = x * (1 + _erf(x * SQRT_HALF))")],
+            ),
+            Mistake(
+                "Φ alone",
+                "The factor x is forgotten: what is left is a kind of sigmoid.",
+                [(Y_NONE, "y = 0.5 * (1 + _erf(x * SQRT_HALF))")],
+            ),
+            Mistake(
+                "second term forgotten",
+                "dx = dy·Φ(x): as if Φ did not depend on x.",
+                [(DX_NONE, "dy * 0.5 * (1 + _erf(x * SQRT_HALF))")],
+            ),
+            Mistake(
+                "first term forgotten",
+                "dx = dy·x·φ(x): as if the factor x were a constant.",
+                [(DX_NONE, "dy * x * density")],
+            ),
+            Mistake(
+                "x forgotten in the second term",
+                "Φ(x) + φ(x): of the product rule, the factor of the derivative is missing.",
+                [(DX_NONE, DX_NONE.replace("x * density", "density"))],
+            ),
+            Mistake(
+                "1/√(2π) forgotten",
+                "e^(−x²/2) alone is no density: it is too large by √(2π) = 2.5.",
+                [(DENSITY, "np.exp(-0.5 * x * x)")],
+            ),
+            Mistake(
+                "e^(−x²)",
+                "The ½ in the exponent of the density is forgotten.",
+                [(DENSITY, DENSITY.replace("-0.5 * x * x", "-x * x"))],
+            ),
+            Mistake(
+                "the ReLU's derivative",
+                "1 for x > 0: the slope of the function that it is a smooth form of.",
+                [(DX_NONE, "dy * (x > 0)")],
+            ),
+            Mistake(
+                "cubic term forgotten",
+                "tanh(√(2/π)·x) in the approximation: without 0.044715·x³ it is off by ten times as much.",
+                [(Y_TANH, "y = 0.5 * x * (1 + np.tanh(SQRT_2_OVER_PI * x))")],
+            ),
+            Mistake(
+                "√(2/π) forgotten",
+                "The approximation without the factor in the tanh.",
+                [(Y_TANH, "y = 0.5 * x * (1 + np.tanh(x + CUBIC * x * x * x))")],
+            ),
+            Mistake(
+                "inner derivative forgotten",
+                "In the gradient of the approximation, u′ is missing.",
+                [(DX_TANH, DX_TANH.replace(" * slope", ""))],
+            ),
+            Mistake(
+                "3 forgotten",
+                "u′ with 0.044715·x² instead of 3·0.044715·x².",
+                [("(1 + 3 * CUBIC * x * x)", "(1 + CUBIC * x * x)")],
+            ),
+            Mistake(
+                "1 − t",
+                "The square of 1 − t² is forgotten: the derivative of tanh is taken wrongly.",
+                [("(1 - t * t)", "(1 - t)")],
+            ),
+            Mistake(
+                "exact gradient of the approximation",
+                "The backward pass has the formula of Φ, where the forward pass had that of tanh.",
+                [(IF_BACKWARD, "if False:\n        t =")],
+            ),
+        ),
+        cases=gelu_cases,
+        random_case=gelu_random_case,
+        magnitude=gelu_magnitude,
+        edges=gelu_edges,
+        refused=gelu_refused,
+        departures=(
+            Departure(
+                ("+∞", "largest float"),
+                ("x", "one of x"),
+                "In float32 PyTorch multiplies x by 1 + erf before it halves it, which overflows; +∞ is NaN.",
+                FLOAT32,
+            ),
+        ),
+    ),
+    _component(
+        "silu",
+        ELEMENTWISE,
+        (
+            Mistake(
+                "second term forgotten",
+                "dx = dy·σ(x): as if σ did not depend on x.",
+                [(DX_SILU, "dy * sigmoid")],
+            ),
+            Mistake(
+                "derivative of the sigmoid",
+                "dy·σ·(1 − σ): the factor x in y is forgotten.",
+                [(DX_SILU, "dy * sigmoid * (1 - sigmoid)")],
+            ),
+            Mistake(
+                "first term forgotten",
+                "dy·x·σ·(1 − σ): as if the factor x were a constant.",
+                [(DX_SILU, "dy * sigmoid * x * (1 - sigmoid)")],
+            ),
+            Mistake(
+                "x forgotten in the second term",
+                "σ + σ·(1 − σ): of the product rule, the factor of the derivative is missing.",
+                [(DX_SILU, "dy * sigmoid * (1 + (1 - sigmoid))")],
+            ),
+            Mistake(
+                "1 − σ forgotten",
+                "σ·(1 + x): the derivative of the sigmoid is σ·(1 − σ), not σ.",
+                [(DX_SILU, "dy * sigmoid * (1 + x)")],
+            ),
+            Mistake(
+                "σ forgotten in the second term",
+                "σ + x·(1 − σ): the derivative of the sigmoid is σ·(1 − σ), not 1 − σ.",
+                [(DX_SILU, "dy * (sigmoid + x * (1 - sigmoid))")],
+            ),
+            Mistake(
+                "y in the place of x",
+                "The cache holds the result where it should hold the input.",
+                [("(x.copy(), sigmoid)", "(x * sigmoid, sigmoid)")],
+            ),
+            Mistake(
+                "sigmoid alone",
+                "The factor x is forgotten.",
+                [("return x * sigmoid,", "return sigmoid.copy(),")],
+            ),
+            Mistake(
+                "x·σ(1.702·x)",
+                "An approximation of another function, GELU.",
+                [("return x * sigmoid,", "return 0.5 * x * (1 + np.tanh(0.851 * x)),")],
+            ),
+            Mistake(
+                "e⁻ˣ overflows",
+                "x/(1 + e⁻ˣ) for every x: right in value, but e¹⁰⁰⁰ overflows with a warning.",
+                [("return x * sigmoid,", "return x / (1 + np.exp(-x)),")],
+            ),
+            Mistake(
+                "the ReLU's derivative",
+                "1 for x > 0: the slope of the function that it is a smooth form of.",
+                [(DX_SILU, "dy * (x > 0)")],
+            ),
+        ),
+        cases=silu_cases,
+        magnitude=silu_magnitude,
+    ),
+    _component(
+        "softplus",
+        ELEMENTWISE,
+        (
+            Mistake(
+                "derivative of the output",
+                "σ(y) instead of σ(β·x): the cache holds the result where it should hold the input.",
+                [(Y_SOFTPLUS, "return np.where(z > threshold, x, smooth), (smooth, threshold)")],
+            ),
+            Mistake(
+                "the ReLU's derivative",
+                "1 for x > 0: the slope of the function that it is a smooth form of.",
+                [(DX_SOFTPLUS, "dy * (z > 0)")],
+            ),
+            Mistake(
+                "derivative of the sigmoid",
+                "σ·(1 − σ) is the second derivative of this function.",
+                [(DX_SOFTPLUS, "dy * sigmoid * (1 - sigmoid)")],
+            ),
+            Mistake(
+                "σ(−x)",
+                "The sign is lost: the slope falls from 1 to 0.",
+                [(DX_SOFTPLUS, "np.where(z > threshold, dy, dy * (1 - sigmoid))")],
+            ),
+            Mistake(
+                "β forgotten",
+                "log(1 + eˣ)/β: the division makes it smaller, and no steeper.",
+                [("z = beta * x", "z = x.copy()")],
+            ),
+            Mistake(
+                "not divided by β",
+                "log(1 + e^(β·x)): for large x it is β·x and not x.",
+                [(SMOOTH, SMOOTH.removesuffix(" / beta"))],
+            ),
+            Mistake(
+                "β in the gradient",
+                "dy·β·σ(β·x): the 1/β in front of the logarithm is forgotten.",
+                [
+                    (DX_SOFTPLUS, "np.where(z > threshold, dy, dy * sigmoid * beta)"),
+                    ("(z, threshold)\n", "(z, threshold, beta)\n"),
+                    ("z, threshold = cache", "z, threshold, beta = cache"),
+                ],
+            ),
+            Mistake(
+                "threshold for x",
+                "x is held against the threshold, not β·x.",
+                [(Y_SOFTPLUS, Y_SOFTPLUS.replace("z > threshold", "x > threshold"))],
+            ),
+            Mistake(
+                "no threshold",
+                "The logarithm for every x: the truth, from which PyTorch's shortcut is off by 10⁻⁹ at most.",
+                [
+                    (Y_SOFTPLUS, Y_SOFTPLUS.replace("np.where(z > threshold, x, smooth)", "smooth")),
+                    (DX_SOFTPLUS, "dy * sigmoid"),
+                ],
+                convention="JAX, TensorFlow and Keras",
+            ),
+            Mistake(
+                "no threshold in the gradient",
+                "Above the threshold the forward pass is the identity, and its slope 1.",
+                [(DX_SOFTPLUS, "dy * sigmoid")],
+            ),
+            Mistake(
+                "exponential overflows",
+                "log(1 + eˣ) as it stands: e¹⁰⁰⁰ overflows, even where it is not used.",
+                [(SMOOTH, "smooth = np.log1p(np.exp(z)) / beta")],
+            ),
+            Mistake(
+                "log(1 + e) for log1p(e)",
+                "1 + e is rounded before the logarithm: for x below −37 nothing is left.",
+                [("np.log1p(np.exp(-np.abs(z)))", "np.log(1 + np.exp(-np.abs(z)))")],
+            ),
+            Mistake(
+                "logarithm to base 2",
+                "log₂ beside a power of e.",
+                [("np.log1p(np.exp(-np.abs(z)))", "np.log1p(np.exp(-np.abs(z))) / float(np.log(2))")],
+            ),
+        ),
+        cases=softplus_cases,
+        random_case=softplus_random_case,
+        magnitude=softplus_magnitude,
+        edges=softplus_edges,
+        refused=softplus_refused,
+        departures=(
+            Departure(
+                LARGEST, ("dy", "one of dy"), "PyTorch multiplies dy by e^(β·x) first, which overflows."
+            ),
+            Departure(
+                ("threshold = ∞",),
+                ("x = 1000",),
+                "Below the threshold PyTorch takes the logarithm of 1 + e^(β·x), which overflows.",
+            ),
+            Departure(("beta = 1e308", "threshold = 1e308"), ("",), BEYOND, FLOAT32),
+        ),
     ),
 )

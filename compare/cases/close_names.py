@@ -38,6 +38,7 @@ OTHER_WORDS = {
     "sgd": "sgd_step",
     "sigmoidcrossentropy": "binary_cross_entropy_with_logits",
     "softmaxloss": "cross_entropy",
+    "swish": "silu",
     "xavier": "xavier_normal",
 }
 FILLERS = {

@@ -33,6 +33,9 @@ _NAMES = {
         "leaky_relu": ("leaky_relu_forward leaky_relu_backward", "leaky_relu"),
         "tanh": ("tanh_forward tanh_backward", "tanh"),
         "sigmoid": ("sigmoid_forward sigmoid_backward", "sigmoid"),
+        "gelu": ("gelu_forward gelu_backward", "gelu"),
+        "silu": ("silu_forward silu_backward", "silu"),
+        "softplus": ("softplus_forward softplus_backward", "softplus"),
     },
     "linear": {"linear": ("linear_forward linear_backward", "linear")},
     "softmax": {

@@ -221,6 +221,11 @@ def _activation(component: str, vector: Vector) -> Trial:
     return Trial(case, {"output": y})
 
 
+def _gelu(vector: Vector) -> Trial:
+    trial = _activation("gelu", vector)
+    return replace(trial, case=trial.case.but(vector.name, **vector.attributes))
+
+
 def _softmax(vector: Vector) -> Trial:
     x, y = vector.inputs[0], vector.outputs[0]
     options = {"dim": vector.attributes.get("axis", -1)}
@@ -338,6 +343,8 @@ OPERATORS: dict[str, Operator] = {
     "LeakyRelu": Operator("leaky_relu", "leakyrelu", partial(_activation, "leaky_relu")),
     "Tanh": Operator("tanh", "tanh", partial(_activation, "tanh")),
     "Sigmoid": Operator("sigmoid", "sigmoid", partial(_activation, "sigmoid")),
+    "Gelu": Operator("gelu", "gelu", _gelu),
+    "Softplus": Operator("softplus", "softplus", partial(_activation, "softplus")),
     "Softmax": Operator("softmax", "softmax", _softmax),
     "LogSoftmax": Operator("log_softmax", "logsoftmax", _softmax),
     "Gemm": Operator("linear", "gemm", _gemm),

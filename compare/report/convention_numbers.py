@@ -219,6 +219,24 @@ def backward() -> Numbers:
     return Numbers(2 * 3.0, pytorch, x.grad.item())
 
 
+def gelu() -> Numbers:
+    textbook = 0.5 * 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (2 + 0.044715 * 2**3)))
+    x = _tensor(2)
+    return Numbers(float(textbook), F.gelu(x).item(), F.gelu(x, approximate="tanh").item())
+
+
+def quick_gelu() -> Numbers:
+    x = _tensor(2)
+    textbook = 2 / (1 + np.exp(-1.702 * 2))
+    return Numbers(float(textbook), F.gelu(x).item(), (x * torch.sigmoid(1.702 * x)).item())
+
+
+def threshold_of_softplus() -> Numbers:
+    x = _tensor(20.5)
+    textbook = np.exp(np.logaddexp(0, 20.5))
+    return Numbers(float(textbook), F.softplus(x).exp().item(), F.softplus(x, threshold=50).exp().item())
+
+
 def axis_of_a_softmax() -> Numbers:
     x = torch.zeros(2, 3, 4, dtype=torch.float64)
     with warnings.catch_warnings():
