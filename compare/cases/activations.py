@@ -9,7 +9,7 @@ import numpy as np
 from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_shape, floats, some_of
 from compare.cases.inputs import SIZES, SPECIAL, finite_part, fortran, normal, strided, subnormals
-from compare.cases.limits import BEYOND, FLOAT32, LARGEST, at, edge, elementwise
+from compare.cases.limits import BEYOND, FLOAT32, LARGEST, at, edge, elementwise, unsigned_zeros
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from scratch import activations as ours
 from torch_ref import activations as reference
@@ -166,15 +166,21 @@ def _component(
     edges: Callable[[Case], Iterator[Edge]] = elementwise,
     departures: tuple[Departure, ...] = (),
     refused: Callable[[np.random.Generator, Any], Iterator[Case]] = refused,
+    signed_zeros: bool = True,
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         y, cache = getattr(f, f"{name}_forward")(case["x"], **case.options)
-        return {"output": y, "grad.x": getattr(f, f"{name}_backward")(case["dy"], cache)}
+        dx = getattr(f, f"{name}_backward")(case["dy"], cache)
+        return {"output": y, "grad.x": dx if signed_zeros else unsigned_zeros(dx)}
 
     def run_torch(case: Case) -> Results:
         x = differentiable(case["x"])
         y = getattr(reference, name)(x, **case.options)
-        return {"output": y, **gradients(y, case["dy"], x=x)}
+        found = gradients(y, case["dy"], x=x)  # of integers there is none
+        return {
+            "output": y,
+            **(found if signed_zeros else {n: unsigned_zeros(dx) for n, dx in found.items()}),
+        }
 
     return Component(
         name=name,
@@ -551,6 +557,7 @@ COMPONENTS = (
         random_case=gelu_random_case,
         magnitude=gelu_magnitude,
         edges=gelu_edges,
+        signed_zeros=False,  # far to the left Φ(x) + x·φ(x) is a rounding, with a sign
         refused=gelu_refused,
         departures=(
             Departure(

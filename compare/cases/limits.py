@@ -52,6 +52,11 @@ def setting(option: str, value: Any) -> str:
     )
 
 
+def unsigned_zeros(gradient: Any) -> Any:
+    """0 for −0, where it is a product with a sum that is 0 but for rounding: so the sign is a rounding's."""
+    return gradient + 0
+
+
 def elementwise(base: Case) -> Iterator[Edge]:
     """Of functions of single numbers: shapes of one number, and of none."""
     for name, shape in (("a single number", ()), ("an empty vector", (0,)), ("no features", (3, 0))):

@@ -8,7 +8,7 @@ import numpy as np
 from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_size, chance, floats
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
-from compare.cases.limits import at, edge
+from compare.cases.limits import at, edge, unsigned_zeros
 from compare.component import Budget, Case, Choose, Component, Edge, Edges, Mistake, Results
 from compare.measure import sum_units
 from torch_ref import softmax as reference
@@ -147,23 +147,18 @@ BUDGET = Budget(
 )
 
 
-def _without_signs_of_zeros(gradient: Any) -> Any:
-    """0 for −0: a sum that is 0 has the sign of its start, or of a rounding, and so has 0 times a sum."""
-    return gradient + 0
-
-
 def _component(
     name: str, magnitude: Callable[[Case], dict[str, Any]], mistakes: tuple[Mistake, ...]
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         y, cache = getattr(f, f"{name}_forward")(case["x"], **case.options)
         dx = getattr(f, f"{name}_backward")(case["dy"], cache)
-        return {"output": y, "grad.x": _without_signs_of_zeros(dx)}
+        return {"output": y, "grad.x": unsigned_zeros(dx)}
 
     def run_torch(case: Case) -> Results:
         x = differentiable(case["x"])
         y = getattr(reference, name)(x, **case.options)
-        return {"output": y, "grad.x": _without_signs_of_zeros(gradients(y, case["dy"], x=x)["grad.x"])}
+        return {"output": y, "grad.x": unsigned_zeros(gradients(y, case["dy"], x=x)["grad.x"])}
 
     return Component(
         name=name,
