@@ -41,6 +41,7 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         "batch>=2"         one with an axis of at least that length
         ""                 an array without axes, or Python's number
         "*shape"           an array of any shape; again, one of the same shape
+        "any"              an array of any shape at all
         "*shape: 0 to 1"   and its elements are from 0 to 1
         "batch: classes"   an array of integers from 0 to below the length `classes`
         {"x": "*shape"}    a cache, by the arrays that it begins with, as errors call them
@@ -148,6 +149,8 @@ def _check_dtypes(dtypes: Mapping[str, Any], inside: Mapping[str, str]) -> None:
 
 def _check_axes(name: str, shape: tuple[int, ...], axes: str, lengths: dict[str, Any]) -> None:
     """Raise ValueError unless axes that have a length already have it again; note those of the others."""
+    if axes == "any":
+        return
     if axes.startswith("*"):
         _check_lengths(name, shape, lengths.setdefault(axes, shape))
         return

@@ -1,12 +1,16 @@
 """Loss functions: from what the network says and what it should have said to one number, and back.
 
-All take `reduction`: "mean" or "sum". The mean is PyTorch's: over all n elements for the binary losses and
-the squared error (over batch and outputs alike), over the batch for the softmax cross-entropy. A textbook
-that divides by the batch size m only is the same as long as there is one output.
+All take `reduction`: "mean", "sum" or "none". The mean is PyTorch's: over all n elements for the binary
+losses and the squared error (over batch and outputs alike), over the batch for the softmax cross-entropy. A
+textbook that divides by the batch size m only is the same as long as there is one output.
 
-A forward pass returns the loss, a single number of the dtype of its first argument, and the cache for the
-backward pass. That one takes `dloss`, the gradient of the cost with respect to the loss: the Python number
-1.0 in training.
+Some take a `weight`, an array that broadcasts against the losses and multiplies them one by one: of each
+example with the shape (batch, 1), of each output with (outputs,). As in PyTorch, the mean of a binary loss
+still divides by n, that of the squared error by the sum of the weights.
+
+A forward pass returns the loss, a single number of the dtype of its first argument (for "none" an array of
+all losses), and the cache for the backward pass. That one takes `dloss`, the gradient of the cost with
+respect to what was returned: the Python number 1.0 in training.
 
 All raise TypeError for arrays that are not floating or not of one dtype, and for classes that are not
 integers; ValueError for shapes that do not fit, an unknown reduction, and for targets or probabilities that
@@ -15,77 +19,95 @@ are out of range or NaN.
 
 import numpy as np
 
-from scratch.checks import expects
+from scratch.checks import check_floating, check_shape, expects
 
+REDUCTIONS = ("mean", "sum", "none")
 EPSILON = float(np.float32(1e-12))  # PyTorch's kernel keeps it in float32 for every dtype: 9.99999996e-13
 
 
-@expects(logits="*shape", targets="*shape: 0 to 1", reduction=("mean", "sum"))
+@expects(logits="*shape", targets="*shape: 0 to 1", reduction=REDUCTIONS)
 def binary_cross_entropy_with_logits_forward(
-    logits: np.ndarray, targets: np.ndarray, reduction: str = "mean"
-) -> tuple[np.floating, tuple]:
+    logits: np.ndarray, targets: np.ndarray, reduction: str = "mean",
+    *, weight: np.ndarray | None = None, pos_weight: np.ndarray | None = None,
+) -> tuple[np.floating | np.ndarray, tuple]:  # fmt: skip
     """Lᵢ = −yᵢ log σ(xᵢ) − (1 − yᵢ) log(1 − σ(xᵢ)) = (1 − yᵢ)·xᵢ − log σ(xᵢ)
 
     The second form follows from 1 − σ(x) = e⁻ˣ σ(x). With log σ(x) = min(x, 0) − log(1 + e^−|x|) the
     exponent is never positive and the logarithm never that of 0: nothing overflows at x = ±1000.
+
+    `pos_weight` q, one for each output, counts a positive example for q: −q·yᵢ log σ(xᵢ) in the first term.
 
     Targets outside [0, 1] are refused, as for probabilities. PyTorch takes them here, so that labels −1 and 1
     train something else without a word.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy_with_logits.html
     """
+    _check_weights(logits, weight=weight, pos_weight=pos_weight)
     e = np.exp(-np.abs(logits))  # in (0, 1]
     log_sigmoid = np.minimum(logits, 0) - np.log1p(e)
     losses = (1 - targets) * logits - log_sigmoid
+    if pos_weight is not None:
+        losses = losses - (pos_weight - 1) * targets * log_sigmoid
+    losses = _weighted(losses, weight)
     n = logits.size if reduction == "mean" else 1
-    return losses.sum() / n, (logits.copy(), targets.copy(), e, n)
+    loss = _reduced(losses, reduction) / n
+    return loss, (logits.copy(), targets.copy(), e, n, loss.shape, _copy(weight), _copy(pos_weight))
 
 
-@expects(cache={"logits": "*shape"}, dloss="")
+@expects(cache={"logits": "*shape"}, dloss="any")
 def binary_cross_entropy_with_logits_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = (σ(xᵢ) − yᵢ)·dloss/n, with n = 1 for a sum
 
-    From L = (1 − y)·x − log σ(x) and d log σ(x)/dx = 1 − σ(x): dL/dx = (1 − y) − (1 − σ(x)).
+    From L = (1 − y)·x − log σ(x) and d log σ(x)/dx = 1 − σ(x): dL/dx = (1 − y) − (1 − σ(x)). With
+    `pos_weight` q there is another term, −(q − 1)·y·(1 − σ(x)).
     """
-    logits, targets, e, n = cache
+    logits, targets, e, n, shape, weight, pos_weight = cache
+    _check_upstream(dloss, shape)
     sigmoid = np.where(logits < 0, e, logits.dtype.type(1)) / (1 + e)
-    return (sigmoid - targets) * dloss / n
+    difference = sigmoid - targets
+    if pos_weight is not None:
+        difference = difference - (pos_weight - 1) * targets * (1 - sigmoid)
+    return _weighted(difference, weight) * dloss / n
 
 
-@expects(probabilities="*shape: 0 to 1", targets="*shape: 0 to 1", reduction=("mean", "sum"))
+@expects(probabilities="*shape: 0 to 1", targets="*shape: 0 to 1", reduction=REDUCTIONS)
 def binary_cross_entropy_forward(
-    probabilities: np.ndarray, targets: np.ndarray, reduction: str = "mean"
-) -> tuple[np.floating, tuple]:
+    probabilities: np.ndarray, targets: np.ndarray, reduction: str = "mean",
+    *, weight: np.ndarray | None = None,
+) -> tuple[np.floating | np.ndarray, tuple]:  # fmt: skip
     """Lᵢ = −yᵢ log pᵢ − (1 − yᵢ) log(1 − pᵢ), with each logarithm at least −100
 
     The bound is PyTorch's: a probability of exactly 0 or 1 on the wrong side costs 100 and not infinity.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html
     """
+    _check_weights(probabilities, weight=weight)
     with np.errstate(divide="ignore"):  # log 0 = −∞ is meant: the bound takes care of it
         log_p = np.maximum(np.log(probabilities), -100)
         log_not_p = np.maximum(np.log1p(-probabilities), -100)
-    losses = (targets - 1) * log_not_p - targets * log_p
+    losses = _weighted((targets - 1) * log_not_p - targets * log_p, weight)
     n = probabilities.size if reduction == "mean" else 1
-    return losses.sum() / n, (probabilities.copy(), targets.copy(), n)
+    loss = _reduced(losses, reduction) / n
+    return loss, (probabilities.copy(), targets.copy(), n, loss.shape, _copy(weight))
 
 
-@expects(cache={"probabilities": "*shape"}, dloss="")
+@expects(cache={"probabilities": "*shape"}, dloss="any")
 def binary_cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dpᵢ = (pᵢ − yᵢ)/max(pᵢ(1 − pᵢ), ε)·dloss/n, with ε = 10⁻¹², and n = 1 for a sum
 
     From dL/dp = −y/p + (1 − y)/(1 − p) = (p − y)/(p(1 − p)). The bound on the denominator is PyTorch's, and
     the only one: the gradient is not zero where the forward pass bounds the logarithm.
     """
-    probabilities, targets, n = cache
+    probabilities, targets, n, shape, weight = cache
+    _check_upstream(dloss, shape)
     denominator = np.maximum(probabilities * (1 - probabilities), EPSILON)
-    return (probabilities - targets) / denominator * dloss / n
+    return _weighted((probabilities - targets) / denominator, weight) * dloss / n
 
 
-@expects(logits="batch classes", targets="batch: classes", reduction=("mean", "sum"))
+@expects(logits="batch classes", targets="batch: classes", reduction=REDUCTIONS)
 def cross_entropy_forward(
     logits: np.ndarray, targets: np.ndarray, reduction: str = "mean"
-) -> tuple[np.floating, tuple]:
+) -> tuple[np.floating | np.ndarray, tuple]:
     """Lᵢ = −log softmax(xᵢ)[yᵢ] = log Σⱼ e^(xᵢⱼ − mᵢ) − (xᵢ,yᵢ − mᵢ), with mᵢ = maxⱼ xᵢⱼ
 
     Subtracting the largest logit changes nothing in exact arithmetic, and keeps every exponent ≤ 0 and the
@@ -100,41 +122,83 @@ def cross_entropy_forward(
     total = e.sum(axis=1, keepdims=True)  # (batch, 1)
     losses = np.log(total[:, 0]) - shifted[batch, targets]  # (batch,)
     m = len(logits) if reduction == "mean" else 1
-    return losses.sum() / m, (e / total, batch, targets.copy(), m)
+    loss = _reduced(losses, reduction) / m
+    return loss, (e / total, batch, targets.copy(), m, loss.shape)
 
 
-@expects(cache={"logits": "batch classes"}, dloss="")
+@expects(cache={"logits": "batch classes"}, dloss="any")
 def cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢⱼ = (pᵢⱼ − [j = yᵢ])·dloss/m, with p = softmax(x), and m = 1 for a sum
 
     From L = log Σⱼ eˣʲ − x_y: the first term has the derivative pⱼ, the second one −1 at j = y.
     """
-    softmax, batch, targets, m = cache
+    softmax, batch, targets, m, shape = cache
+    _check_upstream(dloss, shape)
     share = dloss / max(m, 1)  # an empty batch has none to share among
     dlogits = np.zeros_like(softmax)  # (batch, classes)
     dlogits[batch, targets] = -share
+    share = share[:, np.newaxis] if shape else share  # of each example its own
     dlogits -= softmax * (0 - share)  # 0 − share is never −0: zeros get their sign as in PyTorch
     return dlogits
 
 
-@expects(input="*shape", targets="*shape", reduction=("mean", "sum"))
+@expects(input="*shape", targets="*shape", reduction=REDUCTIONS)
 def mse_loss_forward(
-    input: np.ndarray, targets: np.ndarray, reduction: str = "mean"
-) -> tuple[np.floating, tuple]:
+    input: np.ndarray, targets: np.ndarray, reduction: str = "mean", *, weight: np.ndarray | None = None
+) -> tuple[np.floating | np.ndarray, tuple]:
     """Lᵢ = (xᵢ − tᵢ)²
 
     A textbook that writes ½(x − t)² has half the loss and half the gradient. (PyTorch would broadcast targets
-    of another shape: (m, 1) against (m,) makes m² differences.)
+    of another shape: (m, 1) against (m,) makes m² differences.) A `weight` has the shape of the input.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
     """
+    if weight is not None:
+        check_floating(input=input, weight=weight)
+        check_shape("weight", weight, input.shape)
     difference = input - targets
+    losses = _weighted(difference * difference, weight)
     n = input.size if reduction == "mean" else 1
-    return (difference * difference).sum() / n, (difference, n)
+    if weight is not None and reduction == "mean":
+        n = weight.sum()
+    loss = _reduced(losses, reduction) / n
+    return loss, (difference, n, loss.shape, _copy(weight))
 
 
-@expects(cache={"input": "*shape"}, dloss="")
+@expects(cache={"input": "*shape"}, dloss="any")
 def mse_loss_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = 2(xᵢ − tᵢ)·dloss/n, with n = 1 for a sum"""
-    difference, n = cache
-    return difference / n * 2 * dloss
+    difference, n, shape, weight = cache
+    _check_upstream(dloss, shape)
+    return _weighted(difference / n * 2, weight) * dloss
+
+
+def _weighted(losses: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    return losses if weight is None else losses * weight
+
+
+def _reduced(losses: np.ndarray, reduction: str) -> np.floating | np.ndarray:
+    return losses if reduction == "none" else losses.sum()
+
+
+def _copy(weight: np.ndarray | None) -> np.ndarray | None:
+    return None if weight is None else weight.copy()
+
+
+def _check_weights(losses: np.ndarray, **weights: np.ndarray | None) -> None:
+    """Raise unless each weight has the dtype of the losses, and a shape that broadcasts against theirs."""
+    for name, weight in weights.items():
+        if weight is None:
+            continue
+        check_floating(losses=losses, **{name: weight})
+        ends = zip(reversed(weight.shape), reversed(losses.shape), strict=False)
+        if weight.ndim > losses.ndim or any(mine not in (1, length) for mine, length in ends):
+            raise ValueError(
+                f"{name}: expected a shape that broadcasts to {losses.shape}, got {weight.shape}"
+            )
+
+
+def _check_upstream(dloss: float | np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless there is a number for each loss that the forward pass returned."""
+    if np.shape(dloss) != shape:
+        check_shape("dloss", np.asarray(dloss), shape)

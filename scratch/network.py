@@ -8,7 +8,7 @@ them: an optimizer updates the whole network as if it were one long vector.
 
 import copy
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from scratch.random import Generator
 from scratch.regularization import Dropout, l2_gradient, l2_penalty
 from scratch.softmax import softmax_forward
 
-LOSSES = {
+LOSSES: dict[str, tuple[Callable, Callable]] = {
     "cross_entropy": (cross_entropy_forward, cross_entropy_backward),
     "binary_cross_entropy_with_logits": (
         binary_cross_entropy_with_logits_forward,

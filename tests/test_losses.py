@@ -30,6 +30,17 @@ GOOD = {
 }
 
 
+def reduced(name: str) -> st.SearchStrategy[Case]:
+    """Random cases whose loss is one number."""
+
+    def to_one(case: Case) -> Case:
+        if case.options["reduction"] != "none":
+            return case
+        return changed(case.but(case.name, reduction="sum"), dloss=0.7)
+
+    return random_cases(name).map(to_one)
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_upstream_gradient_of_another_dtype_is_refused(name):
     prediction, targets = (a.astype(np.float32) if a.dtype.kind == "f" else a for a in GOOD[name])
@@ -59,7 +70,7 @@ def test_pytorch_keeps_its_epsilon_in_float32_even_for_float64():
 @seeded
 @given(data=st.data())
 def test_a_loss_is_not_negative_and_its_mean_is_its_sum_divided(side, name, data):
-    case = data.draw(random_cases(name))
+    case = data.draw(reduced(name))
     mean, total = (run(side, name, replace(case, options={"reduction": r})) for r in ("mean", "sum"))
     whole = replace(case, options={"reduction": "sum"})
     scales = all_components()[name].magnitude(whole)
@@ -75,7 +86,7 @@ def test_a_loss_is_not_negative_and_its_mean_is_its_sum_divided(side, name, data
 
 @each_side
 @seeded
-@given(case=random_cases(CLASSES))
+@given(case=reduced(CLASSES))
 def test_the_gradients_of_an_examples_logits_add_up_to_0(side, case):
     gradient = run(side, CLASSES, case)["grad.logits"].astype(np.longdouble)
     assert (np.abs(gradient.sum(axis=1)) <= allowed(CLASSES, case, "grad.logits").sum(axis=1)).all()
@@ -83,7 +94,7 @@ def test_the_gradients_of_an_examples_logits_add_up_to_0(side, case):
 
 @each_side
 @seeded
-@given(case=random_cases(CLASSES), shift=st.integers(-1000, 1000))
+@given(case=reduced(CLASSES), shift=st.integers(-1000, 1000))
 def test_a_number_added_to_all_logits_of_an_example_changes_nothing(side, case, shift):
     logits = np.round(np.clip(case["logits"], -64, 64) * 8) / 8  # so that no sum is rounded
     here, there = run(side, CLASSES, case, logits=logits), run(side, CLASSES, case, logits=logits + shift)
@@ -93,7 +104,7 @@ def test_a_number_added_to_all_logits_of_an_example_changes_nothing(side, case, 
 
 @each_side
 @seeded
-@given(case=random_cases(LOGITS))
+@given(case=reduced(LOGITS))
 def test_two_classes_are_one_binary_choice(side, case):
     """−log softmax([0, x])₁ = −log σ(x), and −log softmax([0, x])₀ = −log(1 − σ(x))"""
     x, hard = case["logits"].ravel(), (case["targets"].ravel() > 0.5).astype(np.int64)
@@ -104,12 +115,13 @@ def test_two_classes_are_one_binary_choice(side, case):
     if x.size:
         assert abs(two["loss"] - one["loss"]) <= sum_of_allowed("loss", (CLASSES, classes), (LOGITS, binary))
     tolerance = allowed(CLASSES, classes, "grad.logits")[:, 1] + allowed(LOGITS, binary, "grad.logits")
+    tolerance += tiny(case)  # where PyTorch's σ is 0, its softmax is not
     assert (np.abs(two["grad.logits"][:, 1] - one["grad.logits"]) <= tolerance).all()
 
 
 @each_side
 @seeded
-@given(case=random_cases(LOGITS))
+@given(case=reduced(LOGITS))
 def test_the_other_class_is_the_other_sign(side, case):
     """L(x, y) = L(−x, 1 − y), for targets of which 1 − y is not rounded"""
     x, y = case["logits"], np.round(case["targets"] * 8) / 8
@@ -123,7 +135,7 @@ def test_the_other_class_is_the_other_sign(side, case):
 
 @each_side
 @seeded
-@given(case=random_cases(LOGITS))
+@given(case=reduced(LOGITS))
 def test_cross_entropy_of_the_sigmoid_is_that_of_the_logit(side, case):
     """p = σ(x) is known to half a rounding unit of 1, which the logarithm magnifies by up to 1 + e^|x|."""
     x = np.clip(case["logits"], -4, 4)
@@ -144,7 +156,7 @@ def test_cross_entropy_of_the_sigmoid_is_that_of_the_logit(side, case):
 
 @each_side
 @seeded
-@given(case=random_cases(SQUARES))
+@given(case=reduced(SQUARES))
 def test_squared_errors_are_symmetric_and_quadratic(side, case):
     """Exactly so: the sign is not rounded, and no power of two"""
     x, t = case["input"], case["targets"]
@@ -159,7 +171,7 @@ def test_squared_errors_are_symmetric_and_quadratic(side, case):
 
 @each_side
 @seeded
-@given(case=random_cases(SQUARES), seed=made(any_seed))
+@given(case=reduced(SQUARES), seed=made(any_seed))
 def test_the_gradient_of_the_squares_is_their_slope(side, case, seed):
     """L(x + v) − L(x − v) = 2·⟨∇L(x), v⟩, exactly so for a quadratic L and whole numbers"""
     x, t, v = np.random.default_rng(seed).integers(-9, 10, (3, *case["input"].shape))

@@ -26,6 +26,11 @@ def binary_logits_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("single sample", normal(rng, (1, 1), dtype), np.ones((1, 1)))
     yield case("soft targets", normal(rng, (13, 7), dtype), rng.random((13, 7)))
     yield case("sum", normal(rng, (13, 7), dtype), rng.random((13, 7)), reduction="sum")
+    yield case("none", normal(rng, (13, 7), dtype), rng.random((13, 7)), reduction="none")
+    for name, reduction in (("weights", "mean"), ("weights, sum", "sum"), ("weights, none", "none")):
+        weights = {"weight": rng.random((13, 1)) + 0.1, "pos_weight": 3 * rng.random(7)}
+        arrays = normal(rng, (13, 7), dtype), rng.random((13, 7))
+        yield case(name, *arrays, reduction=reduction, weights=weights)
     extreme = [1e3, -1e3, 710, -710, 88, -88, 37, -37, 17, -17]
     for name, target in (("saturated, 0", 0.0), ("saturated, 1", 1.0), ("saturated, soft", 0.3)):
         yield case(name, np.array(extreme), np.full(len(extreme), target))
@@ -51,6 +56,10 @@ def probability_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("single sample", rng.random((1, 1)), np.ones((1, 1)))
     yield case("soft targets", rng.random((13, 7)), rng.random((13, 7)))
     yield case("sum", rng.random((13, 7)), rng.random((13, 7)), reduction="sum")
+    yield case("none", rng.random((13, 7)), rng.random((13, 7)), reduction="none")
+    for name, reduction in (("weights", "mean"), ("weights, none", "none")):
+        weights = {"weight": rng.random(7) + 0.1}
+        yield case(name, rng.random((13, 7)), rng.random((13, 7)), reduction=reduction, weights=weights)
     below_one = 1 - float(np.finfo(dtype).epsneg)
     extreme = np.array([0.0, -0.0, 1.0, below_one, 1e-6, 1e-12, 1e-13, 1e-30, *subnormals(dtype)])
     for name, target in (("saturated, 0", 0.0), ("saturated, 1", 1.0), ("saturated, soft", 0.3)):
@@ -78,6 +87,7 @@ def classes_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("two classes", normal(rng, (8, 2), dtype))
     yield case("single sample", normal(rng, (1, 5), dtype))
     yield case("sum", normal(rng, (13, 7), dtype), reduction="sum")
+    yield case("none", normal(rng, (13, 7), dtype), reduction="none")
     yield case("equal logits", np.repeat([[0.0], [-0.0], [3.0], [-1e3]], 4, axis=1))
     yield case("subnormal", np.array([[0.0, -0.0, *subnormals(dtype)]] * 5), np.arange(5))
     yield case("far from zero", 1e3 * np.sign(normal(rng, (6, 1), dtype)) + normal(rng, (6, 4), dtype))
@@ -111,6 +121,11 @@ def squares_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield case(name, normal(rng, shape, dtype), normal(rng, shape, dtype))
     yield case("single sample", normal(rng, (1, 1), dtype), normal(rng, (1, 1), dtype))
     yield case("sum", normal(rng, (13, 7), dtype), normal(rng, (13, 7), dtype), reduction="sum")
+    yield case("none", normal(rng, (13, 7), dtype), normal(rng, (13, 7), dtype), reduction="none")
+    for name, reduction in (("weights", "mean"), ("weights, sum", "sum"), ("weights, none", "none")):
+        weights = {"weight": rng.random((13, 7)) + 0.1}
+        arrays = normal(rng, (13, 7), dtype), normal(rng, (13, 7), dtype)
+        yield case(name, *arrays, reduction=reduction, weights=weights)
     same = normal(rng, (5, 4), dtype)
     yield case("at the minimum", same, same)
     yield case("near the minimum", 1e3 + same, 1e3 + same * (1 - 1e-2))
@@ -133,15 +148,18 @@ def _case(
     *,
     reduction: str = "mean",
     dloss: float | None = None,
+    weights: dict[str, np.ndarray] | None = None,
     finite: bool = True,
 ) -> Case:
-    """The upstream gradient is a random number of either sign, never 1."""
+    """The upstream gradient is a random number of either sign, never 1; for "none", one for each loss."""
     prediction, targets = arrays
     arrays[prediction] = arrays[prediction].astype(dtype, copy=False)
     if prediction != "logits" or arrays["logits"].shape == arrays["targets"].shape:
         arrays[targets] = arrays[targets].astype(dtype, copy=False)
-    upstream = rng.standard_normal() if dloss is None else dloss
+    shape = arrays[targets].shape if reduction == "none" else ()
+    upstream = rng.standard_normal(shape) if dloss is None else dloss
     arrays["dloss"] = np.array(upstream, dtype)
+    arrays |= {name: np.asarray(array, dtype) for name, array in (weights or {}).items()}
     reduction = "".join(reduction)  # an object of its own: only == finds it equal
     return Case(name, arrays, {"reduction": reduction}, dtype=dtype, finite=finite)
 
@@ -197,9 +215,11 @@ def random_squares(choose: Choose, dtype: Any) -> Case:
 
 def _random_case(choose: Choose, dtype: Any, **arrays: np.ndarray) -> Case:
     # No upstream gradient of 0: near the minimum, only rounding decides on the sign of 0·dx.
-    arrays["dloss"] = floats(choose, (), dtype, zeros=False)
+    reduction = choose.one_of(("mean", "sum", "none"))
+    shape = arrays["targets"].shape if reduction == "none" else ()
     finite = all(array.size for array in arrays.values())  # the mean of no numbers is NaN
-    return Case("random", arrays, {"reduction": choose.one_of(("mean", "sum"))}, dtype=dtype, finite=finite)
+    arrays["dloss"] = floats(choose, shape, dtype, zeros=False)
+    return Case("random", arrays, {"reduction": reduction}, dtype=dtype, finite=finite)
 
 
 def edges_of_targets(base: Case) -> Iterator[Edge]:
@@ -260,6 +280,10 @@ def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Cal
         yield good.but("targets of fewer rows", {"targets": targets[1:]})
         yield good.but("targets of more dimensions", {"targets": targets[..., None]})
         yield good.but("upstream of another shape", {"dloss": np.resize(upstream, 3)})
+        yield good.but("one upstream number for every loss", reduction="none")
+        if targets.dtype.kind == "f":
+            yield good.but("weights of another dtype", {"weight": np.ones(values.shape, other(dtype))})
+            yield good.but("weights of another shape", {"weight": np.ones(values.shape[-1] + 1, dtype)})
         if targets.dtype.kind == "f":
             yield good.but("targets of another dtype", {"targets": targets.astype(other(dtype))})
             yield good.but("integer targets", {"targets": targets.astype(np.int64)})
@@ -304,17 +328,17 @@ def _component(
     departures: tuple[Departure, ...] = (),
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
-        prediction = next(iter(case.arrays))
-        loss, cache = getattr(f, f"{name}_forward")(case[prediction], case["targets"], **case.options)
+        prediction, options = next(iter(case.arrays)), {**case.options, **_weights(case)}
+        loss, cache = getattr(f, f"{name}_forward")(case[prediction], case["targets"], **options)
         return {"loss": loss, f"grad.{prediction}": getattr(f, f"{name}_backward")(case["dloss"], cache)}
 
     def run_torch(case: Case) -> Results:
-        prediction = next(iter(case.arrays))
+        prediction, options = next(iter(case.arrays)), {**case.options, **_weights(case)}
         inputs = {prediction: differentiable(case[prediction])}
         targets = case["targets"]
         if targets.dtype == torch.int32:  # PyTorch takes classes of 64 bits only
             targets = targets.long()
-        loss = getattr(reference, name)(case[prediction], targets, **case.options)
+        loss = getattr(reference, name)(case[prediction], targets, **options)
         return {"loss": loss, **gradients(loss, case["dloss"], **inputs)}
 
     def quiet_magnitude(case: Case) -> dict[str, Any]:
@@ -341,21 +365,31 @@ def _component(
     )
 
 
+def _weights(case: Case) -> dict[str, Any]:
+    return {name: case[name] for name in ("weight", "pos_weight") if name in case.arrays}
+
+
 def binary_logits_magnitude(case: Case) -> dict[str, Any]:
     """(1 − y)·x − log σ(x) is a difference of two terms, σ(x) − y one of two numbers: on the right side, or
     near the minimum, little is left of either. Counted in what they are made of: the mean (or sum) of
-    |(1 − y)·x| + |log σ(x)|, and (σ(x) + y)·|dloss|/n.
+    |(1 − y)·x| + |log σ(x)|, and (σ(x) + y)·|dloss|/n; a `pos_weight` q adds |q − 1|·y·|log σ(x)| to the
+    one and q·y·(1 + σ(x)) to the other.
 
     Below the smallest normal number σ's rounding unit no longer shrinks (PyTorch's σ is 0 there), and dloss
     magnifies it: one such unit is added. Where nothing but an underflow is left, even its sign is open.
     """
     x, y, scale = _in_float64(case, "logits")
     log_sigmoid = np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
-    terms = np.abs((1 - y) * x) - log_sigmoid
-    factor, info = scale / _count(case, x.size), np.finfo(case.dtype)
-    gradient = _not_0(np.exp(log_sigmoid) + y, factor)
-    gradient += np.where(gradient < info.tiny, 0, info.tiny / info.eps * factor)
-    return {"loss": terms.sum() / _count(case, x.size), "grad.logits": gradient}
+    terms, sigmoid = np.abs((1 - y) * x) - log_sigmoid, np.exp(log_sigmoid)
+    slopes = sigmoid + y
+    if "pos_weight" in case.arrays:
+        q = case["pos_weight"].astype(np.float64)
+        terms, slopes = terms - np.abs(q - 1) * y * log_sigmoid, slopes + q * y * (1 + sigmoid)
+    weight = np.abs(_weights(case).get("weight", np.float64(1)).astype(np.float64))
+    factor, info = weight * scale / _count(case, x.size), np.finfo(case.dtype)
+    gradient = _not_0(slopes, factor)
+    gradient = gradient + np.where(gradient < info.tiny, 0, info.tiny / info.eps * factor)
+    return {"loss": _reduced(case, weight * terms, x.size), "grad.logits": gradient}
 
 
 def probability_magnitude(case: Case) -> dict[str, Any]:
@@ -368,7 +402,8 @@ def probability_magnitude(case: Case) -> dict[str, Any]:
     p, y, scale = _in_float64(case, "probabilities")
     product = np.abs(p - y) * scale
     product = np.where(p == y, 0, np.maximum(product, np.finfo(case.dtype).tiny))
-    gradient = product / np.maximum(p * (1 - p), EPSILON) / _count(case, p.size)
+    weight = np.abs(_weights(case).get("weight", np.float64(1)).astype(np.float64))
+    gradient = weight * product / np.maximum(p * (1 - p), EPSILON) / _count(case, p.size)
     return {"grad.probabilities": gradient}
 
 
@@ -389,9 +424,9 @@ def classes_magnitude(case: Case) -> dict[str, Any]:
     log_p = np.maximum(shifted - s, -1e9)  # so that p·|log p| is 0 at p = 0
     terms = np.exp(log_p) * (1 - log_p)
     terms[rows, targets] += 1
-    loss = (1 + s[:, 0] - shifted[rows, targets]).sum()
-    count = _count(case, len(x))
-    return {"loss": loss / count, "grad.logits": _not_0(terms, scale / count)}
+    losses = 1 + s[:, 0] - shifted[rows, targets]
+    share = (scale[:, np.newaxis] if np.ndim(scale) else scale) / _count(case, len(x))
+    return {"loss": _reduced(case, losses, len(x)), "grad.logits": _not_0(terms, share)}
 
 
 def squares_magnitude(case: Case) -> dict[str, Any]:
@@ -400,21 +435,27 @@ def squares_magnitude(case: Case) -> dict[str, Any]:
     Below the smallest normal number its rounding unit no longer shrinks.
     """
     x, t, scale = _in_float64(case, "input")
-    share = 2 * scale / _count(case, x.size)  # first, since twice the largest number is infinite
+    weight = np.abs(_weights(case).get("weight", np.float64(1)).astype(np.float64))
+    count = _count(case, weight.sum() if "weight" in case.arrays else x.size)
+    share = 2 * weight * scale / count  # first, since twice the largest number is infinite
     gradient = np.maximum(np.abs(x - t) * share, np.finfo(case.dtype).tiny)
     return {"grad.input": np.where(x == t, 0, gradient)}
 
 
-def _in_float64(case: Case, prediction: str) -> tuple[np.ndarray, np.ndarray, float]:
+def _in_float64(case: Case, prediction: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     wide = (case[name].astype(np.float64) for name in (prediction, "targets", "dloss"))
     x, y, dloss = wide
     return x, y, np.abs(dloss)
 
 
-def _not_0(terms: np.ndarray, factor: float) -> np.ndarray:
+def _not_0(terms: np.ndarray, factor: float | np.ndarray) -> np.ndarray:
     """Their product, at least the smallest positive number where a term is not 0"""
     smallest = np.finfo(np.float64).smallest_subnormal
     return np.where(terms > 0, np.maximum(terms * factor, smallest), terms * factor)
+
+
+def _reduced(case: Case, terms: np.ndarray, n: int) -> Any:
+    return terms if case.options["reduction"] == "none" else terms.sum() / _count(case, n)
 
 
 def _count(case: Case, n: int) -> float:
@@ -477,10 +518,21 @@ def _minus_forgotten(before: str, after: str) -> Mistake:
     )
 
 
+def _weight_forgotten(before: str, after: str) -> Mistake:
+    return Mistake(
+        "weights forgotten in the backward pass",
+        "The loss counts some examples more than others, its gradient all alike.",
+        [(before, after)],
+    )
+
+
 BINARY_MEAN = 'n = logits.size if reduction == "mean" else 1'
 PROBABILITY_MEAN = 'n = probabilities.size if reduction == "mean" else 1'
 CLASSES_MEAN = 'm = len(logits) if reduction == "mean" else 1'
 SQUARES_MEAN = 'n = input.size if reduction == "mean" else 1'
+BINARY_WEIGHTS = """
+    if weight is not None and reduction == "mean":
+        n = np.broadcast_to(weight, losses.shape).sum()"""
 BINARY_LOSSES = "losses = (1 - targets) * logits - log_sigmoid"
 CLASSES_LOSSES = "losses = np.log(total[:, 0]) - shifted[batch, targets]"
 LARGEST = "    largest = logits.T.copy()"
@@ -495,11 +547,34 @@ COMPONENTS = (
         SUMMED,
         binary_logits_magnitude,
         (
-            _mean_gradient_forgotten("(sigmoid - targets) * dloss / n", "(sigmoid - targets) * dloss"),
+            _mean_gradient_forgotten(
+                "_weighted(difference, weight) * dloss / n", "_weighted(difference, weight) * dloss"
+            ),
             _batch_only(BINARY_MEAN, BINARY_MEAN.replace("logits.size", "len(logits)")),
+            _weight_forgotten("_weighted(difference, weight) * dloss", "difference * dloss"),
+            Mistake(
+                "pos_weight counts the negative examples too",
+                "q·L is another weight of everything; of a negative example it leaves the loss as it is.",
+                [
+                    ("(pos_weight - 1) * targets * log_sigmoid", "(1 - pos_weight) * losses"),
+                    ("(pos_weight - 1) * targets * (1 - sigmoid)", "(1 - pos_weight) * difference"),
+                ],
+            ),
+            Mistake(
+                "pos_weight forgotten in the backward pass",
+                "The loss counts positive examples for more, its gradient does not.",
+                [("(pos_weight - 1) * targets * (1 - sigmoid)", "0")],
+            ),
+            Mistake(
+                "mean over the weights",
+                "Divided by Σw, as PyTorch does for a squared error and for classes, and nowhere else.",
+                [(BINARY_MEAN, BINARY_MEAN + BINARY_WEIGHTS)],
+            ),
             _summed(BINARY_MEAN, "n = 1"),
-            _upstream_ignored("(sigmoid - targets) * dloss / n", "(sigmoid - targets) / n"),
-            _wrong_sign(("(sigmoid - targets)", "(targets - sigmoid)")),
+            _upstream_ignored(
+                "_weighted(difference, weight) * dloss / n", "_weighted(difference, weight) / n"
+            ),
+            _wrong_sign(("= sigmoid - targets", "= targets - sigmoid")),
             _minus_forgotten(BINARY_LOSSES, "losses = log_sigmoid - (1 - targets) * logits"),
             Mistake(
                 "sigmoid twice",
@@ -510,7 +585,7 @@ COMPONENTS = (
                         f"    logits = {SIGMOID}\n    e = np.exp(-logits)\n"
                         "    log_sigmoid = np.minimum(logits, 0)",
                     ),
-                    ("(sigmoid - targets)", "(sigmoid - targets) * logits * (1 - logits)"),
+                    ("= sigmoid - targets", "= (sigmoid - targets) * logits * (1 - logits)"),
                 ],
             ),
             Mistake(
@@ -547,7 +622,7 @@ COMPONENTS = (
             Mistake(
                 "negative class forgotten in the gradient",
                 "−y·(1 − σ) alone: examples of class 0 change nothing.",
-                [("(sigmoid - targets)", "(sigmoid - 1) * targets")],
+                [("= sigmoid - targets", "= (sigmoid - 1) * targets")],
             ),
             Mistake(
                 "logarithm to base 2",
@@ -557,7 +632,7 @@ COMPONENTS = (
             Mistake(
                 "sigmoid differentiated twice",
                 "Multiplied by σ(1 − σ), which is in σ − y already: a wrong certainty stops learning.",
-                [("(sigmoid - targets)", "(sigmoid - targets) * sigmoid * (1 - sigmoid)")],
+                [("= sigmoid - targets", "= (sigmoid - targets) * sigmoid * (1 - sigmoid)")],
             ),
         ),
     ),
@@ -568,12 +643,16 @@ COMPONENTS = (
         SUMMED,
         probability_magnitude,
         (
-            _mean_gradient_forgotten("/ denominator * dloss / n", "/ denominator * dloss"),
+            _mean_gradient_forgotten("denominator, weight) * dloss / n", "denominator, weight) * dloss"),
+            _weight_forgotten(
+                "_weighted((probabilities - targets) / denominator, weight)",
+                "(probabilities - targets) / denominator",
+            ),
             _batch_only(
                 PROBABILITY_MEAN, PROBABILITY_MEAN.replace("probabilities.size", "len(probabilities)")
             ),
             _summed(PROBABILITY_MEAN, "n = 1"),
-            _upstream_ignored("/ denominator * dloss / n", "/ denominator / n"),
+            _upstream_ignored("denominator, weight) * dloss / n", "denominator, weight) / n"),
             _wrong_sign(("(probabilities - targets)", "(targets - probabilities)")),
             _minus_forgotten(
                 "(targets - 1) * log_not_p - targets * log_p", "(1 - targets) * log_not_p + targets * log_p"
@@ -597,7 +676,7 @@ COMPONENTS = (
             Mistake(
                 "negative class forgotten",
                 "−y log p alone: examples of class 0 cost nothing.",
-                [("losses = (targets - 1) * log_not_p - targets * log_p", "losses = -targets * log_p")],
+                [("(targets - 1) * log_not_p - targets * log_p", "-targets * log_p")],
             ),
             Mistake(
                 "negative class forgotten in the gradient",
@@ -692,8 +771,14 @@ COMPONENTS = (
                         "    e = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
                         f"    logits = e / e.sum(axis=1, keepdims=True)\n{LARGEST}",
                     ),
-                    ("(e / total, batch, targets.copy(), m)", "(e / total, batch, targets, m, logits)"),
-                    ("softmax, batch, targets, m = cache", "softmax, batch, targets, m, p = cache"),
+                    (
+                        "(e / total, batch, targets.copy(), m, loss.shape)",
+                        "(e / total, batch, targets, m, loss.shape, logits)",
+                    ),
+                    (
+                        "softmax, batch, targets, m, shape = cache",
+                        "softmax, batch, targets, m, shape, p = cache",
+                    ),
                     ("return dlogits", "return p * (dlogits - (dlogits * p).sum(axis=1, keepdims=True))"),
                 ],
             ),
@@ -779,8 +864,14 @@ COMPONENTS = (
         (
             _mean_gradient_forgotten("difference / n * 2", "difference * 2"),
             _batch_only(SQUARES_MEAN, SQUARES_MEAN.replace("input.size", "len(input)")),
+            _weight_forgotten("_weighted(difference / n * 2, weight) * dloss", "difference / n * 2 * dloss"),
+            Mistake(
+                "weights not divided by",
+                "Σw·L/n: PyTorch divides the squared error by Σw, so that weights of 2 change nothing.",
+                [("        n = weight.sum()\n", "        n = input.size\n")],
+            ),
             _summed(SQUARES_MEAN, "n = 1"),
-            _upstream_ignored("difference / n * 2 * dloss", "difference / n * 2"),
+            _upstream_ignored("n * 2, weight) * dloss", "n * 2, weight)"),
             _wrong_sign(("difference / n * 2", "-difference / n * 2")),
             Mistake(
                 "2 forgotten",
@@ -791,7 +882,7 @@ COMPONENTS = (
                 "half of the square",
                 "½(x − t)², whose gradient is x − t: PyTorch has no ½.",
                 [
-                    ("(difference * difference).sum()", "(difference * difference / 2).sum()"),
+                    ("difference * difference", "difference * difference / 2"),
                     ("difference / n * 2", "difference / n * 1"),
                 ],
                 convention="many textbooks, d2l.ai and optax.l2_loss",
@@ -799,17 +890,22 @@ COMPONENTS = (
             Mistake(
                 "half of the square in the loss alone",
                 "½(x − t)² beside the gradient 2·(x − t).",
-                [("(difference * difference).sum()", "(0.5 * difference * difference).sum()")],
+                [("difference * difference", "0.5 * difference * difference")],
             ),
             Mistake(
                 "root of the mean",
                 "√(1/n Σ(x − t)²) is another function, whose gradient is divided by the loss.",
-                [("(difference * difference).sum() / n", "((difference * difference).sum() / n) ** 0.5")],
+                [
+                    (
+                        "loss = _reduced(losses, reduction) / n",
+                        "loss = (_reduced(losses, reduction) / n) ** 0.5",
+                    )
+                ],
             ),
             Mistake(
                 "absolute value",
                 "|x − t| is another loss (L1): the square is forgotten.",
-                [("(difference * difference).sum()", "np.abs(difference).sum()")],
+                [("difference * difference", "np.abs(difference)")],
             ),
         ),
     ),
