@@ -835,3 +835,20 @@ def test_two_numbers_beta_may_stand_in_the_place_of_one_argument(tmp_path):
 def test_constants_are_fitted_and_three_mistakes_at_once_are_named(source, found, tmp_path):
     verdict = verdict_on(source, tmp_path)
     assert {mistake["name"] for mistake in verdict.mistakes} == found, explain(verdict)
+
+
+def test_a_choice_that_is_taken_for_another_is_not_handled_and_no_fault(tmp_path: Path):
+    """A loss that knows mean and sum returns one number where all losses are asked for."""
+    text = """
+import numpy as np
+def mse_loss_forward(input, targets, reduction="mean"):
+    difference = input - targets
+    n = difference.size if reduction == "mean" else 1
+    return (difference**2).sum() / n, (difference, n)
+def mse_loss_backward(dloss, cache):
+    difference, n = cache
+    return 2 * difference / n * dloss
+"""
+    verdict = verdict_on(text, tmp_path)
+    assert verdict.status == "right but"
+    assert verdict.not_handled == ["reduction=none", "weight"]

@@ -27,10 +27,12 @@ def binary_logits_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("soft targets", normal(rng, (13, 7), dtype), rng.random((13, 7)))
     yield case("sum", normal(rng, (13, 7), dtype), rng.random((13, 7)), reduction="sum")
     yield case("none", normal(rng, (13, 7), dtype), rng.random((13, 7)), reduction="none")
-    for name, reduction in (("weights", "mean"), ("weights, sum", "sum"), ("weights, none", "none")):
-        weights = {"weight": rng.random((13, 1)) + 0.1, "pos_weight": 3 * rng.random(7)}
-        arrays = normal(rng, (13, 7), dtype), rng.random((13, 7))
-        yield case(name, *arrays, reduction=reduction, weights=weights)
+    weights = {"weight": rng.random((13, 1)) + 0.1, "pos_weight": 3 * rng.random(7)}
+    for names in (["weight"], ["pos_weight"], [*weights]):
+        for reduction in ("mean", "none"):
+            arrays = normal(rng, (13, 7), dtype), rng.random((13, 7))
+            given = {name: weights[name] for name in names}
+            yield case(f"{' and '.join(names)}, {reduction}", *arrays, reduction=reduction, weights=given)
     extreme = [1e3, -1e3, 710, -710, 88, -88, 37, -37, 17, -17]
     for name, target in (("saturated, 0", 0.0), ("saturated, 1", 1.0), ("saturated, soft", 0.3)):
         yield case(name, np.array(extreme), np.full(len(extreme), target))

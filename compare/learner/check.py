@@ -267,14 +267,24 @@ def _with_wrong_options(attempt: Attempt, trials: Sequence[Trial]) -> list[Trial
 
 
 def _is_wrong_option(attempt: Attempt, wrong: Sequence[Trial], what: tuple[str, ...]) -> bool:
-    """Whether these are options, and no one gets such numbers by ignoring some of them."""
+    """Whether these are options, and no one gets such numbers by ignoring some of them
+
+    Results of another shape are those of another choice: one number where "none" asks for all losses.
+    """
     names, usual = [name.partition("=")[0] for name in what], usual_options(attempt.component)
     if not {*names} <= usual.keys():
         return False
     some = itertools.chain.from_iterable(itertools.combinations(names, n) for n in range(1, len(names) + 1))
     versions = [ignoring(attempt, {name: usual[name] for name in chosen}) for chosen in some]
     trials = [trial for trial in wrong if trial.beyond == what]
+    if all(_has_another_shape(trial) for trial in trials):
+        return False
     return not any(all(same(trial, version(trial)) for trial in trials) for version in versions if version)
+
+
+def _has_another_shape(trial: Trial) -> bool:
+    found, expected = trial.outcome.results, trial.expected
+    return any(np.shape(found[name]) != np.shape(expected[name]) for name in found.keys() & expected.keys())
 
 
 def _not_explained(wrong: Sequence[Trial], diagnosis: Diagnosis) -> list[Trial]:

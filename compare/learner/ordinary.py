@@ -37,6 +37,7 @@ def beyond(component: Component, first: Case, case: Case) -> tuple[str, ...]:
     asked = [_option(name, value) for name, value in options.items() if _asks(first, name, value)]
     if case.options.get("function") == first.options.get("function"):  # else it has arrays of its own
         asked += sorted(f"{name}=None" for name in _kinds(first) - _kinds(case))
+        asked += sorted(_kinds(case) - _kinds(first))
     return tuple(asked)
 
 
