@@ -31,6 +31,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
@@ -205,17 +207,21 @@ def annotations(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]
 
 
 def install(mutant: Mutant) -> None:
-    """Put the changed module in the place of the right one, before anybody imports it."""
+    """Whoever imports the module from now on gets the changed one."""
     name = f"{mutant.side}.{mutant.module}"
-    parent, _, child = name.rpartition(".")
-    package = importlib.import_module(parent)
-    module = types.ModuleType(name)
-    module.__file__ = str(mutant.path)
-    if mutant.path.stem == "__init__":
-        module.__path__ = [str(mutant.path.parent)]
-    sys.modules[name] = module
-    setattr(package, child, module)
-    exec(compile(mutant.source(), str(mutant.path), "exec"), module.__dict__)
+
+    class Changed(SourceFileLoader):
+        def get_code(self, fullname: str) -> types.CodeType:
+            return compile(mutant.source(), str(mutant.path), "exec")
+
+    class Finder:
+        @staticmethod
+        def find_spec(fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+            loader = Changed(name, str(mutant.path))
+            return spec_from_file_location(name, mutant.path, loader=loader) if fullname == name else None
+
+    sys.meta_path.insert(0, Finder)
+    importlib.import_module(name)
 
 
 def forget() -> None:
@@ -266,8 +272,9 @@ def suite_notices(mutant: Mutant, reached: dict) -> str:
 
 
 def everything() -> list[str]:
-    """All tests that a mutant is asked about, as in GENERAL."""
-    return [*GENERAL, *(path.stem for path in sorted((ROOT / "torch_ref").glob("*.py")) if module_of(path))]
+    """All tests that any mutant is asked about, as in GENERAL."""
+    topics = [path.stem for path in sorted((ROOT / "torch_ref").glob("*.py")) if module_of(path)]
+    return list(dict.fromkeys([*GENERAL, *topics, *(name for own in HELPERS.values() for name in own)]))
 
 
 def files(names: Iterable[str]) -> list[str]:
