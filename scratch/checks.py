@@ -172,7 +172,7 @@ def _check_lengths(name: str, shape: tuple[int, ...], expected: Sequence[int | N
 def _check_elements(name: str, array: np.ndarray, wanted: str, lengths: dict[str, Any]) -> None:
     if not array.size:
         return
-    low, high = array.min().item(), array.max().item()
+    low, high = array.min(), array.max()
     if wanted in RANGES and not (RANGES[wanted][1](low) and RANGES[wanted][1](high)):
         raise ValueError(f"{name}: expected numbers from {wanted}, got {low} to {high}")
     if wanted in lengths and not 0 <= low <= high < lengths[wanted]:
