@@ -344,6 +344,8 @@ def test_a_gradient_must_be_like_what_its_cache_begins_with():
         backward(np.ones((2, 3)), cache=cache)
     with pytest.raises(TypeError, match=r"^dy: expected float64 like x, got float32$"):
         backward(dy=np.ones((2, 4), np.float32), cache=cache)
+    with pytest.raises(TypeError, match=r": expected a floating-point array, got NoneType$"):
+        backward(np.ones((2, 4)), None)
 
 
 def test_there_are_many():

@@ -55,6 +55,7 @@ def test_loss_and_gradient_keep_the_dtype_with_a_python_number_as_upstream(name,
     prediction, targets = (a.astype(dtype) if a.dtype.kind == "f" else a for a in GOOD[name])
     loss, cache = getattr(ours, f"{name}_forward")(prediction, targets)
     gradient = getattr(ours, f"{name}_backward")(1.0, cache)
+    np.testing.assert_array_equal(getattr(ours, f"{name}_backward")(1, cache), gradient)
     assert loss.shape == ()
     assert loss.dtype == gradient.dtype == dtype
 
