@@ -248,10 +248,10 @@ def _integer(name: str, value: Any, arguments: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-_NUMBERS: dict[Any, tuple[type, Callable]] = {  # what needs no change, and how the others are made it
+_NUMBERS: dict[Any, tuple[type | None, Callable]] = {  # what needs no look, and how the others are made it
     float: (float, _number),
     float | None: (float, _number_or_none),
-    tuple[float, float]: (float, _numbers),
+    tuple[float, float]: (None, _numbers),
     int: (int, _integer),
 }
 

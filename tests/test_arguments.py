@@ -23,7 +23,7 @@ from scratch.checks import expects
 from scratch.initializers import INITIALIZERS
 from scratch.linear import Linear
 from scratch.network import Network
-from scratch.optimizers import SGD
+from scratch.optimizers import SGD, Adam
 from scratch.random import NumpyGenerator
 from scratch.regularization import Dropout, dropout_forward, sgd_step_with_l2
 from scratch.training import minibatches, train
@@ -133,6 +133,12 @@ def test_what_is_no_number_is_named(name: str):
                 arguments["self"] = object.__new__(type("Nobody", (), {"_lock": NoLock()}))
             with pytest.raises(TypeError, match=rf"^{wrong}(\[0\])?: expected "):
                 function(**arguments)
+
+
+@pytest.mark.parametrize("betas", [0.9, np.array(0.9), range(2), {0.9: 0.99}, "01"])
+def test_what_is_no_pair_of_numbers_is_named(betas: Any):
+    with pytest.raises(TypeError, match=r"^betas: expected two numbers, got "):
+        Adam([np.ones(3)], betas=betas)
 
 
 class NoLock:
