@@ -83,6 +83,18 @@ def test_a_fault_in_a_plain_class(right, wrong, mistakes, tmp_path):
     assert [mistake["name"] for mistake in found.mistakes] == mistakes, explain(found)
 
 
+@pytest.mark.parametrize(
+    ("std", "mistake"),
+    [
+        ("batch.std(0, unbiased=False)", "standard deviation for the variance"),
+        ("batch.std(0)", "unbiased standard deviation for the variance"),
+    ],
+)
+def test_a_fault_in_the_forward_pass_and_in_the_running_statistics(std, mistake, tmp_path):
+    source = PLAIN_LAYER.replace("batch.var(0, unbiased=False)", std).replace("batch.var(0)", "var")
+    assert_is(verdict(source, tmp_path), mistake)
+
+
 MODULE = """
 class BatchNorm1d(nn.Module):
     def __init__(self, features, momentum=0.9):

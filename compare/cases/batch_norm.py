@@ -320,6 +320,22 @@ MISTAKES = (
         [("std = (variance + eps) ** 0.5", "std = (variance**0.5 + eps) ** 0.5")],
     ),
     Mistake(
+        "standard deviation for the variance",
+        "std() where var() belongs, in the normalisation and in the running statistics: √(σ + ε).",
+        [
+            (STD, "std = (variance**0.5 + eps) ** 0.5"),
+            ("momentum * unbiased", "momentum * variance**0.5"),
+        ],
+    ),
+    Mistake(
+        "unbiased standard deviation for the variance",
+        "PyTorch's std(), of m − 1, where var() belongs, in the normalisation and in the running statistics.",
+        [
+            (STD, "std = ((variance * m / (m - 1)) ** 0.5 + eps) ** 0.5"),
+            ("momentum * unbiased", "momentum * unbiased**0.5"),
+        ],
+    ),
+    Mistake(
         "ε outside the root",
         "√σ² + ε instead of √(σ² + ε): tells only where the spread is small.",
         [(STD, "std = variance**0.5 + eps")],

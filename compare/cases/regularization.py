@@ -487,6 +487,16 @@ COMPONENTS = (
                 [("return dy * noise", "return dy")],
             ),
             Mistake(
+                "mask read off the output",
+                "What is 0 counts as dropped: where x was 0, as after a ReLU, no gradient comes through.",
+                [("return x * noise, noise", "return x * noise, np.where(x == 0, x.dtype.type(0), noise)")],
+            ),
+            Mistake(
+                "mask as output over input",
+                "y/x is no mask where x is 0, as after a ReLU: there the gradient passes as it is.",
+                [("return x * noise, noise", "return x * noise, np.where(x == 0, x.dtype.type(1), noise)")],
+            ),
+            Mistake(
                 "rescaling forgotten in the backward pass",
                 "dy·mask without 1/(1 − p): all layers below learn 1/(1 − p) times too slowly.",
                 [("return dy * noise", "return dy * (noise > 0)")],

@@ -76,6 +76,23 @@ def diagnose(attempt: Attempt, trials: Sequence[Trial], deadline: float = float(
     sets = [(chosen, where) for chosen, where in sets if not all(trial.equal for trial in chosen)]
     component = attempt.component
     listed = [Change(m.name, m.explanation, tuple(m.edits), m.convention) for m in component.mistakes]
+    found = _found(attempt, sets, listed, deadline, SECONDS / 3 if right else SECONDS)
+    if found.fits != ORDINARY:
+        return found
+    told = {change.name for change in found.changes}
+    more = [(*found.changes, change) for change in listed if change.name not in told]
+    beyond = [chosen for chosen in sets if chosen[1] != ORDINARY]  # where another one may show
+    return _first_fitting(attempt, beyond, more, deadline) or found
+
+
+def _found(
+    attempt: Attempt,
+    sets: Sequence[tuple[Sequence[Trial], str]],
+    listed: Sequence[Change],
+    deadline: float,
+    seconds: float,
+) -> Diagnosis:
+    """The first that fits: one that is listed, at once; all others in so many seconds of work."""
     if found := _first_fitting(attempt, sets, [(change,) for change in listed], deadline):
         return found
     constants, options = list(_other_constants(listed)), list(_other_options(attempt))
@@ -86,7 +103,7 @@ def diagnose(attempt: Attempt, trials: Sequence[Trial], deadline: float = float(
         list(itertools.product(listed, constants)),
         list(itertools.combinations(listed, 3)),
     ]
-    budget = time.process_time() + (SECONDS / 3 if right else SECONDS)
+    budget = time.process_time() + seconds
     for stage, candidates in enumerate(stages):
         if found := _first_fitting(attempt, sets, candidates, deadline, budget):
             return found
@@ -219,7 +236,8 @@ def _version(attempt: Attempt, changes: Candidate) -> tuple[Callable[[Trial], An
     if not functions:
         return None
     # Autograd follows a wrong forward pass; the backward pass that belongs to ours does not.
-    forward_only = attempt.side == "torch" and all(name.endswith("_forward") for name in functions)
+    passes = {name.rpartition("_")[2] for name in functions} & {"forward", "backward"}
+    forward_only = attempt.side == "torch" and passes == {"forward"}
 
     def version(trial: Trial) -> Answer:
         return run(component, "scratch", functions, trial.case, missing=attempt.missing)

@@ -92,6 +92,8 @@ def _kind(bad: "Sequence[Trial]") -> Iterator[str]:
             "float64 although the input was float32: it comes from an array made without dtype=x.dtype,"
             " or from a number of NumPy's own, as np.sqrt(2) is one and float(np.sqrt(2)) is none"
         )
+    for name in dict.fromkeys(name for name, a, b in pairs if a.dtype == bool and b.dtype.kind == "f"):
+        yield f"{name} is True or False, where the number is meant"
     if pairs and all(a.shape == b.shape[::-1] != b.shape for _, a, b in pairs if a.shape != b.shape):
         shapes = [(name, a, b) for name, a, b in pairs if a.shape != b.shape and a.dtype.kind in "biufc"]
         if shapes and all(np.allclose(a.T, b, equal_nan=True) for _, a, b in shapes):
