@@ -361,6 +361,14 @@ def test_an_initialiser_that_fills_the_tensor_may_return_what_it_likes(returned,
     assert not verdict(f"def large_random(w): {body}.div_(2); return {returned}", tmp_path).equal
 
 
+def test_an_initialiser_may_be_given_a_shape(tmp_path):
+    source = "def xavier_uniform(shape): return torch.empty(shape).uniform_(-1, 1) * (6 / sum(shape)) ** 0.5"
+    found = verdict(source, tmp_path)
+    assert_is(found)
+    assert "gain" in found.not_handled
+    assert_is(verdict(source.replace("6 /", "2 /"), tmp_path), "bound without the √3")
+
+
 # ---- layers and losses as classes
 
 MODULES = """
@@ -475,6 +483,17 @@ def test_a_weight_the_other_way_round_is_a_convention(kind, tmp_path):
     assert "whose weight is (in_features, out_features)" in found.form
     assert "PyTorch's weight is the transpose" in "\n".join(explain(found))
     assert not verdict(source.replace("x @ self.W +", "2 * x @ self.W +"), tmp_path).equal
+
+
+def test_a_layer_may_be_given_its_tensors(tmp_path):
+    source = """
+        class Linear:
+            def __init__(self, w, b): self.w, self.b = w, b
+            def __call__(self, x): return x.mm(self.w) + self.b
+    """
+    found = verdict(source, tmp_path)
+    assert (found.status, found.not_handled) == ("convention", ["bias=None"]), explain(found)
+    assert_is(verdict(source.replace("self.w)", "self.w.T)"), tmp_path))
 
 
 AUTOGRADS = """

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from compare.learner.forms.form import first_argument, tried
 from compare.learner.forms.pytorch.reading import name_of
 from compare.learner.running import ReturnedError
 
@@ -14,6 +15,8 @@ MARK = {torch.float32: (torch.int32, 0x7FC5C0DE), torch.float64: (torch.int64, 0
 
 def filling(theirs: Callable) -> Callable:
     """The function on a tensor full of one certain NaN, of which nothing may be left."""
+    if tried(first_argument, theirs) in ("shape", "size"):
+        return _of_shape(theirs)
 
     @functools.wraps(theirs)
     def fill(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -31,6 +34,21 @@ def filling(theirs: Callable) -> Callable:
             message = f"{name_of(theirs)} must fill the tensor that it is given: {how}{what}"
             raise ReturnedError(theirs, message)
         return tensor
+
+    return fill
+
+
+def _of_shape(theirs: Callable) -> Callable:
+    """The same of one that is given a shape and returns a new tensor, in the dtype that is the default."""
+
+    @functools.wraps(theirs)
+    def fill(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(tensor.dtype)
+        try:
+            return theirs(tuple(tensor.shape), *args, **kwargs)
+        finally:
+            torch.set_default_dtype(before)
 
     return fill
 
