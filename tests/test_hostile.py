@@ -533,6 +533,7 @@ ANSWER: dict = {
     "called": [],
     "ours": [],
     "unseen": [],
+    "drawn": "",
 }
 
 
@@ -561,6 +562,7 @@ ANSWER: dict = {
         ({"ours": "relu_forward"}, 16),
         ({"unseen": {"x": "y"}}, 16),
         ({"unseen": [1]}, 16),
+        ({"drawn": ["x"]}, 16),
     ],
 )
 def test_an_answer_that_is_not_one_is_refused(change, size):

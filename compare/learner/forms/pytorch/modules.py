@@ -127,7 +127,8 @@ class _Linear:
 
     def __init__(self, theirs: type) -> None:
         self.theirs = theirs
-        first, second, *_ = [*getattr(tried(inspect.signature, theirs), "parameters", ()), "", ""]
+        parameters: Any = getattr(tried(inspect.signature, theirs), "parameters", ())
+        first, second, *_ = [*list(parameters), "", ""]
         self.is_given = first in WEIGHTS and second in BIASES  # the tensors themselves, not their sizes
         if self.is_given:
             x, weight, bias = torch.ones(4, 3), torch.ones(2, 3), torch.ones(2)
