@@ -252,6 +252,33 @@ def batch_norm_inference_backward(dy, cache):
     return (1 if gamma is None else gamma) / s * dy, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
 
 
+def layer_norm_forward(x, gamma, beta, eps=1e-5):
+    s = np.sqrt(x.var(axis=-1, keepdims=True) + eps)
+    x_hat = (x - x.mean(axis=-1, keepdims=True)) / s
+    y = x_hat if gamma is None else gamma * x_hat
+    return (y if beta is None else y + beta), (x_hat, s, gamma)
+
+
+def layer_norm_backward(dy, cache):
+    x_hat, s, gamma = cache
+    examples = tuple(range(dy.ndim - 1))
+    d = dy if gamma is None else gamma * dy
+    mean, slope = d.mean(axis=-1, keepdims=True), (d * x_hat).mean(axis=-1, keepdims=True)
+    return 1 / s * (d - mean - x_hat * slope), (dy * x_hat).sum(axis=examples), dy.sum(axis=examples)
+
+
+def rms_norm_forward(x, gamma, eps=None):
+    r = np.sqrt((x**2).mean(axis=-1, keepdims=True) + (np.finfo(x.dtype).eps if eps is None else eps))
+    return (x / r if gamma is None else gamma * x / r), (x / r, r, gamma)
+
+
+def rms_norm_backward(dy, cache):
+    x_hat, r, gamma = cache
+    d = dy if gamma is None else gamma * dy
+    slope = (d * x_hat).mean(axis=-1, keepdims=True)
+    return 1 / r * (d - x_hat * slope), (dy * x_hat).sum(axis=tuple(range(dy.ndim - 1)))
+
+
 def sgd_step(param, grad, *, lr, weight_decay=0):
     param -= lr * (grad + weight_decay * param)
 

@@ -21,6 +21,7 @@ import pytest
 import torch
 
 import scratch.batch_norm
+import scratch.layer_norm
 import scratch.linear
 import scratch.network
 import scratch.optimizers
@@ -264,6 +265,8 @@ def test_a_backward_pass_goes_back_where_the_last_forward_pass_came_from_or_says
         scratch.linear.Linear(5, 4, NumpyGenerator(0)),
         Activation("relu"),
         scratch.batch_norm.BatchNorm1d(5),
+        scratch.layer_norm.LayerNorm(5),
+        scratch.layer_norm.RMSNorm(5),
         Dropout(0.5, NumpyGenerator(0)),
     ],
     ids=lambda layer: type(layer).__name__,
@@ -537,6 +540,8 @@ def test_a_copied_layer_goes_on_like_the_original(way):
         scratch.linear.Linear(5, 4, NumpyGenerator(0), dtype=np.float64),
         Activation("tanh"),
         scratch.batch_norm.BatchNorm1d(5, dtype=np.float64),
+        scratch.layer_norm.LayerNorm(5, dtype=np.float64),
+        scratch.layer_norm.RMSNorm(5, dtype=np.float64),
         Dropout(0.5, TorchGenerator(0)),
     ]
     for layer in layers:

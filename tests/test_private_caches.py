@@ -14,6 +14,7 @@ from compare.run import cases_of, run_scratch
 from scratch.activations import ACTIVATIONS, Activation
 from scratch.batch_norm import BatchNorm1d
 from scratch.layer import Layer
+from scratch.layer_norm import LayerNorm, RMSNorm
 from scratch.linear import Linear
 from scratch.network import LOSSES, Network
 from scratch.random import NumpyGenerator
@@ -75,7 +76,10 @@ def layers() -> dict[str, Layer]:
     found: dict[str, Layer] = {name: Activation(name) for name in ACTIVATIONS}
     found |= {"linear": Linear(4, 4, generator), "linear without bias": Linear(4, 4, generator, bias=False)}
     found |= {f"dropout {p}": Dropout(p, NumpyGenerator(0)) for p in (0.0, 0.5, 1.0)}
-    found |= {f"batch norm, affine {affine}": BatchNorm1d(4, affine=affine) for affine in (True, False)}
+    for affine in (True, False):
+        found[f"batch norm, affine {affine}"] = BatchNorm1d(4, affine=affine)
+        found[f"layer norm, affine {affine}"] = LayerNorm(4, elementwise_affine=affine)
+        found[f"RMS norm, affine {affine}"] = RMSNorm(4, elementwise_affine=affine)
     return found
 
 

@@ -75,6 +75,10 @@ _NAMES = {
             "BatchNorm1d",
         ),
     },
+    "layer_norm": {
+        "layer_norm": ("layer_norm_forward layer_norm_backward", "LayerNorm"),
+        "rms_norm": ("rms_norm_forward rms_norm_backward", "RMSNorm"),
+    },
     "optimizers": {
         "sgd": ("sgd_step", "SGD"),
         "momentum": ("momentum_step sgd_momentum_step", "Momentum SGD"),

@@ -12,6 +12,7 @@ magnitude. Where an operator means something else than we do, the vector is put 
 - Gemm, α·A·B + β·C: the affine layer with x = A, W = (α·B)ᵀ, b = β·C; MatMul: the one without a bias.
 - SoftmaxCrossEntropyLoss: its axis 1 holds the classes, all others are the batch.
 - Softmax, LogSoftmax: `axis` is our dim.
+- LayerNormalization, RMSNormalization: from `axis` on, all axes are our features.
 
 Operators that are ours only by a detour are left out: optimizers, whose ONNX form starts from a state in the
 middle.
@@ -247,6 +248,15 @@ def _batch_norm(vector: Vector) -> Trial:
     return Trial(case, expected)
 
 
+def _layer_norm(names: tuple[str, ...], vector: Vector) -> Trial:
+    x, *parameters = vector.inputs
+    rows = x.reshape(*x.shape[: vector.attributes.get("axis", -1)], -1)
+    arrays = {name: array.ravel() for name, array in zip(names, parameters, strict=False)}
+    options = {"eps": vector.attributes.get("epsilon", 1e-5)}
+    case = Case(vector.name, {"x": rows, "dy": rows, **arrays}, options, dtype=x.dtype)
+    return Trial(case, {"output": vector.outputs[0].reshape(rows.shape)})
+
+
 @dataclass(frozen=True)
 class Masked:
     """A generator whose next dropout mask is known."""
@@ -351,5 +361,9 @@ OPERATORS: dict[str, Operator] = {
     "MatMul": Operator("linear", "matmul", _matmul),
     "SoftmaxCrossEntropyLoss": Operator("cross_entropy", "softmax_cross_entropy_loss", _cross_entropy),
     "Dropout": Operator("dropout", "dropout", _dropout),
+    "LayerNormalization": Operator(
+        "layer_norm", "layernormalization", partial(_layer_norm, ("gamma", "beta"))
+    ),
+    "RMSNormalization": Operator("rms_norm", "rmsnormalization", partial(_layer_norm, ("gamma",))),
     "BatchNormalization": Operator("batch_norm", "batch_normalization", _batch_norm),
 }

@@ -392,6 +392,33 @@ def epsilon_of_batch_norm() -> Numbers:
     return Numbers(float(x[1, 0]) / (std + eps), normalised(eps), normalised(2 * std * eps + eps**2))
 
 
+def epsilon_of_layer_norm() -> Numbers:
+    x = _tensor(0, 0.1)
+    textbook = (0.1 - x.numpy().mean()) / np.sqrt(x.numpy().var() + 1e-3)
+    pytorch, mapped = (F.layer_norm(x, (2,), eps=eps)[1].item() for eps in (1e-5, 1e-3))
+    return Numbers(float(textbook), pytorch, mapped)
+
+
+def deviation_of_layer_norm() -> Numbers:
+    x = _tensor(0, 1, 2, 3)
+    textbook = (3 - x.numpy().mean()) / (x.numpy().std(ddof=1) + 1e-6)
+    mapped = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6)
+    return Numbers(float(textbook), F.layer_norm(x, (4,))[3].item(), mapped[3].item())
+
+
+def epsilon_of_rms_norm() -> Numbers:
+    x = _tensor(0.003, 0.004)
+    textbook = 0.004 / np.sqrt((x.numpy() ** 2).mean() + 1e-5)
+    return Numbers(float(textbook), F.rms_norm(x, (2,))[1].item(), F.rms_norm(x, (2,), eps=1e-5)[1].item())
+
+
+def gamma_of_rms_norm() -> Numbers:
+    x, weight = _tensor(3, 4), _tensor(0.5, 0.5)
+    textbook = 1.5 * 4 / np.sqrt((x.numpy() ** 2).mean() + np.finfo(np.float64).eps)
+    pytorch, mapped = (F.rms_norm(x, (2,), each)[1].item() for each in (weight, weight + 1))
+    return Numbers(float(textbook), pytorch, mapped)
+
+
 def momentum() -> Numbers:
     lr, beta, gradients = 0.1, 0.9, (1.0, 2.0, -1.0)
     theta = v = 0.0
