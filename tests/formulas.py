@@ -279,6 +279,19 @@ def rms_norm_backward(dy, cache):
     return 1 / r * (d - x_hat * slope), (dy * x_hat).sum(axis=tuple(range(dy.ndim - 1)))
 
 
+def clip_grad_norm_(gradients, max_norm, norm_type=2, error_if_nonfinite=False):
+    every = np.concatenate([gradient.ravel() for gradient in gradients])
+    norm = np.linalg.norm(every, norm_type)
+    for gradient in gradients:
+        gradient *= np.minimum(1, max_norm / (norm + 1e-6))
+    return norm
+
+
+def clip_grad_value_(gradients, clip_value):
+    for gradient in gradients:
+        gradient[...] = np.minimum(np.maximum(gradient, -clip_value), clip_value)
+
+
 def sgd_step(param, grad, *, lr, weight_decay=0):
     param -= lr * (grad + weight_decay * param)
 

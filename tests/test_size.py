@@ -57,6 +57,8 @@ def large(component: Component, dtype: Any) -> Iterator[Case]:
         case "regularization" if name != "dropout":
             names = {key for key in cases["large"].arrays if key.endswith("1")}
             yield rows(cases["large"], 1027, names)
+        case "clipping":
+            yield rows(cases["large"], 1027, {"gradient1"})
         case "optimizers":
             for case in cases.values():
                 if case.name.removeprefix("PyTorch: ") == "large":

@@ -79,6 +79,10 @@ _NAMES = {
         "layer_norm": ("layer_norm_forward layer_norm_backward", "LayerNorm"),
         "rms_norm": ("rms_norm_forward rms_norm_backward", "RMSNorm"),
     },
+    "clipping": {
+        "clip_grad_norm": ("clip_grad_norm_", "clip_grad_norm_"),
+        "clip_grad_value": ("clip_grad_value_", "clip_grad_value_"),
+    },
     "optimizers": {
         "sgd": ("sgd_step", "SGD"),
         "momentum": ("momentum_step sgd_momentum_step", "Momentum SGD"),

@@ -419,6 +419,29 @@ def gamma_of_rms_norm() -> Numbers:
     return Numbers(float(textbook), pytorch, mapped)
 
 
+def _clipped(bound: float, *gradients: torch.Tensor) -> list[torch.Tensor]:
+    parameters = [torch.zeros_like(gradient) for gradient in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    nn.utils.clip_grad_norm_(parameters, bound)
+    return [cast(torch.Tensor, parameter.grad) for parameter in parameters]
+
+
+def norm_of_the_gradients() -> Numbers:
+    three, four = _tensor(3), _tensor(4)
+    mapped = three * (1 / three.norm()).clamp(max=1)
+    textbook = 3 * min(1.0, 1 / float(np.linalg.norm([3])))
+    return Numbers(textbook, _clipped(1, three, four)[0].item(), mapped.item())
+
+
+def epsilon_of_clipping() -> Numbers:
+    gradient = _tensor(3, 4)
+    norm = float(np.linalg.norm(gradient.numpy()))
+    textbook = np.linalg.norm(gradient.numpy() / max(norm, 1.0))
+    norms = (_clipped(bound, gradient)[0].norm().item() for bound in (1, 1 + 1e-6 / gradient.norm().item()))
+    return Numbers(float(textbook), *norms)
+
+
 def momentum() -> Numbers:
     lr, beta, gradients = 0.1, 0.9, (1.0, 2.0, -1.0)
     theta = v = 0.0
