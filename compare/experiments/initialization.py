@@ -55,8 +55,10 @@ def report(options: Options, results: Results) -> Section:
     everyone = everyone_of(results, "large_random")
     if len(everyone) > 1:
         drawings.append(_parting(everyone))
+    right = {key: f"{first(sides).final[0] / 300:.0%}" for key, sides in runs.items()}
+    epochs = options.shortened(_BASE).epochs
     return Section(
-        **texts("initialization", at_infinity=STABLE_INFINITY, epochs=options.shortened(_BASE).epochs),
+        **texts("initialization", at_infinity=STABLE_INFINITY, epochs=epochs, **right),
         comparisons=comparisons,
         figures=drawings,
         diagnoses=diagnoses(runs, data),

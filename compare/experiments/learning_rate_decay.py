@@ -127,8 +127,13 @@ def report(options: Options, results: Results) -> Section:
     for key in NO_FLOOR:
         if (key, "scratch") in results:
             comparisons += compare_accuracies(sides_of(results, key), data)
+    constant, decayed = (
+        f"{first(runs[key]).final[0] / 300:.0%}" for key in ("gd, no decay", "gd, fixed interval")
+    )
     return Section(
-        **texts("learning_rate_decay", epochs=epochs, interval=epochs // 5),
+        **texts(
+            "learning_rate_decay", epochs=epochs, interval=epochs // 5, constant=constant, decayed=decayed
+        ),
         comparisons=comparisons,
         tables=[_summary(runs)],
         figures=[_formulas(rates), _costs(runs), _ends(runs)],

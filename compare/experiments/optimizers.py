@@ -133,7 +133,9 @@ def _costs(runs: Mapping[str, Sides]) -> Figure:
         figures.curves(axes, named, every=_every(runs, 200))
         axes.set(xlabel="epoch", ylabel="cost (nats per example)", ylim=(0, 0.75))
         figures.legend_below(drawing, axes)
-    return figure("optimizers-costs", drawing)
+    is_long = len(first(runs["adam"]).cost) > 2000
+    later = ", nor, after the first thousand epochs, Adam from RMSProp" if is_long else ""
+    return figure("optimizers-costs", drawing, later=later)
 
 
 def _boundaries(runs: Mapping[str, Sides]) -> Figure:
