@@ -322,7 +322,7 @@ def training_magnitude(case: Case) -> dict[str, Any]:
             for x, targets in batches:
                 costs.append(analysis.cost(*analysis.forward(x), targets))
                 analysis.backward()
-                optimizer.step(network.gradients())
+                optimizer.step(network.gradients(optimizer.params))
                 for name, parameter in parameters.items():
                     velocity[name] = recipe.momentum * velocity[name] + np.sqrt(analysis.gradients[name])
                     carried = np.sqrt(analysis.state[name]) + optimizer.lr * velocity[name]
@@ -351,7 +351,7 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, c
 GRADIENT = (
     "    logits = network.forward(x)\n    cost = network.cost(logits, targets)\n    network.backward()\n"
 )
-STEP = "    optimizer.step(network.gradients())\n"
+STEP = "    optimizer.step(network.gradients(optimizer.params))\n"
 
 
 def against_orders(cases: Sequence[Case], results: Sequence[Results], expected: Sequence[Results]) -> str:
