@@ -195,6 +195,9 @@ ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
     "leaky_relu": (leaky_relu_forward, leaky_relu_backward),
     "tanh": (tanh_forward, tanh_backward),
     "sigmoid": (sigmoid_forward, sigmoid_backward),
+    "gelu": (gelu_forward, gelu_backward),
+    "silu": (silu_forward, silu_backward),
+    "softplus": (softplus_forward, softplus_backward),
 }
 
 

@@ -19,7 +19,7 @@ from scratch.activations import ACTIVATIONS, Activation, sigmoid_forward
 from scratch.batch_norm import BatchNorm1d
 from scratch.checks import check_floating, check_state, expects
 from scratch.files import read_state, write_state
-from scratch.initializers import INITIALIZERS
+from scratch.initializers import INITIALIZERS, NONLINEARITIES
 from scratch.linear import Linear
 from scratch.losses import (
     binary_cross_entropy_with_logits_backward,
@@ -55,9 +55,9 @@ class Network:
             subtracting the batch mean would cancel it. `{"eps": 1e-3, "momentum": 0.01}` says how
         dropout: probability with which a hidden activation is zeroed in training, or a list of one for each
             hidden layer
-        init: how weights start (a name of `scratch.initializers`; He's has the gain of the activation,
-            Glorot's a gain of 1), with biases of 0; "default" keeps what the layers start with, weight and
-            bias uniform on ±1/√fan_in
+        init: how weights start (a name of `scratch.initializers`; He's has the gain of the activation, that
+            of relu for gelu, silu and softplus, for which PyTorch names none; Glorot's a gain of 1), with
+            biases of 0; "default" keeps what the layers start with, weight and bias uniform on ±1/√fan_in
         loss: cross_entropy (targets: integer classes), binary_cross_entropy_with_logits or mse_loss
             (targets: floats of the shape of the output)
         l2: λ of the penalty (λ/2m)·Σ‖W‖² on the weights of the linear layers, m the size of the batch
@@ -104,7 +104,8 @@ class Network:
             if hidden and dropouts[i - 1] > 0:
                 self.layers[f"dropout{i}"] = Dropout(dropouts[i - 1], generator)
         if init != "default":
-            gain = {"nonlinearity": activation, "a": negative_slope} if init.startswith("kaiming") else {}
+            nonlinearity = activation if activation in NONLINEARITIES else "relu"
+            gain = {"nonlinearity": nonlinearity, "a": negative_slope} if init.startswith("kaiming") else {}
             self._initialise(init, generator, gain)
         self._move_into_one_buffer()
 

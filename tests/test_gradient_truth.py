@@ -37,8 +37,11 @@ STEPS = (2.0**-9, 2.0**-17, 2.0**-27, 2.0**-37)  # powers of two: x ± h is exac
 SHARP = 1e-9  # a wrong ninth digit would show
 LARGEST = 5000  # numbers that go into a case
 
-# On a kink, at the ends of the domain, and where the gradient is 0 or lost in the rounding of L
-EDGES = re.compile("kink|zero|subnormal|saturated|minimum|certain|extreme|smallest|large values|of 1e3")
+# On a kink, at the ends of the domain, where the gradient is 0 or lost in the rounding of L, and in a network
+# of GELUs, which is held in float64
+EDGES = re.compile(
+    "kink|zero|subnormal|saturated|minimum|certain|extreme|smallest|large values|of 1e3|^gelu$"
+)
 
 # Python's erf has the digits of float64.
 OF_FLOAT64 = {"gelu"}
@@ -158,7 +161,7 @@ def checked_case(
     component: Component, case: Case, replaced: Any, rng: np.random.Generator
 ) -> Iterator[Check]:
     case = replace(case, options={**case.options, **HELD.get(component.name, {})})
-    widest = np.float64 if component.name in OF_FLOAT64 else WIDE
+    widest = np.float64 if OF_FLOAT64 & {component.name, case.options.get("activation")} else WIDE
     wide, scales, u = case.in_higher_precision(widest), component.magnitude(case), float(np.finfo(widest).eps)
     units = max(8, component.budget.allowed(case, "cpu"))  # 0 says that both sides round alike
     results = run_scratch(component, wide, replaced)

@@ -65,7 +65,9 @@ class Network(nn.Sequential):
         self.loss = LOSSES[loss]
         self.l2 = l2
         if init != "default":
-            gain = {"nonlinearity": activation, "a": negative_slope} if init.startswith("kaiming") else {}
+            smooth = activation in ("gelu", "silu", "softplus")  # PyTorch names no gain for them
+            nonlinearity = "relu" if smooth else activation
+            gain = {"nonlinearity": nonlinearity, "a": negative_slope} if init.startswith("kaiming") else {}
             for layer in self.linear_layers():
                 INITIALIZERS[init](layer.weight, generator=generator, **gain)
                 if layer.bias is not None:

@@ -22,7 +22,7 @@ import numpy as np
 from compare.cases.batch_norm import training_scales
 from compare.cases.losses import binary_logits_magnitude, classes_magnitude, squares_magnitude
 from compare.component import Case
-from scratch.activations import Activation
+from scratch.activations import Activation, sigmoid_forward
 from scratch.batch_norm import BatchNorm1d
 from scratch.linear import Linear
 from scratch.network import Network
@@ -32,7 +32,6 @@ LOSSES = {  # → name of the prediction, its scales, and the second derivative 
     "binary_cross_entropy_with_logits": ("logits", binary_logits_magnitude),
     "mse_loss": ("input", squares_magnitude),
 }
-KINKS = {"relu": 0.0, "leaky_relu": 0.01}  # the slope on the left; on the right it is 1
 
 
 class ErrorAnalysis:
@@ -49,6 +48,7 @@ class ErrorAnalysis:
         self.network = network
         self.unit = float(np.finfo(dtype).eps)
         self.budget = budget
+        self.floor = float(np.finfo(dtype).tiny) / self.unit  # what is smaller is no longer rounded less
         self.dtype = dtype
         self.loss = loss
         self.state = {name: np.zeros(a.shape) for name, a in network.state_dict().items()}  # V of each
@@ -86,7 +86,8 @@ class ErrorAnalysis:
             own_gamma = self._size2(x_hat, v_x_hat) * own["weight"]
             return gamma**2 * v_x_hat + own_gamma + own["bias"] + fresh + y**2
         if isinstance(layer, Activation):
-            return _times(_slope(name, y) ** 2, v) + y**2
+            slope = layer.backward(np.ones_like(y))
+            return _times(slope**2, v) + self._rounded(name, x, y) ** 2
         return _times(np.broadcast_to(_noise(layer), x.shape) ** 2, v) + y**2  # dropout: y = x·noise
 
     def cost(self, logits: np.ndarray, variance: np.ndarray, targets: np.ndarray) -> float:
@@ -137,22 +138,40 @@ class ErrorAnalysis:
         if isinstance(layer, BatchNorm1d):
             return self._batch_norm_backward(name, layer, dy, v)
         if isinstance(layer, Activation):
-            return self._activation_backward(name, dy, v, dx)
+            return self._activation_backward(name, layer, dy, v, dx)
         return _times(np.broadcast_to(_noise(layer), dy.shape) ** 2, v) + dx**2
 
-    def _activation_backward(self, name: str, dy: np.ndarray, v: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        """dx = dy·f′(x), where f′ is computed from y.
+    def _rounded(self, name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The scale of what an activation rounds, see `compare.cases.activations`"""
+        if name.startswith("gelu"):
+            return x
+        return np.abs(y) + np.abs(x) * self.floor if name.startswith("silu") else y
+
+    def _activation_backward(
+        self, name: str, layer: Any, dy: np.ndarray, v: np.ndarray, dx: np.ndarray
+    ) -> np.ndarray:
+        """dx = dy·f′(x), where f′ is computed from y, or rounded and its error in x times f″.
 
         At a kink f′ jumps: where x is within its error of 0, dx may be anything between both sides' slopes.
         """
         x, v_x, y, v_y = self.passed[name]
-        variance = _times(_slope(name, y) ** 2, v) + dx**2
+        slope = layer.backward(np.ones_like(dy))
+        variance = _times(slope**2, v) + dx**2
         if name.startswith("tanh"):  # f′ = 1 − y², which rounds 1
             return variance + dy**2 * (1 + 4 * y**2 * v_y)
         if name.startswith("sigmoid"):  # f′ = y·(1 − y), which rounds y
             return variance + dy**2 * (y**2 + (1 - 2 * y) ** 2 * v_y)
+        if name.startswith("gelu"):
+            density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+            return variance + dy**2 * (1 + ((2 - x**2) * density) ** 2 * v_x)
+        if name.startswith(("silu", "softplus")):
+            sigmoid = np.maximum(sigmoid_forward(x)[0], self.floor)
+            rounded, bend = sigmoid, sigmoid * (1 - sigmoid)
+            if name.startswith("silu"):
+                rounded, bend = sigmoid * (1 + np.abs(x)), bend * (2 + x * (1 - 2 * sigmoid))
+            return variance + dy**2 * (rounded**2 + bend**2 * v_x)
         tolerance = self.budget * self.unit
-        jump = (1 - KINKS[name.rstrip("0123456789")]) * dy / tolerance
+        jump = (1 - layer._options.get("negative_slope", 0.0)) * dy / tolerance
         return variance + np.where(np.abs(x) < tolerance * np.sqrt(v_x), jump, 0) ** 2
 
     def _batch_norm_backward(self, name: str, layer: Any, dy: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -230,15 +249,6 @@ def _centred(x_hat: np.ndarray, v: np.ndarray) -> np.ndarray:
     """
     size = 1 + x_hat**2
     return v + size * (size * v).sum(axis=0) / len(v) ** 2
-
-
-def _slope(name: str, y: np.ndarray) -> np.ndarray:
-    """f′(x) as a function of y = f(x)"""
-    if name.startswith("tanh"):
-        return 1 - y**2
-    if name.startswith("sigmoid"):
-        return y * (1 - y)
-    return np.where(y > 0, 1, KINKS[name.rstrip("0123456789")])
 
 
 def _times(factor2: np.ndarray, v: np.ndarray) -> np.ndarray:
