@@ -313,8 +313,8 @@ def test_the_command_fails_on_an_undeclared_departure(capsys, monkeypatch):
 
 
 def test_the_command_knows_its_components(capsys):
-    assert cli.main(["edges", "rellu"]) == 2
-    assert capsys.readouterr().err == "error: unknown component 'rellu': did you mean relu?\n"
+    assert cli.main(["edges", "leaky_rellu"]) == 2
+    assert capsys.readouterr().err == "error: unknown component 'leaky_rellu': did you mean leaky_relu?\n"
 
 
 def test_a_probe_says_its_dtype():

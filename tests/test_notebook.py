@@ -142,7 +142,7 @@ def test_every_component_can_be_shown_and_filled_in(component):
         (partial(check, np.zeros(2)), "functions: expected functions with a name, got a ndarray"),
         (partial(check, print), "functions: no component has one called print"),
         (partial(check, relu_unmasked, component="rellu"), "component: expected the name of one, got rellu"),
-        (partial(show, "rellu"), r"show: unknown component 'rellu': did you mean relu\?"),
+        (partial(show, "leaky_rellu"), r"show: unknown component 'leaky_rellu': did you mean leaky_relu\?"),
         (
             partial(show, relu_unmasked),
             'show: expected the name of a component, as in "relu", got a function',
@@ -255,7 +255,7 @@ def test_the_study_day_as_a_notebook(tmp_path, capsys):
     assert all(source.startswith("%%check\n") for source in own.values())
     assert "def relu_backward" in own["## relu"]
     assert main(["check", str(path)]) == 1
-    assert "0 of 37 done; not written yet: relu, " in capsys.readouterr().out
+    assert re.search(r"\b0 of \d+ done; not written yet: relu, ", capsys.readouterr().out)
 
 
 # ---- in a kernel
