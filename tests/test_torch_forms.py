@@ -411,6 +411,17 @@ class Dropout(nn.Module):
         if self.rate == 1: return 0 * x
         return x * (torch.rand_like(x) > self.rate) / (1 - self.rate)
 
+class Softmax(nn.Module):
+    def __init__(self, axis=-1):
+        super().__init__()
+        self.axis = axis
+    def forward(self, x):
+        e = (x - x.amax(self.axis, keepdim=True)).exp()
+        return e / e.sum(self.axis, keepdim=True)
+
+class Swish(nn.Module):
+    def forward(self, x): return x * torch.sigmoid(x)
+
 class MySGD:
     def __init__(self, parameters, lr): self.parameters, self.lr = list(parameters), lr
     @torch.no_grad()
@@ -421,8 +432,8 @@ class MySGD:
 
 def test_layers_losses_and_optimizers_may_be_classes_of_almost_pytorchs_names(tmp_path):
     found = verdicts(MODULES, tmp_path)
-    names = ["relu", "leaky_relu", "sigmoid", "linear", "cross_entropy", "mse_loss", "dropout", "sgd"]
-    assert {*found} == {*names}
+    activations = ["relu", "leaky_relu", "sigmoid", "silu", "softmax"]
+    assert {*found} == {*activations, "linear", "cross_entropy", "mse_loss", "dropout", "sgd"}
     for one in found.values():
         assert_is(one)
     assert "negative_slope" in found["leaky_relu"].handled

@@ -89,7 +89,7 @@ def read(component: Component, functions: Mapping[str, Callable]) -> Reading:
     for name, reader in readers.items():
         if name in functions and component.reference == (name,):
             return reader(functions[name])
-    if component.topic in ("activations", "linear", "losses", "regularization"):
+    if component.topic in ("activations", "softmax", "linear", "losses", "regularization"):
         functions = {name: _on_copies(function) for name, function in functions.items()}
     return Reading(functions)
 

@@ -18,6 +18,11 @@ CLASSES = {  # of ours → what the class is called, without capitals and withou
     "leaky_relu": ("leakyrelu",),
     "tanh": ("tanh",),
     "sigmoid": ("sigmoid",),
+    "gelu": ("gelu",),
+    "silu": ("silu", "swish"),
+    "softplus": ("softplus",),
+    "softmax": ("softmax",),
+    "log_softmax": ("logsoftmax",),
     "linear": ("linear", "affine"),
     "binary_cross_entropy_with_logits": ("bcewithlogits", "binarycrossentropywithlogits"),
     "binary_cross_entropy": ("bce", "binarycrossentropy"),
@@ -34,15 +39,6 @@ CLASSES = {  # of ours → what the class is called, without capitals and withou
 OWN = re.compile(
     r"^(my|own|custom|simple|manual|scratch)+|(layer|loss|function|optimizer|fromscratch|scratch)+$"
 )
-REDUCTION = {"reduction": "mean"}
-OPTIONS: dict[str, dict[str, Any]] = {  # of a constructor, with what each is unless it is told
-    "leaky_relu": {"negative_slope": 0.01},
-    "dropout": {"p": 0.5},
-    "binary_cross_entropy_with_logits": REDUCTION,
-    "binary_cross_entropy": REDUCTION,
-    "cross_entropy": REDUCTION,
-    "mse_loss": REDUCTION,
-}
 SIZES = ("in_features", "out_features")
 WEIGHTS, BIASES = ("w", "W", "weight", "weights"), ("b", "bias", "biases")
 
@@ -67,7 +63,9 @@ def _defined(value: type) -> set[str]:
 def as_function(name: str, theirs: type, ours: Callable) -> Reading:
     """Their class, called as our function is: the layer gets the tensors, its constructor what is none."""
     signature = inspect.signature(ours)
-    usual = OPTIONS.get(name, {})
+    usual = {p.name: p.default for p in signature.parameters.values() if p.default is not p.empty}
+    usual = {**usual, "p": 0.5} if name == "dropout" else usual
+    usual.pop("training", None)
     knows_its_mode = issubclass(theirs, nn.Module) or mentions(theirs, "training")
     if not knows_its_mode:
         signature = signature.replace(

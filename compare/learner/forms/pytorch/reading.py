@@ -31,6 +31,7 @@ OTHER_NAMES = {  # of arguments
     "running_mean": ("moving_mean",),
     "running_var": ("moving_var",),
     "eps": ("epsilon",),
+    "dim": ("axis",),
     "negative_slope": ("slope", "alpha", "leak", "a"),
     "params": ("parameters",),
     "lr": ("learning_rate", "alpha", "eta", "step_size"),
