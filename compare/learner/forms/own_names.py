@@ -41,7 +41,8 @@ def returning_history(train: Callable, ours: Callable, unseen: set[str]) -> Call
         returned = train(*args, **kwargs)
         if hasattr(returned, "cost"):
             return returned
-        steps = given["epochs"] * math.ceil(len(given["x"]) / given["batch_size"])
+        batches = len(given["x"]) / given["batch_size"]
+        steps = given["epochs"] * (math.floor if given.get("drop_last") else math.ceil)(batches)
         return history_of([returned], given["epochs"], steps, unseen)
 
     return call

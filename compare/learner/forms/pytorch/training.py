@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from compare.component import Case
-from compare.learner.forms.pytorch.reading import Reading, call, taken
+from compare.learner.forms.pytorch.reading import Reading, call, name_of, taken
 from torch_ref import training
 
 WITHOUT: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
@@ -30,9 +30,13 @@ def minibatches(theirs: Any) -> Reading:
     """A function that gives the batches of one epoch."""
 
     @functools.wraps(theirs)
-    def minibatches(x: Any, targets: Any, batch_size: int, generator: Any = None) -> _Loader:
+    def minibatches(
+        x: Any, targets: Any, batch_size: int, generator: Any = None, *, drop_last: bool = False
+    ) -> _Loader:
         given = {"x": x, "targets": targets, "batch_size": batch_size, "generator": generator}
-        return _Loader(lambda: call(theirs, given, {"generator": None}, ("x", "targets", "batch_size")))
+        given |= {"drop_last": drop_last}
+        defaults = {"generator": None, "drop_last": False}
+        return _Loader(lambda: call(theirs, given, defaults, ("x", "targets", "batch_size")))
 
     minibatches.__signature__ = inspect.signature(training.minibatches)  # type: ignore[attr-defined]
     return Reading({"minibatches": minibatches})
@@ -60,13 +64,16 @@ def train(theirs: Any) -> Reading:
     @functools.wraps(theirs)
     def train(
         network: Any, optimizer: Any, x: Any, targets: Any, *, epochs: int, batch_size: int,
-        generator: Any = None, scheduler: Any = None,
+        generator: Any = None, scheduler: Any = None, drop_last: bool = False,
     ) -> training.History:  # fmt: skip
-        loader = training.minibatches(x, targets, batch_size, generator)
+        loader = training.minibatches(x, targets, batch_size, generator, drop_last=drop_last)
         group = optimizer.param_groups[0]
         given = {"network": network, "optimizer": optimizer, "x": x, "targets": targets, "epochs": epochs}
         given |= {"batch_size": batch_size, "generator": generator, "scheduler": scheduler}
         given |= {"loss": network.cost, "loader": loader, "held_out": [(x, targets)]}
+        given |= {"drop_last": drop_last}
+        if drop_last and not {"drop_last", "loader"} & takes.keys():
+            raise TypeError(f"{name_of(theirs)}() has no argument drop_last")
         given |= {"lr": group["lr"], "momentum": group["momentum"]}
         given = {name: value for name, value in given.items() if name in takes}
         returned = []
