@@ -69,20 +69,20 @@ def diagnose(attempt: Attempt, trials: Sequence[Trial], deadline: float = float(
     ordinary = [trial for trial in precise if not trial.beyond]
     sets = [(precise, ""), (finite, "NaN and infinity aside"), (ordinary, ORDINARY)]
     right = all(trial.equal for trial in ordinary)
-    if right:  # then what they do not handle, kind by kind: an option that is not there is no mistake
-        kinds = {*NUMBERS, *attempt.component.rare.values()}
-        asked = dict.fromkeys(t.beyond for t in precise if not t.equal and set(t.beyond) <= kinds)
-        sets = [([t for t in precise if t.beyond in ((), what)], " with ".join(what)) for what in asked]
+    # What they do not handle, kind by kind: an option that is not there is no mistake.
+    kinds = {*NUMBERS, *attempt.component.rare.values()}
+    asked = dict.fromkeys(t.beyond for t in precise if not t.equal and t.beyond and set(t.beyond) <= kinds)
+    beyond = [([t for t in precise if t.beyond in ((), what)], " with ".join(what)) for what in asked]
+    sets = beyond if right else sets
     sets = [(chosen, where) for chosen, where in sets if not all(trial.equal for trial in chosen)]
     component = attempt.component
     listed = [Change(m.name, m.explanation, tuple(m.edits), m.convention) for m in component.mistakes]
     found = _found(attempt, sets, listed, deadline, SECONDS / 3 if right else SECONDS)
     if found.fits != ORDINARY:
-        return found
+        return found  # else another one may show beyond ordinary inputs
     told = {change.name for change in found.changes}
     more = [(*found.changes, change) for change in listed if change.name not in told]
-    beyond = [chosen for chosen in sets if chosen[1] != ORDINARY]  # where another one may show
-    return _first_fitting(attempt, beyond, more, deadline) or found
+    return _first_fitting(attempt, [*sets[:-1], *beyond], more, deadline) or found
 
 
 def _found(
