@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.checks import check_state
+from scratch.checks import check_state, expects
 from scratch.files import read_state, write_state
 from scratch.network import Network
 from scratch.optimizer import Optimizer, buffers_and_steps
@@ -24,6 +24,7 @@ from scratch.random import NumpyGenerator, TorchGenerator
 from scratch.schedules import Scheduler
 
 
+@expects(epoch=">= 0")
 def save_checkpoint(
     path: str | Path, network: Network, optimizer: Optimizer, generator: NumpyGenerator | TorchGenerator,
     epoch: int, scheduler: Scheduler | None = None,
@@ -37,6 +38,8 @@ def save_checkpoint(
         generator: draws the orders and the dropout masks
         epoch: how many have run
         scheduler: changes the learning rate
+
+    Raises TypeError or ValueError for an epoch that is no integer >= 0.
     """
     checkpoint: dict[str, Any] = {
         "network": network.state_dict(),

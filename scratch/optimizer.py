@@ -115,10 +115,9 @@ class Optimizer:
 
     def _groups(self, params: Sequence[Any], defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Each group with all its hyperparameters; raise unless those of its own are known and in range."""
-        params = (
-            list(params) if isinstance(params, Iterable) and not isinstance(params, np.ndarray) else params
-        )
-        if not params or not all(isinstance(group, dict) for group in params):
+        listed = isinstance(params, Iterable) and not isinstance(params, np.ndarray)
+        params = list(params) if listed else params
+        if not listed or not params or not all(isinstance(group, dict) for group in params):
             return [{"params": _checked(params), **defaults}]
         known = ("params", *self.takes, *(["maximize"] if "maximize" in defaults else []))
         for i, group in enumerate(params):

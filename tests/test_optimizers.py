@@ -14,6 +14,7 @@ from compare.cases.choices import any_seed, any_size, power
 from compare.cases.optimizers import COMPONENTS, any_share
 from compare.component import Case
 from scratch import optimizers as scratch
+from scratch.optimizer import BLOCK
 from torch_ref import optimizers as reference
 
 NAMES = ("SGD", "Momentum", "RMSprop", "Adam", "AdamW")
@@ -103,8 +104,8 @@ def test_no_layout_loses_an_update(layout, gradient_layout):
 def test_one_flat_buffer_is_the_same_as_its_parts(name):
     """A network hands over one buffer of all its parameters: blocks end anywhere in it."""
     rng = np.random.default_rng(0)
-    flat, grads = rng.standard_normal(2 * scratch.BLOCK + 7), rng.standard_normal((3, 2 * scratch.BLOCK + 7))
-    cuts = [5, 1000, scratch.BLOCK + 3]
+    flat, grads = rng.standard_normal(2 * BLOCK + 7), rng.standard_normal((3, 2 * BLOCK + 7))
+    cuts = [5, 1000, BLOCK + 3]
     parts = np.split(flat.copy(), cuts)
     whole, split = getattr(scratch, name)([flat], lr=0.1), getattr(scratch, name)(parts, lr=0.1)
     for grad in grads:

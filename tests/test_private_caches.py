@@ -71,6 +71,28 @@ def test_nothing_outside_reaches_into_a_cache(name: str):
             np.testing.assert_equal(run_scratch(component, case, spoiled), run_scratch(component, case))
 
 
+def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whose results may not be its arguments, nor parts of them."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        results = function(*args, **kwargs)
+        for array in results[:1] if isinstance(results, tuple) else (results,):
+            for argument in (*args, *kwargs.values()):
+                assert not (isinstance(argument, np.ndarray) and np.shares_memory(array, argument))
+        return results
+
+    return run
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_a_result_is_no_argument(name: str):
+    component = all_components()[name]
+    functions = component.implementation()
+    passes = {each: apart(getattr(functions, each)) for each in component.functions if "ward" in each}
+    for case in cases_of(component, 0, np.float64):
+        run_scratch(component, case, passes)
+
+
 def layers() -> dict[str, Layer]:
     generator = NumpyGenerator(0)
     found: dict[str, Layer] = {name: Activation(name) for name in ACTIVATIONS}
