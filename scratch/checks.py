@@ -218,7 +218,7 @@ def _number(name: str, value: Any, arguments: Any) -> Any:
     """
     if type(value) in (float, int):
         return value
-    value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    value = value[()] if isinstance(value, np.ndarray) else value  # a scalar, if it has no dimensions
     if not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
     if isinstance(value, np.longdouble) and _dtypes(arguments) <= {value.dtype}:

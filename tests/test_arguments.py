@@ -78,6 +78,16 @@ def test_a_scalar_of_numpy_gives_what_the_number_gives(component: Component, dty
                 np.testing.assert_array_equal(array, right, err_msg=f"{case.name}, {name}, {key}")
 
 
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+def test_a_word_is_what_it_says_and_not_an_object(component: Component):
+    """One that is put together at run time is another object than the one in the code."""
+    for case in cases_of(component, 0, np.float64):
+        words = {n: "".join(list(value)) for n, value in case.options.items() if isinstance(value, str)}
+        if words and sum(np.size(array) for array in case.arrays.values()) < SMALL:
+            found = run_scratch(component, replace(case, options={**case.options, **words}))
+            np.testing.assert_equal(found, run_scratch(component, case))
+
+
 USED_BY_OTHERS = ("scratch.checks", "scratch.random.box_muller", "scratch.random.shared")
 
 

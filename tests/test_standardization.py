@@ -27,6 +27,12 @@ def test_constant_features_are_reported_and_become_exactly_zero(dtype):
         assert not standardizer.transform(array)[:, [1, 3]].any()
 
 
+def test_the_mean_of_a_constant_feature_is_its_first_number():
+    """To the sign of zero, which is equal to the other one"""
+    mean, _ = ours.standardize_fit(np.array([[0.0], [-0.0]]))
+    assert not np.signbit(mean[0])
+
+
 @pytest.mark.parametrize("first", [1, 1 + np.finfo(float).eps])
 def test_neighbouring_numbers_are_not_a_constant(first):
     """Their mean is rounded to the lower one, to the upper one: nothing lies above that."""
