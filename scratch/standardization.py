@@ -82,7 +82,6 @@ class Standardizer:
         """(x − mean)/std"""
         return standardize(x, *self._statistics("transform"))
 
-    @expects(y="examples features")
     def inverse_transform(self, y: np.ndarray) -> np.ndarray:
         """y·std + mean: back to what `transform` was given"""
         mean, std = self._statistics("inverse_transform")

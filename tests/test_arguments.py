@@ -18,6 +18,7 @@ from compare.cases import all_components
 from compare.component import DTYPES, Case, Component
 from compare.measure import to_numpy
 from compare.run import cases_of, run_scratch
+from scratch.activations import leaky_relu_forward
 from scratch.batch_norm import update_running_statistics
 from scratch.checks import expects
 from scratch.initializers import INITIALIZERS
@@ -26,6 +27,7 @@ from scratch.network import Network
 from scratch.optimizers import SGD, Adam
 from scratch.random import NumpyGenerator
 from scratch.regularization import Dropout, dropout_forward, sgd_step_with_l2
+from scratch.schedules import exponential
 from scratch.training import minibatches, train
 
 COMPONENTS = list(all_components().values())
@@ -76,6 +78,15 @@ def test_a_scalar_of_numpy_gives_what_the_number_gives(component: Component, dty
                 array, right = to_numpy(found[key]), to_numpy(value)
                 assert array.dtype == right.dtype, (case.name, name, key)
                 np.testing.assert_array_equal(array, right, err_msg=f"{case.name}, {name}, {key}")
+
+
+def test_a_longdouble_keeps_its_digits_among_its_like_and_alone():
+    third = np.longdouble(1) / 3
+    kept, _ = leaky_relu_forward(-np.ones(2, np.longdouble), third)
+    np.testing.assert_array_equal(kept, [-third] * 2)
+    rounded, _ = leaky_relu_forward(-np.ones(2), third)
+    assert rounded.dtype == np.float64
+    assert exponential(third, 0, gamma=0.5) == third
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
