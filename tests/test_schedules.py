@@ -13,6 +13,7 @@ from laws import allowed, each_side, random_cases, run, seeded
 from compare.cases.schedules import any_decay, any_gamma, any_interval
 from compare.component import Case
 from scratch import schedules as ours
+from scratch.optimizers import SGD
 from torch_ref import schedules as theirs
 
 COSINE = {"warmup_epochs": 2, "total_epochs": 6}
@@ -46,6 +47,26 @@ def test_an_epoch_is_an_integer_from_0(name):
         getattr(ours, name)(0.1, -1, **OPTIONS[name])
     with pytest.raises(TypeError, match="epoch: expected an integer, got float"):
         getattr(ours, name)(0.1, 1.0, **OPTIONS[name])
+
+
+@pytest.mark.parametrize(
+    ("milestones", "error", "message"),
+    [
+        ((2, 3.0), TypeError, "expected an integer, got float"),
+        ((2, -1), ValueError, "expected an integer >= 0, got -1"),
+        ((2, 3, 3), ValueError, r"expected epochs in increasing order, got \[2, 3, 3\]"),
+    ],
+)
+def test_every_milestone_is_looked_at(milestones, error, message):
+    with pytest.raises(error, match=f"milestones: {message}"):
+        ours.milestones(0.1, 0, milestones=milestones, gamma=0.5)
+
+
+def test_a_scheduler_changes_the_rate_of_every_group():
+    groups = [{"params": [np.ones(2)]}, {"params": [np.ones(2)], "lr": 0.5}]
+    optimizer = SGD(groups, 1.0)
+    ours.Scheduler(optimizer, lambda lr, epoch: ours.exponential(lr, epoch, gamma=0.5)).step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.25]
 
 
 @pytest.mark.parametrize("name", OPTIONS)
