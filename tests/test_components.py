@@ -22,7 +22,7 @@ COMPONENTS = list(all_components().values())
 each_component = pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
-HELPERS = {"__init__", "__pycache__", "checks", "layer", "files", "optimizer", "checkpoint"}  # what else lies in scratch/
+HELPERS = {"__init__", "__pycache__", "checks", "layer", "files", "optimizer", "checkpoint"}  # no topics
 SMALL = 5_000  # elements
 SWEEP = [  # seeds, as in SWEEP=0:200,777000:777200
     seed
