@@ -112,5 +112,6 @@ def test_the_approximation_of_gelu_is_off_by_half_a_thousandth_and_that_by_a_sig
 def test_the_backward_pass_is_linear_in_the_upstream_gradient(side, name, case):
     """Exactly so for powers of two, as long as nothing is subnormal"""
     once, twice = (run(side, name, case, dy=factor * case["dy"])["grad.x"] for factor in (1, -4))
-    small = np.abs(once) < np.finfo(case.dtype).tiny
+    # An intermediate of silu, σ(x), is smaller than its product with x.
+    small = np.abs(once) < np.finfo(case.dtype).tiny * (1 + np.abs(case["x"]))
     np.testing.assert_array_equal(twice[~small], -4 * once[~small])

@@ -82,6 +82,11 @@ def diagnose(attempt: Attempt, trials: Sequence[Trial], deadline: float = float(
         return found  # else another one may show beyond ordinary inputs
     told = {change.name for change in found.changes}
     more = [(*found.changes, change) for change in listed if change.name not in told]
+    unusual = [t for t in precise if not t.equal and t.beyond and set(t.beyond) <= kinds]
+    for *_, change in more:
+        alone = None if _combine(component, (*found.changes, change)) else _version(attempt, (change,))
+        if alone and any(same(trial, alone[0](trial)) for trial in unusual):
+            return found  # what can not be tried together with it may be the one
     return _first_fitting(attempt, [*sets[:-1], *beyond], more, deadline) or found
 
 
@@ -210,6 +215,14 @@ def _functions(component: Component, changes: Candidate) -> dict[str, Callable]:
                 if not isinstance(ours, type) and name in inspect.signature(ours).parameters:
                     functions[function] = _fixed(ours, name, value)
     return functions
+
+
+def _combine(component: Component, changes: Candidate) -> bool:
+    try:
+        _functions(component, changes)
+    except (SyntaxError, ValueError):  # two edits of one place
+        return False
+    return True
 
 
 def _fixed(function: Callable, option: str, value: Any) -> Callable:

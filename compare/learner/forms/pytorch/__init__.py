@@ -80,8 +80,9 @@ def read(component: Component, functions: Mapping[str, Callable]) -> Reading:
     if component.topic == "initializers":
         return Reading({name: filling(function) for name, function in functions.items()})
     for name, theirs in functions.items():
-        if isinstance(theirs, type) and name != "BatchNorm1d" and component.reference == (name,):
-            ours = getattr(importlib.import_module(f"torch_ref.{component.topic}"), name)
+        ours: Any = getattr(importlib.import_module(f"torch_ref.{component.topic}"), name, None)
+        # Where ours is a class, theirs stands for it as it is.
+        if isinstance(theirs, type) and not isinstance(ours, type) and component.reference == (name,):
             reading = as_function(name, theirs, ours)
             further = read(component, reading.functions)
             return replace(further, form=reading.form, convention=reading.convention)
