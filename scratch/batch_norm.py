@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scratch.checks import check_floating, check_shape, expects
-from scratch.layer import Layer
+from scratch.layer import Layer, copied
 
 
 @expects(x="batch>=2 features", gamma="features", beta="features", eps="> 0")
@@ -36,7 +36,7 @@ def batch_norm_forward(
     variance = (centred * centred).sum(axis=0) / m  # (features,)
     std = (variance + eps) ** 0.5
     x_hat = centred / std
-    return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, _copy(gamma)), (mean, variance)
+    return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, copied(gamma)), (mean, variance)
 
 
 @expects(cache={"x": "batch features"}, dy="batch features")
@@ -114,7 +114,7 @@ def batch_norm_inference_forward(
     """
     std = (running_var + eps) ** 0.5  # (features,)
     x_hat = (x - running_mean) / std  # (batch, features)
-    return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, _copy(gamma))
+    return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, copied(gamma))
 
 
 @expects(cache={"x": "batch features"}, dy="batch features")
@@ -188,10 +188,6 @@ class BatchNorm1d(Layer):
 def _scale_and_shift(x_hat: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None) -> np.ndarray:
     y = x_hat.copy() if gamma is None else x_hat * gamma
     return y if beta is None else y + beta
-
-
-def _copy(gamma: np.ndarray | None) -> np.ndarray | None:
-    return None if gamma is None else gamma.copy()
 
 
 def _slope(std: np.ndarray, gamma: np.ndarray | None) -> np.ndarray:

@@ -28,3 +28,8 @@ class Layer:
         if self.cache is NotImplemented:
             name = type(self).__name__
             raise RuntimeError(f"backward: expected a forward pass of this {name} before it, got none")
+
+
+def copied(array: np.ndarray | None) -> np.ndarray | None:
+    """A copy for a cache, which nobody else may change; None stays None."""
+    return None if array is None else array.copy()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scratch.checks import check_floating, check_shape, expects
-from scratch.layer import Layer
+from scratch.layer import Layer, copied
 
 
 @expects(x="*shape", gamma="scales", beta="shifts", eps="> 0")
@@ -36,7 +36,7 @@ def layer_norm_forward(
     std = (variance + eps) ** 0.5
     x_hat = centred / std
     y = x_hat.copy() if gamma is None else x_hat * gamma
-    return y if beta is None else y + beta, (x_hat, std, None if gamma is None else gamma.copy())
+    return y if beta is None else y + beta, (x_hat, std, copied(gamma))
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -80,7 +80,7 @@ def rms_norm_forward(
     rms = ((x * x).sum(axis=-1, keepdims=True) / x.shape[-1] + eps) ** 0.5  # (…, 1)
     x_hat = x / rms
     y = x_hat.copy() if gamma is None else x_hat * gamma
-    return y, (x_hat, rms, None if gamma is None else gamma.copy())
+    return y, (x_hat, rms, copied(gamma))
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")

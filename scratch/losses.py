@@ -20,6 +20,7 @@ are out of range or NaN.
 import numpy as np
 
 from scratch.checks import check_floating, check_shape, expects
+from scratch.layer import copied
 
 REDUCTIONS = ("mean", "sum", "none")
 EPSILON = float(np.float32(1e-12))  # PyTorch's kernel keeps it in float32 for every dtype: 9.99999996e-13
@@ -51,7 +52,7 @@ def binary_cross_entropy_with_logits_forward(
     losses = _weighted(losses, weight)
     n = logits.size if reduction == "mean" else 1
     loss = _reduced(losses, reduction) / n
-    return loss, (logits.copy(), targets.copy(), e, n, loss.shape, _copy(weight), _copy(pos_weight))
+    return loss, (logits.copy(), targets.copy(), e, n, loss.shape, copied(weight), copied(pos_weight))
 
 
 @expects(cache={"logits": "*shape"}, dloss="any")
@@ -88,7 +89,7 @@ def binary_cross_entropy_forward(
     losses = _weighted((targets - 1) * log_not_p - targets * log_p, weight)
     n = probabilities.size if reduction == "mean" else 1
     loss = _reduced(losses, reduction) / n
-    return loss, (probabilities.copy(), targets.copy(), n, loss.shape, _copy(weight))
+    return loss, (probabilities.copy(), targets.copy(), n, loss.shape, copied(weight))
 
 
 @expects(cache={"probabilities": "*shape"}, dloss="any")
@@ -162,7 +163,7 @@ def mse_loss_forward(
     if weight is not None and reduction == "mean":
         n = weight.sum()
     loss = _reduced(losses, reduction) / n
-    return loss, (difference, n, loss.shape, _copy(weight))
+    return loss, (difference, n, loss.shape, copied(weight))
 
 
 @expects(cache={"input": "*shape"}, dloss="any")
@@ -179,10 +180,6 @@ def _weighted(losses: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
 
 def _reduced(losses: np.ndarray, reduction: str) -> np.floating | np.ndarray:
     return losses if reduction == "none" else losses.sum()
-
-
-def _copy(weight: np.ndarray | None) -> np.ndarray | None:
-    return None if weight is None else weight.copy()
 
 
 def _check_weights(losses: np.ndarray, **weights: np.ndarray | None) -> None:

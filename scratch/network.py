@@ -91,7 +91,7 @@ class Network:
         self.layers: dict[str, Any] = {}
         last = len(widths) - 1
         dropouts = _dropouts(dropout, last - 1)
-        normalised = batch_norm is not False
+        normalised = bool(batch_norm) or batch_norm == {}
         options = batch_norm if isinstance(batch_norm, Mapping) else {}
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):
             hidden = i < last
@@ -117,9 +117,7 @@ class Network:
                 linear.parameters["bias"][...] = 0
 
     def _move_into_one_buffer(self) -> None:
-        arrays = {
-            f"{n}.{p}": array for n, layer in self.layers.items() for p, array in layer.parameters.items()
-        }
+        arrays = dict(self.named_parameters())
         self.shapes = {name: array.shape for name, array in arrays.items()}
         self.flat_parameters = np.concatenate([array.ravel() for array in arrays.values()])
         self.flat_gradients = np.zeros_like(self.flat_parameters)

@@ -305,3 +305,9 @@ def test_there_are_no_probabilities_of_a_squared_error():
         ValueError, match="predict_proba: expected a network that tells classes, got one with"
     ):
         ours(loss="mse_loss").predict_proba(np.ones((2, 5), np.float32))
+
+
+@pytest.mark.parametrize(("asked", "layers"), [(True, 1), ({}, 1), (np.True_, 1), (False, 0), (np.False_, 0)])
+def test_batch_norm_is_asked_for_with_a_truth_or_with_options(asked, layers):
+    for network in (ours(batch_norm=asked).layers, dict(theirs(batch_norm=asked).named_children())):
+        assert sum(name.startswith("batch_norm") for name in network) == layers

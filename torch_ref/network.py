@@ -47,7 +47,7 @@ class Network(nn.Sequential):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         where: dict[str, Any] = {"dtype": dtype, "device": device}
         last = len(widths) - 1
-        normalised = batch_norm is not False
+        normalised = bool(batch_norm) or batch_norm == {}
         options = batch_norm if isinstance(batch_norm, Mapping) else {}
         dropouts = dropout if isinstance(dropout, Sequence) else [dropout] * (last - 1)
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths), start=1):

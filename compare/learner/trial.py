@@ -96,10 +96,10 @@ def is_only_wider(trial: Trial) -> bool:
     if trial.equal or trial.outcome.error:
         return False
     mine, expected = trial.outcome.results, trial.expected
-    return all(
+    wrong = {difference.array for difference in trial.wrong}
+    return wrong <= mine.keys() & expected.keys() and all(
         (mine[name].dtype, expected[name].dtype) == (np.float64, np.float32)
         and compare_arrays(name, mine[name].astype(np.float32), expected[name], trial.scales.get(name)).units
         <= trial.budget
-        for name in (difference.array for difference in trial.wrong)
-        if name in mine and name in expected
-    ) and all(difference.array in mine and difference.array in expected for difference in trial.wrong)
+        for name in wrong
+    )
