@@ -41,6 +41,7 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         "batch>=2"         one with an axis of at least that length
         ""                 an array without axes, or Python's number
         "*shape"           an array of any shape; again, one of the same shape
+        "*batch features"  one with any number of axes in front of the named ones
         "any"              an array of any shape at all
         "*shape: 0 to 1"   and its elements are from 0 to 1
         "batch: classes"   an array of integers from 0 to below the length `classes`
@@ -125,7 +126,7 @@ def _check_arrays(names: list[str], expected: dict[str, Any], annotations: dict[
         described: list[Any] = [(a.dtype, a.shape) if isinstance(a, ARRAYS) else type(a) for a in arrays]
         lengths = lengths_of(*described)
         for name, what in inside.items():
-            _check_elements(name, args[names.index(name)], what, lengths)
+            check_elements(name, args[names.index(name)], what, lengths)
 
     return check
 
@@ -151,11 +152,13 @@ def _check_axes(name: str, shape: tuple[int, ...], axes: str, lengths: dict[str,
     """Raise ValueError unless axes that have a length already have it again; note those of the others."""
     if axes == "any":
         return
-    if axes.startswith("*"):
-        _check_lengths(name, shape, lengths.setdefault(axes, shape))
-        return
     every = [axis.partition(">=") for axis in axes.split()]
-    _check_lengths(name, shape, [lengths.get(axis) for axis, _, _ in every])
+    front: tuple[int, ...] = ()
+    if axes.startswith("*"):
+        (several, _, _), *every = every
+        front = lengths.setdefault(several, shape[: max(len(shape) - len(every), 0)])
+    _check_lengths(name, shape, [*front, *(lengths.get(axis) for axis, _, _ in every)])
+    shape = shape[len(front) :]
     for (axis, _, least), length in zip(every, shape, strict=True):
         lengths[axis] = length
         if least and length < int(least):
@@ -167,16 +170,6 @@ def _check_lengths(name: str, shape: tuple[int, ...], expected: Sequence[int | N
     if not fits or any(wanted not in (None, n) for n, wanted in zip(shape, expected, strict=True)):
         wished = str(tuple("any" if length is None else length for length in expected)).replace("'", "")
         raise ValueError(f"{name}: expected shape {wished}, got {tuple(shape)}")
-
-
-def _check_elements(name: str, array: np.ndarray, wanted: str, lengths: dict[str, Any]) -> None:
-    if not array.size:
-        return
-    low, high = array.min(), array.max()
-    if wanted in RANGES and not (RANGES[wanted][1](low) and RANGES[wanted][1](high)):
-        raise ValueError(f"{name}: expected numbers from {wanted}, got {low} to {high}")
-    if wanted in lengths and not 0 <= low <= high < lengths[wanted]:
-        raise ValueError(f"{name}: expected {wanted} from 0 to {lengths[wanted] - 1}, got {low} to {high}")
 
 
 def _check_value(name: str, wanted: Any, annotation: Any) -> Callable[[Any], None]:
@@ -293,6 +286,17 @@ def check_generator(generator: Any) -> None:
 def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) -> None:
     """Raise ValueError unless `array` has the expected shape; None stands for any length."""
     _check_lengths(name, array.shape, expected)
+
+
+def check_elements(name: str, array: np.ndarray, wanted: str, lengths: Mapping[str, Any]) -> None:
+    """Raise ValueError unless all elements are in a range, or classes below the length of that name."""
+    if not array.size:
+        return
+    low, high = array.min(), array.max()
+    if wanted in RANGES and not (RANGES[wanted][1](low) and RANGES[wanted][1](high)):
+        raise ValueError(f"{name}: expected numbers from {wanted}, got {low} to {high}")
+    if wanted in lengths and not 0 <= low <= high < lengths[wanted]:
+        raise ValueError(f"{name}: expected {wanted} from 0 to {lengths[wanted] - 1}, got {low} to {high}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

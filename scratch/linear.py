@@ -17,29 +17,33 @@ from scratch.layer import Layer
 from scratch.random import Generator
 
 
-@expects(weight="out_features in_features", x="batch in_features", bias="out_features")
+@expects(weight="out_features in_features", x="*batch in_features", bias="out_features")
 def linear_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> tuple[np.ndarray, tuple]:
     """y = x Wᵀ + b
 
-    Returns y (batch, out_features), and the cache for `linear_backward`: copies, so that a later change of x
-    or of the weight in place changes no gradient of this pass.
+    x is (batch, in_features), or has any other number of axes in front: (in_features,) is one example, and
+    (batch, time, in_features) are sequences.
+
+    Returns y (…, out_features), and the cache for `linear_backward`: copies, so that a later change of x or
+    of the weight in place changes no gradient of this pass.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
     """
-    y = np.matmul(x, weight.T)  # (batch, out_features)
+    y = np.matmul(x, weight.T)  # (…, out_features)
     if bias is not None:
         y += bias
     return y, (x.copy(), weight.copy())
 
 
-@expects(cache={"x": "batch in_features", "weight": "out_features in_features"}, dy="batch out_features")
+@expects(cache={"x": "*batch in_features", "weight": "out_features in_features"}, dy="*batch out_features")
 def linear_backward(
     dy: np.ndarray, cache: tuple,
     *, out: tuple[np.ndarray | None, np.ndarray | None] = (None, None), input_gradient: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:  # fmt: skip
     """dx = dy W,  dW = dyᵀ x,  db = Σ_batch dy
 
-    From y_ni = Σ_j x_nj W_ij + b_i: ∂y_ni/∂x_nj = W_ij, ∂y_ni/∂W_ij = x_nj, ∂y_ni/∂b_i = 1.
+    From y_ni = Σ_j x_nj W_ij + b_i: ∂y_ni/∂x_nj = W_ij, ∂y_ni/∂W_ij = x_nj, ∂y_ni/∂b_i = 1. Every example
+    counts, along whichever axes there are: for dW and db they are the rows of one matrix.
 
     Args:
         dy: the gradient of the cost with respect to y
@@ -47,13 +51,19 @@ def linear_backward(
         out: arrays that receive dW and db, so that a network can keep all gradients in one buffer
         input_gradient: False leaves dx out (None): the first layer of a network has no use for it
 
-    Returns dx (batch, in_features), dW (out_features, in_features) and db (out_features,).
+    Returns dx (…, in_features), dW (out_features, in_features) and db (out_features,).
     """
     x, weight = cache
-    dweight = np.matmul(dy.T, x, out=out[0])  # (out_features, in_features)
-    dbias = dy.sum(axis=0, out=out[1])  # (out_features,)
-    dx = np.matmul(dy, weight) if input_gradient else None  # (batch, in_features)
+    rows = _rows(dy)  # (batch, out_features)
+    dweight = np.matmul(rows.T, _rows(x), out=out[0])  # (out_features, in_features)
+    dbias = rows.sum(axis=0, out=out[1])  # (out_features,)
+    dx = np.matmul(dy, weight) if input_gradient else None  # (…, in_features)
     return dx, dweight, dbias
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """An example a row, whatever axes are in front of the features."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 class Linear(Layer):

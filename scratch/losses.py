@@ -17,9 +17,11 @@ integers; ValueError for shapes that do not fit, an unknown reduction, and for t
 are out of range or NaN.
 """
 
+import math
+
 import numpy as np
 
-from scratch.checks import check_floating, check_shape, expects
+from scratch.checks import check_elements, check_floating, check_shape, expects
 from scratch.layer import copied
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -105,42 +107,75 @@ def binary_cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np
     return _weighted((probabilities - targets) / denominator, weight) * dloss / n
 
 
-@expects(logits="batch classes", targets="batch: classes", reduction=REDUCTIONS)
+@expects(logits="any", reduction=REDUCTIONS, label_smoothing="0 to 1")
 def cross_entropy_forward(
-    logits: np.ndarray, targets: np.ndarray, reduction: str = "mean"
-) -> tuple[np.floating | np.ndarray, tuple]:
+    logits: np.ndarray, targets: np.ndarray, reduction: str = "mean",
+    *, weight: np.ndarray | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
+) -> tuple[np.floating | np.ndarray, tuple]:  # fmt: skip
     """Lᵢ = −log softmax(xᵢ)[yᵢ] = log Σⱼ e^(xᵢⱼ − mᵢ) − (xᵢ,yᵢ − mᵢ), with mᵢ = maxⱼ xᵢⱼ
 
     Subtracting the largest logit changes nothing in exact arithmetic, and keeps every exponent ≤ 0 and the
     sum ≥ 1: neither the exponential nor the logarithm can overflow.
 
+    With a distribution q in the place of the one class, Lᵢ = −Σⱼ qᵢⱼ log softmax(xᵢ)ⱼ, where 0·log 0 is 0.
+
+    Args:
+        logits: (batch, classes), or with further axes (batch, classes, …); (classes,) of a single example
+        targets: integers, the classes (batch, …); or probabilities, in the shape and dtype of the logits
+        reduction: the mean divides by the number of targets that count; if these are classes, each counts
+            for its weight
+        weight: w (classes,): −wⱼ·qᵢⱼ log softmax(xᵢ)ⱼ
+        ignore_index: a target that does not count: its loss and its gradient are 0
+        label_smoothing: ε, which is shared out among all K classes: q ← (1 − ε)·q + ε/K
+
+    Raises also ValueError if a mean is asked for and no target counts, where PyTorch's is NaN.
+
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
     """
-    batch = np.arange(len(logits))
-    largest = logits.T.copy().max(axis=0)  # (batch,); NumPy is slow along rows as short as these
-    shifted = logits - largest[:, np.newaxis]  # (batch, classes)
+    one_class_each = _check_targets(logits, targets, weight, ignore_index)
+    rows = _rows(logits)
+    batch = np.arange(len(rows))
+    largest = rows.T.copy().max(axis=0)  # (batch,); NumPy is slow along rows as short as these
+    shifted = rows - largest[:, np.newaxis]  # (batch, classes)
     e = np.exp(shifted, order="C")  # row by row, so that NumPy sums in blocks and not one after the other
     total = e.sum(axis=1, keepdims=True)  # (batch, 1)
-    losses = np.log(total[:, 0]) - shifted[batch, targets]  # (batch,)
-    m = len(logits) if reduction == "mean" else 1
+    if one_class_each and weight is None and label_smoothing == 0:
+        classes, q, counted = targets.flatten(), None, float(len(rows))
+        losses = np.log(total[:, 0]) - shifted[batch, classes]  # (batch,)
+    else:
+        classes = None
+        q, counted = _distribution(rows, targets, weight, ignore_index, label_smoothing)
+        losses = _times(q, np.log(total) - shifted).sum(axis=1)  # (batch,)
+    m = counted if reduction == "mean" else 1
+    if m == 0 and targets.size:
+        raise ValueError(
+            "targets: expected at least one that counts in a mean, got only ignored ones or weights of 0"
+        )
+    if reduction == "none":
+        losses = losses.reshape(_without_classes(logits.shape))
     loss = _reduced(losses, reduction) / m
-    return loss, (e / total, batch, targets.copy(), m, loss.shape)
+    return loss, (e / total, batch, classes, q, m, loss.shape, logits.shape)
 
 
-@expects(cache={"logits": "batch classes"}, dloss="any")
+@expects(cache={"logits": "any"}, dloss="any")
 def cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢⱼ = (pᵢⱼ − [j = yᵢ])·dloss/m, with p = softmax(x), and m = 1 for a sum
 
-    From L = log Σⱼ eˣʲ − x_y: the first term has the derivative pⱼ, the second one −1 at j = y.
+    From L = log Σⱼ eˣʲ − x_y: the first term has the derivative pⱼ, the second one −1 at j = y. For a
+    distribution q, Σₖ qₖ times the first term: (pⱼ·Σₖ qₖ − qⱼ)·dloss/m.
     """
-    softmax, batch, targets, m, shape = cache
+    softmax, batch, classes, q, m, shape, shape_of_logits = cache
     _check_upstream(dloss, shape)
-    share = dloss / max(m, 1)  # an empty batch has none to share among
-    dlogits = np.zeros_like(softmax)  # (batch, classes)
-    dlogits[batch, targets] = -share
-    share = share[:, np.newaxis] if shape else share  # of each example its own
-    dlogits -= softmax * (0 - share)  # 0 − share is never −0: zeros get their sign as in PyTorch
-    return dlogits
+    share = dloss / (m or 1)  # an empty batch has none to share among
+    each, column = (np.reshape(share, -1), np.reshape(share, (-1, 1))) if shape else (share, share)
+    dlogits = np.zeros(softmax.shape, softmax.dtype)  # (batch, classes)
+    if q is None:
+        dlogits[batch, classes] = -each
+    else:
+        dlogits -= q * column
+        column = column * q.sum(axis=1, keepdims=True)
+    dlogits -= softmax * (0 - column)  # 0 − share is never −0: zeros get their sign as in PyTorch
+    return _unrows(dlogits, shape_of_logits)
 
 
 @expects(input="*shape", targets="*shape", reduction=REDUCTIONS)
@@ -174,12 +209,92 @@ def mse_loss_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     return _weighted(difference / n * 2, weight) * dloss
 
 
+def _distribution(
+    rows: np.ndarray,
+    targets: np.ndarray,
+    weight: np.ndarray | None,
+    ignore_index: int,
+    label_smoothing: float,
+) -> tuple[np.ndarray, float]:
+    """What each class of each example counts for, (batch, classes), and how much counts in a mean."""
+    classes = rows.shape[1]
+    if targets.dtype.kind == "f":
+        q, kept, counted = _rows(targets).copy(), True, len(rows)
+    else:
+        y = targets.reshape(-1, 1)
+        kept = y != ignore_index  # (batch, 1)
+        q = (kept & (y == np.arange(classes))).astype(rows.dtype)  # one 1 in each row that is kept
+        counted = (q if weight is None else _times(q, weight)).sum()
+    if label_smoothing:
+        q = ((1 - label_smoothing) * q + label_smoothing / classes) * kept
+    return q if weight is None else _times(q, weight), counted
+
+
+def _times(q: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """q·factor, where 0·∞ is 0: a class that does not count costs nothing."""
+    return np.multiply(q, factor, out=np.zeros_like(q), where=q != 0)
+
+
+def _rows(scores: np.ndarray) -> np.ndarray:
+    """An example a row, (batch, classes): of (classes,) a single one, of (batch, classes, …) batch·… ones."""
+    if scores.ndim == 2:
+        return scores
+    last = np.moveaxis(scores, min(1, scores.ndim - 1), -1)
+    return last.reshape(math.prod(last.shape[:-1]), last.shape[-1])
+
+
+def _unrows(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The way back from `_rows`."""
+    if len(shape) == 2:
+        return rows
+    return np.moveaxis(rows.reshape(*_without_classes(shape), rows.shape[1]), -1, min(1, len(shape) - 1))
+
+
+def _without_classes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(batch, …) of the logits' (batch, classes, …), () of (classes,)"""
+    return shape[:1] + shape[2:] if len(shape) > 1 else ()
+
+
 def _weighted(losses: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     return losses if weight is None else losses * weight
 
 
 def _reduced(losses: np.ndarray, reduction: str) -> np.floating | np.ndarray:
     return losses if reduction == "none" else losses.sum()
+
+
+def _check_targets(
+    logits: np.ndarray, targets: np.ndarray, weight: np.ndarray | None, ignore_index: int
+) -> bool:
+    """Whether each target is one class, and none of them ignored
+
+    Raise TypeError or ValueError unless they are classes or probabilities that fit the logits.
+    """
+    if logits.ndim == 0:
+        raise ValueError("logits: expected an axis of classes, got none")
+    axes, count = _without_classes(logits.shape), logits.shape[min(1, logits.ndim - 1)]
+    kind = targets.dtype.kind if isinstance(targets, np.ndarray | np.generic) else ""
+    probabilities = kind == "f" and targets.ndim == logits.ndim
+    if kind not in ("i", "u") and not probabilities:
+        given = f"{targets.dtype} {targets.shape}" if kind else type(targets).__name__
+        raise TypeError(
+            f"targets: expected integer classes {axes} or probabilities {logits.shape}, got {given}"
+        )
+    if weight is not None:
+        check_floating(logits=logits, weight=weight)
+        check_shape("weight", weight, (count,))
+    if probabilities:
+        check_floating(logits=logits, targets=targets)
+        check_shape("targets", targets, logits.shape)
+        check_elements("targets", targets, "0 to 1", {})
+        return False
+    if targets.shape != axes:
+        check_shape("targets", targets, axes)
+    low, high = (targets.min(), targets.max()) if targets.size else (0, -1)
+    ignoring = low <= ignore_index <= high
+    if ignoring or not 0 <= low <= high < count:
+        check_elements("targets", targets[targets != ignore_index], "classes", {"classes": count})
+    return not ignoring
 
 
 def _check_weights(losses: np.ndarray, **weights: np.ndarray | None) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from scratch.activations import ACTIVATIONS, Activation, sigmoid_forward
 from scratch.batch_norm import BatchNorm1d
-from scratch.checks import check_floating, check_state, expects
+from scratch.checks import check_floating, check_shape, check_state, expects
 from scratch.files import read_state, write_state
 from scratch.initializers import INITIALIZERS, NONLINEARITIES
 from scratch.linear import Linear
@@ -82,6 +82,7 @@ class Network:
         init: str = "kaiming_normal", loss: str = "cross_entropy", l2: float = 0.0, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         widths = checked_widths(widths)
+        self._inputs = widths[0]
         self.l2 = l2
         self.training = True
         self._logits: np.ndarray | None = None  # of the last forward pass
@@ -302,9 +303,11 @@ class Network:
         return (layer for layer in self.layers.values() if isinstance(layer, Linear))
 
     def _check_input(self, x: np.ndarray) -> None:
-        """Raise TypeError unless x is an array of the network's dtype; names take time, so only in need."""
+        """Raise unless x is (batch, features), of the network's dtype; names take time, so only in need."""
         if not isinstance(x, np.ndarray) or x.dtype != self.flat_parameters.dtype:
             check_floating(parameters=self.flat_parameters, x=x)
+        if x.ndim != 2 or x.shape[1] != self._inputs:
+            check_shape("x", x, (None, self._inputs))
 
     def _check_cost(self) -> None:
         """Raise RuntimeError unless the last `cost` is that of the last `forward`."""

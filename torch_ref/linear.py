@@ -8,5 +8,5 @@ Linear = nn.Linear
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """y = x Wᵀ + b, for x (batch, in_features), weight (out_features, in_features), bias (out_features,)"""
+    """y = x Wᵀ + b, for x (…, in_features), weight (out_features, in_features), bias (out_features,)"""
     return F.linear(x, weight, bias)

@@ -35,12 +35,24 @@ def binary_cross_entropy(
     return F.binary_cross_entropy(probabilities, targets, weight, reduction=reduction)
 
 
-def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """L = −log softmax(x)[y], for logits (batch, classes) and integer targets (batch,)
+def cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, reduction: str = "mean",
+    *, weight: torch.Tensor | None = None, ignore_index: int = -100, label_smoothing: float = 0.0,
+) -> torch.Tensor:  # fmt: skip
+    """L = −log softmax(x)[y], for logits (batch, classes, …) and integer targets (batch, …)
 
-    PyTorch passes over a target of −100 (`ignore_index`).
+    Floating-point targets, in the shape of the logits, are probabilities. Among classes `ignore_index` does
+    not count; a mean of none that count is NaN. The mean divides by the sum of the weights of the classes,
+    but of probabilities by their number.
     """
-    return F.cross_entropy(logits, targets, reduction=reduction)
+    return F.cross_entropy(
+        logits,
+        targets,
+        weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
 
 
 def mse_loss(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compare.cases.autograd import differentiable, gradients
-from compare.cases.choices import any_size, chance, floats
+from compare.cases.choices import any_shape, any_size, chance, floats
 from compare.cases.inputs import finite_part, fortran, normal, other, strided, subnormals
 from compare.cases.limits import ADDITION, LARGEST, OVERFLOW, SUBNORMAL, edge
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
@@ -50,12 +50,23 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
         arrays = case(name, 13, 7, 5).arrays
         yield Case(name, {key: layout(value) for key, value in arrays.items()}, dtype=dtype)
+    for name, front in {"a single example": (), "time steps": (4, 6), "more axes": (2, 3, 4)}.items():
+        yield in_front(case(name, math.prod(front), 7, 5), front)
+    steps = in_front(case("time steps first", 24, 7, 5), (6, 4))
+    turned = {key: steps[key].swapaxes(0, 1) for key in ("x", "dy")}
+    yield replace(steps, arrays={**steps.arrays, **turned})
     broken = case("nan and infinity", 6, 4, 3, finite=False)
     broken["x"][0, 1], broken["x"][2, 0], broken["x"][3, 3] = np.nan, np.inf, -np.inf
     broken["dy"][5, 0] = np.inf
     yield broken
     layer = case("a new layer", 13, 7, 5)
     yield replace(layer, options={"in_features": 7, "out_features": 5}, seed=int(rng.integers(2**31)))
+
+
+def in_front(case: Case, front: tuple[int, ...]) -> Case:
+    """The same with its examples along these axes."""
+    rows = {key: case[key].reshape(*front, case[key].shape[-1]) for key in ("x", "dy")}
+    return replace(case, arrays={**case.arrays, **rows})
 
 
 def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -74,12 +85,15 @@ def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
 
 
 def random_case(choose: Choose, dtype: Any) -> Case:
-    """Any three sizes, batches of none among them, each array of its own scale; with a bias or without."""
-    batch, fan_in, fan_out = any_size(choose, 0, 300), any_size(choose), any_size(choose)
+    """Any sizes, batches of none among them, each array of its own scale; with a bias or without."""
+    front: tuple[int, ...] = (any_size(choose, 0, 300),)
+    fan_in, fan_out = any_size(choose), any_size(choose)
+    if choose.one_of((False, False, True)):
+        front = any_shape(choose)
     shapes: dict[str, tuple[int, ...]] = {
-        "x": (batch, fan_in),
+        "x": (*front, fan_in),
         "weight": (fan_out, fan_in),
-        "dy": (batch, fan_out),
+        "dy": (*front, fan_out),
     }
     if chance(choose):
         shapes["bias"] = (fan_out,)
@@ -88,18 +102,25 @@ def random_case(choose: Choose, dtype: Any) -> Case:
 
 
 def edges(base: Case) -> Iterator[Edge]:
-    """No features on either side, and no bias."""
+    """No features on either side, no bias, and no axis for a batch, or one more."""
     x, weight, dy = (base[name] for name in ("x", "weight", "dy"))
     yield edge(base, "no input features", arrays={"x": x[:, :0], "weight": weight[:, :0]})
     none_out = {"weight": weight[:0], "dy": dy[:, :0], "bias": base["bias"][:0]}
     yield edge(base, "no output features", arrays=none_out)
     yield Edge("no bias", "", replace(base, arrays={"x": x, "weight": weight, "dy": dy}))
+    yield edge(base, "a single example", arrays={"x": x[0], "dy": dy[0]})
+    yield edge(base, "a single number", arrays={"x": np.array(x[0, 0]), "dy": dy[0]})
+    for name, part in (("of length 1", slice(0, 1)), ("of length 0", slice(0, 0))):
+        yield edge(base, "an axis in front", name, {"x": x[None][part], "dy": dy[None][part]})
 
 
 ZEROS = (
     "Every product of a sum is below the smallest number, and whether the sum is +0 or −0 depends on where"
     " the kernel of a matrix product starts to add, and on whether it rounds each product."
 )
+
+
+SEVERAL = "several axes in front of the features"
 
 
 def run_scratch(case: Case, f: Any) -> Results:
@@ -138,12 +159,13 @@ def magnitude(case: Case) -> dict[str, Any]:
     What a new layer starts with is equal to the bit: its scale is 0.
     """
     x, weight, dy = (finite_part(case[name]) for name in ("x", "weight", "dy"))
+    rows_of_x, rows_of_dy = (array.reshape(_sizes(case)[0], array.shape[-1]) for array in (x, dy))
     bias = finite_part(case.arrays.get("bias", np.zeros(1)))
     scales = {
         "output": _partial_sums(x, weight.T, bias),
         "grad.x": _partial_sums(dy, weight),
-        "grad.weight": _partial_sums(dy.T, x),
-        "grad.bias": _partial_sums(np.ones(len(dy)), dy),
+        "grad.weight": _partial_sums(rows_of_dy.T, rows_of_x),
+        "grad.bias": _partial_sums(np.ones(len(rows_of_dy)), rows_of_dy),
     }
     smallest = np.finfo(np.float64).smallest_subnormal
     scales = {name: np.maximum(scale, smallest) for name, scale in scales.items()}
@@ -155,7 +177,8 @@ def _partial_sums(a: np.ndarray, b: np.ndarray, added: Any = 0.0) -> np.ndarray:
 
 
 def _sizes(case: Case) -> tuple[int, int, int]:
-    return (*case["x"].shape, len(case["weight"]))  # batch, fan_in, fan_out
+    fan_out, fan_in = case["weight"].shape
+    return math.prod(case["x"].shape[:-1]), fan_in, fan_out
 
 
 COMPONENTS = (
@@ -172,6 +195,12 @@ COMPONENTS = (
         magnitude=magnitude,
         refused=refused,
         edges=Edges(rows=("x", "dy"), others=edges),
+        rare={
+            "a single example": "an example without an axis for the batch",
+            "time steps": SEVERAL,
+            "more axes": SEVERAL,
+            "time steps first": SEVERAL,
+        },
         departures=(
             Departure(SUBNORMAL, ("x",), ZEROS, depends_on=ADDITION),
             Departure(LARGEST, ("x", "weight", "dy"), OVERFLOW, depends_on=ADDITION),
@@ -185,33 +214,58 @@ COMPONENTS = (
             Mistake(
                 "bias gradient averaged",
                 "The mean over the batch where the sum belongs: the 1/m of the cost is already in dy.",
-                [("dy.sum(axis=0, out=out[1])", "dy.mean(axis=0, out=out[1])")],
+                [("rows.sum(axis=0, out=out[1])", "rows.mean(axis=0, out=out[1])")],
             ),
             Mistake(
                 "weight gradient averaged",
                 "Divided by the batch size a second time: the 1/m of the cost is already in dy.",
-                [("np.matmul(dy.T, x, out=out[0])", "np.matmul(dy.T, x, out=out[0]) / len(dy)")],
+                [
+                    (
+                        "np.matmul(rows.T, _rows(x), out=out[0])",
+                        "np.matmul(rows.T, _rows(x), out=out[0]) / len(rows)",
+                    )
+                ],
             ),
             Mistake(
                 "bias gradient in one number",
                 "np.sum(dy) without an axis: the same for all units, and of no shape.",
-                [("dy.sum(axis=0, out=out[1])", "dy.sum()")],
+                [("rows.sum(axis=0, out=out[1])", "dy.sum()")],
             ),
             Mistake(
                 "bias gradient over the wrong axis",
                 "Summed over the units instead of over the batch: as many numbers as there are examples.",
-                [("dy.sum(axis=0, out=out[1])", "dy.sum(axis=1, out=out[1])")],
+                [("rows.sum(axis=0, out=out[1])", "rows.sum(axis=1, out=out[1])")],
             ),
             Mistake(
                 "bias gradient with a row too many",
                 "keepdims=True leaves (1, units), and bias − lr·dbias is then no vector any more.",
-                [("dy.sum(axis=0, out=out[1])", "dy.sum(axis=0, keepdims=True)")],
+                [("rows.sum(axis=0, out=out[1])", "rows.sum(axis=0, keepdims=True)")],
             ),
             Mistake(
                 "weight gradient transposed",
                 "xᵀ dy belongs to a weight (fan_in, fan_out): in a square layer not even the shape tells.",
-                [("np.matmul(dy.T, x, out=out[0])", "np.matmul(x.T, dy)")],
+                [("np.matmul(rows.T, _rows(x), out=out[0])", "np.matmul(_rows(x).T, rows)")],
                 convention="Keras and CS231n, whose weights are (fan_in, fan_out)",
+            ),
+            Mistake(
+                "bias gradient over the first axis only",
+                "Of (batch, time, units) the sum over the batch leaves a number for each time and unit.",
+                [("rows.sum(axis=0, out=out[1])", "dy.sum(axis=0)")],
+            ),
+            Mistake(
+                "weight gradient for each sequence",
+                "Of (batch, time, features) it is one matrix for each sequence: they have to be added.",
+                [("np.matmul(rows.T, _rows(x), out=out[0])", "np.matmul(np.swapaxes(dy, -1, -2), x)")],
+            ),
+            Mistake(
+                "weight gradient averaged over the sequences",
+                "The mean of the sequences' gradients, where each counts in the sum.",
+                [
+                    (
+                        "np.matmul(rows.T, _rows(x), out=out[0])",
+                        "np.matmul(rows.T, _rows(x), out=out[0]) / (len(dy) if dy.ndim > 2 else 1)",
+                    )
+                ],
             ),
             Mistake(
                 "bias forgotten",

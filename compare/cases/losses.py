@@ -1,15 +1,15 @@
 """Binary cross-entropy (from logits and from probabilities), softmax cross-entropy and squared error."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from compare.cases.autograd import differentiable, gradients
-from compare.cases.choices import any_seed, any_shape, any_size, floats, laid_out
+from compare.cases.choices import any_seed, any_shape, any_size, chance, floats, laid_out, some_of
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, other, strided, subnormals
-from compare.cases.limits import at, edge
+from compare.cases.limits import at, edge, unsigned_zeros
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from scratch.losses import EPSILON
 from torch_ref import losses as reference
@@ -82,6 +82,8 @@ def classes_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     def case(name: str, logits: np.ndarray, targets: np.ndarray | None = None, **kwargs: Any) -> Case:
         if targets is None:
             targets = rng.integers(0, logits.shape[1], len(logits))
+        if targets.dtype.kind == "f" and kwargs.get("reduction") == "none":
+            kwargs["dloss"] = rng.standard_normal(without_classes(logits.shape))
         return _case(rng, dtype, name, {"logits": logits, "targets": targets}, **kwargs)
 
     for name, shape in SIZES.items():
@@ -101,6 +103,7 @@ def classes_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("32-bit targets", normal(rng, (6, 4), dtype), right.astype(np.int32))
     yield case("fortran order", fortran(normal(rng, (13, 7), dtype)))
     yield case("not contiguous", strided(normal(rng, (13, 7), dtype)), strided(rng.integers(0, 7, 13)))
+    yield from _with_options(case, rng, dtype)
     masked = normal(rng, (6, 4), dtype)
     masked[np.arange(6), (right + 1) % 4] = -np.inf
     yield case("masked classes", masked, right, finite=False)
@@ -111,6 +114,53 @@ def classes_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("nan and infinity", broken, finite=False)
     yield case("infinite upstream", normal(rng, (4, 3), dtype), dloss=np.inf, finite=False)
     yield case("empty", np.zeros((0, 3)), np.zeros(0, np.int64), finite=False)
+
+
+def _with_options(case: Callable[..., Case], rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
+    """Class weights, targets that do not count, smoothed labels, probabilities, further axes; and several."""
+    weights = {"weight": rng.random(7) + 0.1}
+    some = rng.integers(0, 7, 13)
+    some[[1, 5, 6, 12]] = -100
+    padded = np.where(some < 0, 2, some)
+    probabilities = rng.random((13, 7))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    for reduction in ("mean", "sum", "none"):
+        yield case(
+            f"class weights, {reduction}", normal(rng, (13, 7), dtype), weights=weights, reduction=reduction
+        )
+        yield case(f"ignored, {reduction}", normal(rng, (13, 7), dtype), some, reduction=reduction)
+        smoothed = {"label_smoothing": 0.1}
+        yield case(f"smoothed, {reduction}", normal(rng, (13, 7), dtype), reduction=reduction, **smoothed)
+        yield case(
+            f"probabilities, {reduction}", normal(rng, (13, 7), dtype), probabilities, reduction=reduction
+        )
+        both = {"weights": weights, "label_smoothing": 0.3, "reduction": reduction}
+        yield case(f"weighted and smoothed, {reduction}", normal(rng, (13, 7), dtype), **both)
+        yield case(f"weighted probabilities, {reduction}", normal(rng, (13, 7), dtype), probabilities, **both)
+        everything = {"ignore_index": 2, **both}
+        yield case(
+            f"ignored, weighted and smoothed, {reduction}", normal(rng, (13, 7), dtype), padded, **everything
+        )
+        axes = normal(rng, (4, 7, 3), dtype)
+        yield case(f"further axes, {reduction}", axes, rng.integers(0, 7, (4, 3)), reduction=reduction)
+        pixels = normal(rng, (2, 7, 3, 4), dtype)
+        yield case(f"pixels, {reduction}", pixels, rng.integers(0, 7, (2, 3, 4)), **everything)
+        yield case(f"pixels of probabilities, {reduction}", pixels, rng.random((2, 7, 3, 4)), **both)
+        yield case(
+            f"a single example, {reduction}", normal(rng, (7,), dtype), np.array(4), reduction=reduction
+        )
+    masked = normal(rng, (6, 4), dtype)
+    masked[:, 3] = -np.inf
+    right = rng.integers(0, 3, 6)
+    yield case("masked and weighted", masked, right, weights={"weight": rng.random(4) + 0.1}, finite=False)
+    yield case(
+        "padding of nan", np.where(right[:, None] == 1, np.nan, masked), right, ignore_index=1, finite=False
+    )
+
+
+def without_classes(shape: Sequence[int]) -> tuple[int, ...]:
+    """Of logits (batch, classes, …) the (batch, …); () of (classes,)"""
+    return (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
 
 
 def squares_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -152,6 +202,7 @@ def _case(
     dloss: float | None = None,
     weights: dict[str, np.ndarray] | None = None,
     finite: bool = True,
+    **options: Any,
 ) -> Case:
     """The upstream gradient is a random number of either sign, never 1; for "none", one for each loss."""
     prediction, targets = arrays
@@ -163,7 +214,7 @@ def _case(
     arrays["dloss"] = np.array(upstream, dtype)
     arrays |= {name: np.asarray(array, dtype) for name, array in (weights or {}).items()}
     reduction = "".join(reduction)  # an object of its own: only == finds it equal
-    return Case(name, arrays, {"reduction": reduction}, dtype=dtype, finite=finite)
+    return Case(name, arrays, {"reduction": reduction, **options}, dtype=dtype, finite=finite)
 
 
 def random_probabilities(choose: Choose, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -198,12 +249,26 @@ def random_binary_probabilities(choose: Choose, dtype: Any) -> Case:
 
 
 def random_classes(choose: Choose, dtype: Any) -> Case:
-    """Any number of classes, one among them, and batches of none."""
-    logits = floats(choose, (any_size(choose, 0, 300), any_size(choose)), dtype, (-6, 3))
+    """Any number of classes, one among them, and batches of none; any options, at least one target counts."""
+    shape: tuple[int, ...] = (any_size(choose, 0, 300), any_size(choose))
+    if choose.one_of((False, False, True)):
+        shape = choose.one_of(((shape[1],), (any_size(choose, 0, 9), shape[1], any_size(choose, 0, 9))))
+    logits = floats(choose, shape, dtype, (-6, 3))
     logits[...] += dtype(choose.one_of((0, 0, 1, -30, 1e3)))
-    rng = np.random.default_rng(any_seed(choose))
-    targets = rng.integers(0, logits.shape[1], len(logits), choose.one_of((np.int64, np.int32)))
-    return _random_case(choose, dtype, logits=logits, targets=laid_out(choose, targets))
+    rng, classes = np.random.default_rng(any_seed(choose)), shape[min(1, len(shape) - 1)]
+    options = some_of(choose, label_smoothing=lambda choose: choose.number(0, 1))
+    weights = {"weight": floats(choose, (classes,), dtype, zeros=False)} if chance(choose) else {}
+    if chance(choose):
+        targets = random_probabilities(choose, shape, dtype)
+    else:
+        integers = rng.integers(0, classes, without_classes(shape), choose.one_of((np.int64, np.int32)))
+        targets = laid_out(choose, np.asarray(integers))
+        if chance(choose):
+            options["ignore_index"] = choose.one_of((-100, choose.integer(0, classes - 1)))
+            targets.flat[1::2] = options["ignore_index"]
+            choose.assume(not targets.size or (targets != options["ignore_index"]).any())
+    weights = {name: np.abs(array) for name, array in weights.items()}
+    return _random_case(choose, dtype, options, logits=logits, targets=targets, **weights)
 
 
 def random_squares(choose: Choose, dtype: Any) -> Case:
@@ -215,13 +280,17 @@ def random_squares(choose: Choose, dtype: Any) -> Case:
     return _random_case(choose, dtype, input=x, targets=targets)
 
 
-def _random_case(choose: Choose, dtype: Any, **arrays: np.ndarray) -> Case:
+def _random_case(
+    choose: Choose, dtype: Any, options: dict[str, Any] | None = None, **arrays: np.ndarray
+) -> Case:
     # No upstream gradient of 0: near the minimum, only rounding decides on the sign of 0·dx.
     reduction = choose.one_of(("mean", "sum", "none"))
-    shape = arrays["targets"].shape if reduction == "none" else ()
+    prediction, targets, *_ = arrays.values()
+    one_each = prediction.shape == targets.shape and options is None
+    shape = targets.shape if one_each else without_classes(prediction.shape)
     finite = all(array.size for array in arrays.values())  # the mean of no numbers is NaN
-    arrays["dloss"] = floats(choose, shape, dtype, zeros=False)
-    return Case("random", arrays, {"reduction": reduction}, dtype=dtype, finite=finite)
+    arrays["dloss"] = floats(choose, shape if reduction == "none" else (), dtype, zeros=False)
+    return Case("random", arrays, {"reduction": reduction, **(options or {})}, dtype=dtype, finite=finite)
 
 
 def edges_of_targets(base: Case) -> Iterator[Edge]:
@@ -245,8 +314,34 @@ def edges_of_classes(base: Case) -> Iterator[Edge]:
     rows, classes = logits.shape
     for name, value in (("class 0", 0), ("class K − 1", classes - 1), ("class K", classes), ("class −1", -1)):
         yield edge(base, f"all targets {name}", arrays={"targets": np.full_like(targets, value)})
-    ignored = {"targets": np.full_like(targets, -100)}
-    yield edge(base, "target −100", "PyTorch's ignore_index", ignored)
+    ignored, some = np.full_like(targets, -100), np.where(np.arange(rows) % 2, targets, -100)
+    yield edge(base, "a mean of ignored targets", "", {"targets": ignored})
+    yield edge(base, "a mean of ignored targets", "smoothed", {"targets": ignored}, label_smoothing=0.1)
+    yield edge(base, "a sum of ignored targets", "", {"targets": ignored}, reduction="sum")
+    yield edge(base, "some targets ignored", arrays={"targets": some})
+    spoiled = np.where(some[:, None] < 0, np.nan, logits)
+    yield edge(base, "ignored logits of NaN", arrays={"targets": some, "logits": spoiled})
+    yield from at(base, "ignore_index", -1, 0, classes)
+    yield from at(base, "label_smoothing", 0.0, 1.0, 1.5, -0.1, np.nan)
+    ones = np.ones(classes, logits.dtype)
+    for value in (0.0, 1.0, -1.0, np.inf, np.nan):
+        for reduction in ("mean", "sum"):
+            weight = {"weight": value * ones}
+            yield edge(base, f"all weights {value:g}", reduction, weight, reduction=reduction)
+    of_one = {"weight": np.where(np.arange(classes) == targets[0], 0, ones)}
+    yield edge(base, "a class of weight 0", arrays=of_one)
+    for value in (0.0, 1.0, 1 / classes):
+        yield edge(base, "all probabilities", f"{value:g}", {"targets": np.full_like(logits, value)})
+    one_hot = np.eye(classes, dtype=logits.dtype)[targets]
+    yield edge(base, "probabilities of one class", arrays={"targets": one_hot})
+    hidden = np.where(one_hot == 1, logits, -np.inf)
+    yield edge(base, "a class of probability 0 at −∞", arrays={"targets": one_hot, "logits": hidden})
+    yield edge(base, "a single example", arrays={"logits": logits[0], "targets": np.array(targets[0])})
+    axes = {"logits": logits[:, :, None], "targets": targets[:, None]}
+    yield edge(base, "a further axis", "of length 1", axes)
+    empty = {"logits": axes["logits"][:, :, :0], "targets": axes["targets"][:, :0]}
+    yield edge(base, "a further axis", "of length 0", empty)
+    yield edge(base, "a further axis", "of length 0, a sum", empty, reduction="sum")
     zeros = np.zeros_like(targets)
     yield edge(base, "one class", arrays={"logits": logits[:, :1], "targets": zeros})
     yield edge(base, "no classes", arrays={"logits": logits[:, :0], "targets": zeros})
@@ -259,6 +354,8 @@ def edges_of_classes(base: Case) -> Iterator[Edge]:
     yield edge(base, "the target −∞", arrays={"logits": np.where(masked == 0.5, -np.inf, logits)})
     none = {"logits": logits[:0], "targets": targets[:0]}
     yield edge(base, "sum over no examples", arrays=none, reduction="sum")
+    probabilities = {"logits": logits[:0], "targets": logits[:0]}
+    yield edge(base, "sum over no examples", "of probabilities", probabilities, reduction="sum")
     yield from at(base, "reduction", "sum", "none")
 
 
@@ -296,6 +393,21 @@ def _refused(cases: Callable[[np.random.Generator, Any], Iterator[Case]]) -> Cal
                 yield good.but(f"a class {step} too high", {"targets": with_one(targets, last + step)})
             yield good.but("a class too low", {"targets": with_one(targets, -1)})
             yield good.but("logits of one dimension", {prediction: values[0]})
+            yield good.but("logits of no dimension", {prediction: np.array(0, dtype), "targets": np.array(0)})
+            yield good.but("only ignored targets", {"targets": np.full_like(targets, -100)})
+            some = np.where(np.arange(len(targets)) % 2, -100, last + 1)
+            yield good.but("a class too high among ignored ones", {"targets": some})
+            even = np.full_like(values, 1 / values.shape[1])
+            yield good.but("probabilities of another dtype", {"targets": even.astype(other(dtype))})
+            yield good.but("probabilities of fewer rows", {"targets": even[1:]})
+            for value in (-0.5, 1.5, np.nan):
+                yield good.but(f"a target probability of {value}", {"targets": with_one(even, value)})
+            ones = np.ones(values.shape[1], dtype)
+            yield good.but("weights of another dtype", {"weight": ones.astype(other(dtype))})
+            yield good.but("a weight too few", {"weight": ones[1:]})
+            yield good.but("weights of zeros", {"weight": 0 * ones})
+            for value in (-0.1, 1.5, np.nan):
+                yield good.but(f"label_smoothing {value}", label_smoothing=value)
         if prediction != "input" and targets.dtype.kind == "f":
             for value in (-0.5, 1.5, np.nan):
                 yield good.but(f"a target of {value}", {"targets": with_one(targets, value)})
@@ -332,7 +444,8 @@ def _component(
     def run_scratch(case: Case, f: Any) -> Results:
         prediction, options = next(iter(case.arrays)), {**case.options, **_weights(case)}
         loss, cache = getattr(f, f"{name}_forward")(case[prediction], case["targets"], **options)
-        return {"loss": loss, f"grad.{prediction}": getattr(f, f"{name}_backward")(case["dloss"], cache)}
+        gradient = getattr(f, f"{name}_backward")(case["dloss"], cache)
+        return {"loss": of_any_zero(name, case, loss), f"grad.{prediction}": gradient}
 
     def run_torch(case: Case) -> Results:
         prediction, options = next(iter(case.arrays)), {**case.options, **_weights(case)}
@@ -341,7 +454,8 @@ def _component(
         if targets.dtype == torch.int32:  # PyTorch takes classes of 64 bits only
             targets = targets.long()
         loss = getattr(reference, name)(case[prediction], targets, **options)
-        return {"loss": loss, **gradients(loss, case["dloss"], **inputs)}
+        found = gradients(loss, case["dloss"], **inputs)
+        return {"loss": of_any_zero(name, case, loss), **found}
 
     def quiet_magnitude(case: Case) -> dict[str, Any]:
         with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
@@ -365,6 +479,12 @@ def _component(
         edges=Edges(rows=("logits", "probabilities", "input", "targets"), others=edges),
         departures=departures,
     )
+
+
+def of_any_zero(name: str, case: Case, loss: Any) -> Any:
+    """The loss, of probabilities 0 for −0: PyTorch takes the minus of −Σ q·log p last."""
+    probabilities = name == "cross_entropy" and case["targets"].dtype == case.dtype
+    return unsigned_zeros(loss) if probabilities else loss
 
 
 def _weights(case: Case) -> dict[str, Any]:
@@ -410,25 +530,43 @@ def probability_magnitude(case: Case) -> dict[str, Any]:
 
 
 def classes_magnitude(case: Case) -> dict[str, Any]:
-    """With s = log Σ e^(x − m) and log p = (x − m) − s:
+    """With s = log Σ e^(x − m), log p = (x − m) − s and the target distribution q:
 
-    Loss: s − (x_y − m) is a difference, and a relative error of the sum Σ is an absolute one of its
-    logarithm, however small that is: the mean (or sum) of 1 + s + |x_y − m|.
+    Loss: s − (x_j − m) is a difference, and a relative error of the sum Σ is an absolute one of its
+    logarithm, however small that is: the mean (or sum) of Σ_j |q_j|·(1 + s + |x_j − m|).
 
-    Gradient: p − [j = y] is a difference, and p = e^(log p) multiplies the rounding of log p by |log p|:
-    (p·(1 + |log p|) + [j = y])·|dloss|/m. Where p is not 0, this is at least the smallest positive number: a
+    Gradient: p·Σq − q is a difference, and p = e^(log p) multiplies the rounding of log p by |log p|:
+    (p·(1 + |log p|)·Σ|q| + |q|)·|dloss|/m. Where p is not 0, this is at least the smallest positive number: a
     fused multiply-add knows the sign of a p·dloss that underflows.
     """
     x, _, scale = _in_float64(case, "logits")
-    rows, targets = np.arange(len(x)), case["targets"]
-    shifted = x - x.max(axis=1, keepdims=True)
-    s = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    axis = min(1, x.ndim - 1)
+    q, counted = _distribution(case, axis)
+    shifted = x - x.max(axis=axis, keepdims=True)
+    s = np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
     log_p = np.maximum(shifted - s, -1e9)  # so that p·|log p| is 0 at p = 0
-    terms = np.exp(log_p) * (1 - log_p)
-    terms[rows, targets] += 1
-    losses = 1 + s[:, 0] - shifted[rows, targets]
-    share = (scale[:, np.newaxis] if np.ndim(scale) else scale) / _count(case, len(x))
-    return {"loss": _reduced(case, losses, len(x)), "grad.logits": _not_0(terms, share)}
+    terms = np.exp(log_p) * (1 - log_p) * q.sum(axis=axis, keepdims=True) + q
+    each = np.multiply(q, 1 + s - shifted, out=np.zeros_like(q), where=q != 0)
+    losses = each.sum(axis=axis)
+    share = (np.expand_dims(scale, axis) if np.ndim(scale) else scale) / _count(case, counted)
+    return {"loss": _reduced(case, losses, counted), "grad.logits": _not_0(terms, share)}
+
+
+def _distribution(case: Case, axis: int) -> tuple[np.ndarray, float]:
+    """What each class of each example counts for, like the logits, and how much counts in a mean."""
+    logits, targets = case["logits"], case["targets"]
+    column = (-1, *[1] * (logits.ndim - axis - 1))
+    weight = np.abs(_weights(case).get("weight", np.ones(logits.shape[axis]))).astype(np.float64)
+    weight = weight.reshape(column)
+    if targets.dtype.kind == "f":
+        q, kept = targets.astype(np.float64), np.array(True)
+        counted = float(np.prod(without_classes(logits.shape)))
+    else:
+        kept = np.expand_dims(targets != case.options.get("ignore_index", -100), axis)
+        q = kept * (np.expand_dims(targets, axis) == np.arange(logits.shape[axis]).reshape(column))
+        counted = (q * weight).sum()
+    smoothing = case.options.get("label_smoothing", 0.0)
+    return ((1 - smoothing) * q + smoothing / logits.shape[axis]) * kept * weight, counted
 
 
 def squares_magnitude(case: Case) -> dict[str, Any]:
@@ -456,11 +594,11 @@ def _not_0(terms: np.ndarray, factor: float | np.ndarray) -> np.ndarray:
     return np.where(terms > 0, np.maximum(terms * factor, smallest), terms * factor)
 
 
-def _reduced(case: Case, terms: np.ndarray, n: int) -> Any:
+def _reduced(case: Case, terms: np.ndarray, n: float) -> Any:
     return terms if case.options["reduction"] == "none" else terms.sum() / _count(case, n)
 
 
-def _count(case: Case, n: int) -> float:
+def _count(case: Case, n: float) -> float:
     return np.float64(n) if case.options["reduction"] == "mean" else np.float64(1)
 
 
@@ -530,15 +668,15 @@ def _weight_forgotten(before: str, after: str) -> Mistake:
 
 BINARY_MEAN = 'n = logits.size if reduction == "mean" else 1'
 PROBABILITY_MEAN = 'n = probabilities.size if reduction == "mean" else 1'
-CLASSES_MEAN = 'm = len(logits) if reduction == "mean" else 1'
+CLASSES_MEAN = 'm = counted if reduction == "mean" else 1'
 SQUARES_MEAN = 'n = input.size if reduction == "mean" else 1'
 BINARY_WEIGHTS = """
     if weight is not None and reduction == "mean":
         n = np.broadcast_to(weight, losses.shape).sum()"""
 BINARY_LOSSES = "losses = (1 - targets) * logits - log_sigmoid"
-CLASSES_LOSSES = "losses = np.log(total[:, 0]) - shifted[batch, targets]"
-LARGEST = "    largest = logits.T.copy()"
-SHIFTED = "shifted = logits - largest[:, np.newaxis]"
+CLASSES_LOSSES = "losses = np.log(total[:, 0]) - shifted[batch, classes]"
+LARGEST = "    largest = rows.T.copy()"
+SHIFTED = "shifted = rows - largest[:, np.newaxis]"
 SIGMOID = "np.exp(np.minimum(logits, 0)) / (1 + e)"
 
 COMPONENTS = (
@@ -730,38 +868,38 @@ COMPONENTS = (
         SUMMED,
         classes_magnitude,
         (
-            _mean_gradient_forgotten("share = dloss / max(m, 1)", "share = dloss"),
+            _mean_gradient_forgotten("share = dloss / (m or 1)", "share = 1.0 * dloss"),
             Mistake(
                 "gradient averaged over the classes too",
                 "The loss is divided by m, its gradient by m·classes, as dlogits.size or a mean would do.",
-                [("dloss / max(m, 1)", "dloss / max(m, 1) / softmax.shape[1]")],
+                [("dloss / (m or 1)", "dloss / (m or 1) / softmax.shape[1]")],
             ),
             Mistake(
                 "averaged over batch and classes",
                 "Divided by m·classes: the softmax cross-entropy has one term an example, not one a class.",
-                [(CLASSES_MEAN, CLASSES_MEAN.replace("len(logits)", "logits.size"))],
+                [(CLASSES_MEAN, CLASSES_MEAN.replace("counted", "counted * rows.shape[1]"))],
             ),
             Mistake(
                 "averaged over the classes",
                 "Divided by the number of classes where the batch size belongs.",
-                [(CLASSES_MEAN, CLASSES_MEAN.replace("len(logits)", "logits.shape[1]"))],
+                [(CLASSES_MEAN, CLASSES_MEAN.replace("counted", "rows.shape[1]"))],
             ),
             _summed(CLASSES_MEAN, "m = 1"),
-            _upstream_ignored("share = dloss / max(m, 1)", "share = 1 / max(m, 1)"),
+            _upstream_ignored("share = dloss / (m or 1)", "share = np.ones(shape) / (m or 1)"),
             _wrong_sign(
-                ("targets] = -share", "targets] = share"), ("dlogits -= softmax", "dlogits += softmax")
+                ("    dlogits -= softmax * (0 - column)", "    dlogits = softmax * (0 - column) - dlogits")
             ),
-            _minus_forgotten(CLASSES_LOSSES, "losses = shifted[batch, targets] - np.log(total[:, 0])"),
+            _minus_forgotten(CLASSES_LOSSES, "losses = shifted[batch, classes] - np.log(total[:, 0])"),
             Mistake(
                 "softmax over the wrong axis",
                 "Normalised over the batch: the probabilities of an example do not add up to 1.",
                 [
-                    (SHIFTED, "shifted = logits - logits.max(axis=0, initial=-np.inf)"),
+                    (SHIFTED, "shifted = rows - rows.max(axis=0, initial=-np.inf)"),
                     (
                         "e.sum(axis=1, keepdims=True)  # (batch, 1)",
                         "e.sum(axis=0, keepdims=True)  # (1, classes)",
                     ),
-                    ("np.log(total[:, 0])", "np.log(total[0, targets])"),
+                    ("np.log(total[:, 0])", "np.log(total[0, classes])"),
                 ],
             ),
             Mistake(
@@ -770,18 +908,22 @@ COMPONENTS = (
                 [
                     (
                         LARGEST,
-                        "    e = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
-                        f"    logits = e / e.sum(axis=1, keepdims=True)\n{LARGEST}",
+                        "    e = np.exp(rows - rows.max(axis=1, keepdims=True))\n"
+                        f"    rows = e / e.sum(axis=1, keepdims=True)\n{LARGEST}",
                     ),
                     (
-                        "(e / total, batch, targets.copy(), m, loss.shape)",
-                        "(e / total, batch, targets, m, loss.shape, logits)",
+                        "(e / total, batch, classes, q, m, loss.shape, logits.shape)",
+                        "(e / total, batch, classes, q, m, loss.shape, logits.shape, rows)",
                     ),
                     (
-                        "softmax, batch, targets, m, shape = cache",
-                        "softmax, batch, targets, m, shape, p = cache",
+                        "shape, shape_of_logits = cache",
+                        "shape, shape_of_logits, p = cache",
                     ),
-                    ("return dlogits", "return p * (dlogits - (dlogits * p).sum(axis=1, keepdims=True))"),
+                    (
+                        "    return _unrows(dlogits,",
+                        "    dlogits = p * (dlogits - (dlogits * p).sum(axis=1, keepdims=True))\n"
+                        "    return _unrows(dlogits,",
+                    ),
                 ],
             ),
             Mistake(
@@ -790,7 +932,7 @@ COMPONENTS = (
                 [
                     (
                         CLASSES_LOSSES,
-                        "p = e / total\n    losses = np.log(np.exp(p).sum(axis=1)) - p[batch, targets]",
+                        "p = e / total\n        losses = np.log(np.exp(p).sum(axis=1)) - p[batch, classes]",
                     )
                 ],
             ),
@@ -807,45 +949,143 @@ COMPONENTS = (
             Mistake(
                 "logarithm of the softmax",
                 "log(softmax(x)) in two steps: a probability that underflows to 0 gives −∞.",
-                [(CLASSES_LOSSES, "losses = -np.log(e / total)[batch, targets]")],
+                [(CLASSES_LOSSES, "losses = -np.log(e / total)[batch, classes]")],
             ),
             Mistake(
                 "ε inside the logarithm",
                 "log(p + 10⁻⁸) hides the infinity and bounds the loss at 18.",
-                [(CLASSES_LOSSES, "losses = -np.log(e / total + 1e-8)[batch, targets]")],
+                [(CLASSES_LOSSES, "losses = -np.log(e / total + 1e-8)[batch, classes]")],
             ),
             Mistake(
                 "every row by every target",
                 "p[:, y] is m×m: each row is asked for the targets of all; p[arange(m), y] is meant.",
-                [(CLASSES_LOSSES, "losses = np.log(total) - shifted[:, targets]")],
+                [(CLASSES_LOSSES, "losses = np.log(total) - shifted[:, classes]")],
             ),
             Mistake(
                 "every row by every target, averaged",
                 "p[:, y] is m×m: the mean of it mixes the targets of all rows; p[arange(m), y] is meant.",
-                [(CLASSES_LOSSES, "losses = (np.log(total) - shifted[:, targets]).mean(axis=1)")],
+                [(CLASSES_LOSSES, "losses = (np.log(total) - shifted[:, classes]).mean(axis=1)")],
             ),
             Mistake(
                 "target subtracted in every row",
                 "p[:, y] −= 1 goes through all rows: each is pushed towards the targets of all.",
-                [("dlogits[batch, targets] = -share", "dlogits[:, targets] = -share")],
+                [("dlogits[batch, classes] = -each", "dlogits[:, classes] = -each")],
             ),
             Mistake(
                 "targets counted from 1",
                 "The 1 is subtracted one class to the left of the target.",
-                [("dlogits[batch, targets] =", "dlogits[batch, targets - 1] =")],
+                [("dlogits[batch, classes] =", "dlogits[batch, classes - 1] =")],
             ),
             Mistake(
                 "targets not one-hot",
                 "p − y with y the number of the class, broadcast over all classes.",
                 [
-                    ("    dlogits[batch, targets] = -share\n", ""),
-                    ("dlogits -= softmax *", "dlogits -= (softmax - targets[:, None]) *"),
+                    ("dlogits[batch, classes] = -each", "dlogits -= classes[:, np.newaxis] * column"),
                 ],
             ),
             Mistake(
                 "target not subtracted",
                 "p alone: every logit is pushed down, the right one too.",
-                [("    dlogits[batch, targets] = -share\n", "")],
+                [("dlogits[batch, classes] = -each", "pass")],
+            ),
+            Mistake(
+                "weighted mean divided by the batch",
+                "1/m·Σw·L, where the divisor is Σw: with rare classes in the batch, the steps grow.",
+                [("counted = (q if weight is None else _times(q, weight)).sum()", "counted = q.sum()")],
+                convention="Keras' class_weight and sample_weight",
+            ),
+            Mistake(
+                "ignored examples counted in the mean",
+                "Divided by all examples: the more padding in a batch, the smaller the loss and the steps.",
+                [
+                    (
+                        "counted = (q if weight is None else _times(q, weight)).sum()",
+                        "counted = len(rows) if weight is None else weight[y].sum()",
+                    )
+                ],
+            ),
+            Mistake(
+                "gradient of ignored examples",
+                "The loss leaves them out, the gradient does not: they pull towards no class, away from all.",
+                [
+                    (
+                        "column * q.sum(axis=1, keepdims=True)",
+                        "column * np.where(q.any(axis=1, keepdims=True), q.sum(axis=1, keepdims=True), 1)",
+                    )
+                ],
+            ),
+            Mistake(
+                "weights of the target alone in the gradient",
+                "p − w_y·[j = y], where w_y belongs to both terms: the gradients no longer add up to 0.",
+                [("        column = column * q.sum(axis=1, keepdims=True)\n", "")],
+            ),
+            Mistake(
+                "smoothing over the other classes",
+                "ε/(K − 1) for each of the wrong classes: the right one has no share in ε.",
+                [("label_smoothing / classes)", "label_smoothing / (classes - 1) * (1 - q))")],
+            ),
+            Mistake(
+                "smoothing without 1 − ε",
+                "ε is added to every class, and taken from none: the targets add up to 1 + ε.",
+                [("(1 - label_smoothing) * q +", "q +")],
+            ),
+            Mistake(
+                "smoothing without 1/K",
+                "Each class gets ε, where all of them share it.",
+                [("label_smoothing / classes)", "label_smoothing)")],
+            ),
+            Mistake(
+                "weights forgotten in the smoothed part",
+                "ε/K·Σ −log p without the weights: they belong to every class that has a share.",
+                [
+                    (
+                        "(1 - label_smoothing) * q +",
+                        "(1 - label_smoothing) * q * (1 if weight is None else weight) +",
+                    ),
+                    ("return q if weight is None else _times(q, weight), counted", "return q, counted"),
+                ],
+            ),
+            Mistake(
+                "the target's weight for the smoothed part",
+                "The weights are of classes, not of examples: what the other classes share has theirs.",
+                [
+                    (
+                        "return q if weight is None else _times(q, weight), counted",
+                        'w = 1 if weight is None else weight if targets.dtype.kind == "f" else weight[y]\n'
+                        "    return q * w, counted",
+                    ),
+                ],
+                convention="Keras, whose class_weight is one of examples",
+            ),
+            Mistake(
+                "rows cut from the wrong axis",
+                "reshape(−1, classes) of (batch, classes, …) mixes positions: first the classes go last.",
+                [
+                    (
+                        "np.moveaxis(scores, min(1, scores.ndim - 1), -1)",
+                        "scores.reshape(len(scores), -1, *scores.shape[1:2])",
+                    )
+                ],
+            ),
+            Mistake(
+                "the most probable class alone",
+                "argmax of the target probabilities: whatever the others say is lost.",
+                [
+                    (
+                        "_rows(targets).copy()",
+                        "np.eye(classes, dtype=rows.dtype)[_rows(targets).argmax(axis=1)]",
+                    )
+                ],
+            ),
+            Mistake(
+                "divided by the sum of the probabilities' weights",
+                "Of classes the mean divides by Σw; of probabilities PyTorch divides by their number.",
+                [
+                    (
+                        "True, len(rows)",
+                        "True, (_rows(targets) if weight is None else _rows(targets) * weight).sum()",
+                    )
+                ],
             ),
         ),
         edges_of_classes,
@@ -854,6 +1094,16 @@ COMPONENTS = (
                 ("no classes",),
                 ("no examples",),
                 "NumPy knows no largest of no logits, and says so; PyTorch's loss is NaN.",
+            ),
+            Departure(
+                ("all weights 0", "a class of weight 0"),
+                ("", "sum"),
+                "PyTorch's gradient is −0 at a target of weight 0, scratch's is 0.",
+            ),
+            Departure(
+                ("a class of probability 0 at −∞",),
+                ("",),
+                "A class without a share in the target costs nothing: 0·∞ is 0, where PyTorch has NaN.",
             ),
         ),
     ),
