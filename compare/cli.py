@@ -260,7 +260,7 @@ def edges(names: tuple[str, ...], record: bool) -> int:
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--side", type=click.Choice(["scratch", "torch", "both"]), default="both", show_default=True)
-@click.option("--quick", is_flag=True, help="A twentieth of the training, for a first look.")
+@click.option("--quick", is_flag=True, help="A part of the training, for a first look.")
 @click.option(
     "--data",
     type=FilePath(path_type=Path),

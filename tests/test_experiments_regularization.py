@@ -124,7 +124,7 @@ def test_a_file_gets_tables_and_figures_of_its_own(held, tmp_path, arrays, monke
     scipy.io.savemat(path, arrays)
     monkeypatch.setattr(regularization, "check_course_data", mat_file)
     monkeypatch.setattr(regularization, "HELD", held)
-    monkeypatch.setattr(Options, "shortened", lambda self, recipe: replace(recipe, epochs=4))
+    monkeypatch.setattr(Options, "shortened", lambda self, recipe, by=20: replace(recipe, epochs=4))
     options = Options(data=path)
     tasks = regularization.tasks(options)
     results = {(t.key, t.side): train(t.recipe, t.side, t.data(), **t.options) for t in tasks}

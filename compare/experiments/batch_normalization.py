@@ -40,7 +40,7 @@ def tasks(options: Options) -> list[Task]:
     found = []
     for key, recipe in RECIPES.items():
         shortened = options.shortened(recipe)
-        at = {"snapshot_at": tuple(t + i for t in _moments(shortened) for i in (0, 1))}
+        at = {"snapshot_at": tuple(t + i for t in moments_of(shortened) for i in (0, 1))}
         found += [Task(_key(*key), shortened, side, circles, at) for side in options.sides]
     if not options.quick:
         found += arbiter_tasks(_key(*AMPLIFYING), replace(RECIPES[AMPLIFYING], epochs=600), circles)
@@ -59,7 +59,7 @@ def report(options: Options, results: Results) -> Section:
             comparisons += compare_costs(sides, shown=range(0, BASE.epochs, 200))
             comparisons += compare_accuracies(sides, data)
         if len(sides) > 1:
-            comparisons.append(_compare_one_step(sides["torch"]))
+            comparisons.append(compare_one_step(sides["torch"]))
     return Section(
         **texts("batch_normalization", epochs=options.shortened(BASE).epochs),
         comparisons=comparisons,
@@ -78,7 +78,7 @@ def _key(rate: float, batch_norm: bool) -> str:
     return f"{rate:g} {batch_norm}"
 
 
-def _moments(recipe: Recipe) -> list[int]:
+def moments_of(recipe: Recipe) -> list[int]:
     """The iterations at which the state is kept, with that of one step later."""
     return list(range(0, recipe.epochs, max(1, recipe.epochs // 40)))
 
@@ -102,7 +102,7 @@ def one_step_errors(run: Run) -> dict[int, float]:
     """
     data = circles()
     errors = {}
-    for t in _moments(run.recipe):
+    for t in moments_of(run.recipe):
         side = rebuild(run, t)
         side.step(data.x_train, data.targets_train)
         weights, after = side.weights(), run.snapshots[t + 1]
@@ -121,7 +121,8 @@ def _relu_input(run: Run, i: int) -> str:
     return f"batch_norm{i}" if run.recipe.batch_norm else f"linear{i}"
 
 
-def _compare_one_step(run: Run) -> Comparison:
+def compare_one_step(run: Run) -> Comparison:
+    """Steps of scratch from states of the other side, for a run in which rounding grows."""
     error = max(one_step_errors(run).values())
     return Comparison(
         run.recipe.name,
@@ -129,7 +130,7 @@ def _compare_one_step(run: Run) -> Comparison:
         None,
         {"scratch": f"{error:.1e}", "torch": "reference"},
         error <= ONE_STEP,
-        f"at {len(_moments(run.recipe))} iterations, each to within {ONE_STEP:g}",
+        f"at {len(moments_of(run.recipe))} iterations, each to within {ONE_STEP:g}",
     )
 
 
@@ -176,7 +177,7 @@ def _preactivations(runs: Mapping[tuple[float, bool], Sides]) -> Figure:
     with figures.drawing(rows=4, columns=4, height=2.2, sharex=True, sharey="row") as (drawing, axes):
         for row, (label, key, layer) in zip(axes, rows, strict=True):
             for i, run in enumerate(runs[key].values()):
-                moments = [*_moments(run.recipe), run.recipe.epochs]
+                moments = [*moments_of(run.recipe), run.recipe.epochs]
                 found = [preactivations(run, t) for t in moments]
                 for one, number in zip(row, HIDDEN, strict=True):
                     z = np.array([layers[f"{layer}{number}"] for layers in found])
@@ -209,7 +210,7 @@ def _scale_and_shift(sides: Sides) -> Figure:
         for row, (symbol, parameter) in zip(axes, (("γ", "weight"), ("β", "bias")), strict=True):
             for one, i in zip(row, HIDDEN, strict=True):
                 for side, run in sides.items():
-                    moments = [*_moments(run.recipe), run.recipe.epochs]
+                    moments = [*moments_of(run.recipe), run.recipe.epochs]
                     values = [run.snapshots[t][f"batch_norm{i}.{parameter}"] for t in moments]
                     first = side == next(iter(sides))
                     style: Any = {"lw": 3, "alpha": 0.35} if first else {"lw": 0.8, "ls": (0, (4, 2))}

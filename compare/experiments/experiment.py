@@ -28,9 +28,9 @@ class Options:
     quick: bool = False
     data: Path | None = None  # the reader's own file for the regularization experiment
 
-    def shortened(self, recipe: Recipe) -> Recipe:
-        """The recipe, or a twentieth of its epochs for a first look."""
-        return replace(recipe, epochs=recipe.epochs // 20) if self.quick else recipe
+    def shortened(self, recipe: Recipe, by: int = 20) -> Recipe:
+        """The recipe, or so manieth a part of its epochs for a first look."""
+        return replace(recipe, epochs=recipe.epochs // by) if self.quick else recipe
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from scratch.random import NumpyGenerator
 
 SCALES: dict[str, Callable[[int], float]] = {  # what the standard normal weights of a layer are multiplied by
     "zeros": lambda fan_in: 0.0,
+    "small": lambda fan_in: 0.01,
+    "standard_normal": lambda fan_in: 1.0,
     "large_random": lambda fan_in: 10.0,
     "he": lambda fan_in: math.sqrt(2 / fan_in),
     "inverse_sqrt": lambda fan_in: 1 / math.sqrt(fan_in),
@@ -64,7 +66,7 @@ class Recipe:
 
     Args:
         name: what tables and figures call it
-        widths: of the layers, input to output; ReLU in between
+        widths: of the layers, input to output; the activation in between
         scale: a name of `SCALES`; the weights are standard normal numbers times that, biases are 0
         lr: learning rate, of the first epoch if there is a schedule
         epochs: passes over the data
@@ -78,10 +80,11 @@ class Recipe:
         l2: λ
         dropout: the probability of being zeroed; `fresh_masks` says whether each step draws its own or all
             steps share those of the first
-        batch_norm: in front of each ReLU
+        batch_norm: in front of each activation
         weight_seed: of the weights
         order_seed: epoch e shuffles with order_seed + 1 + e
         mask_seed: of the dropout masks
+        activation: after every hidden layer
     """
 
     name: str
@@ -102,13 +105,14 @@ class Recipe:
     weight_seed: int = 3
     order_seed: int = 10
     mask_seed: int = 1
+    activation: str = "relu"
     published: Published = Published()
 
     def setup(self) -> Setup:
         """What both sides build."""
         network = {
             "widths": self.widths,
-            "activation": "relu",
+            "activation": self.activation,
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,
             "init": "zeros",

@@ -8,6 +8,7 @@ NAMES = (
     "bias_variance",
     "input_normalization",
     "initialization",
+    "vanishing_gradients",
     "regularization",
     "optimizers",
     "learning_rate_decay",

@@ -75,7 +75,7 @@ def train(
         progress: called now and then with the number of epochs since the last call
     """
     run = Run(recipe, side)
-    trainer = _build(recipe, side, dtype)
+    trainer = build(recipe, side, dtype)
     trainer.load(recipe.weights())
     if rule:
         trainer.optimizer.rule = rule
@@ -117,12 +117,13 @@ def grid(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 def rebuild(run: Run, epochs: int) -> ScratchSide:
     """Scratch's side as either side was after so many epochs, one of `snapshots`."""
-    side = _build(run.recipe, "scratch", np.float64)
+    side = build(run.recipe, "scratch")
     side.load(run.snapshots[epochs])
     return side
 
 
-def _build(recipe: Recipe, side: str, dtype: Any) -> Any:
+def build(recipe: Recipe, side: str, dtype: Any = np.float64) -> Any:
+    """The side of this name (see `train`), before it has the recipe's weights."""
     masks = RecipeMasks(recipe)
     if side == "torch":
         return TorchSide(recipe.setup(), SharedDraws(masks), dtype=dtype)
