@@ -48,11 +48,11 @@ Results = Mapping[tuple[str, str], Run]  # (key, side) → what the training gav
 
 
 def tasks_of(
-    recipes: Mapping[str, Recipe], data: Callable[[], Data], options: Options, **train: Any
+    recipes: Mapping[str, Recipe], data: Callable[[], Data], options: Options, by: int = 20, **train: Any
 ) -> list[Task]:
-    """A task for each recipe on each side, shortened where that is asked for."""
+    """A task for each recipe on each side, shortened where that is asked for; `train` goes to `train`."""
     return [
-        Task(key, options.shortened(recipe), side, data, train)
+        Task(key, options.shortened(recipe, by), side, data, train)
         for key, recipe in recipes.items()
         for side in options.sides
     ]

@@ -10,6 +10,7 @@ NAMES = (
     "initialization",
     "vanishing_gradients",
     "regularization",
+    "mini_batches",
     "optimizers",
     "learning_rate_decay",
     "batch_normalization",

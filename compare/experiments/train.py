@@ -1,5 +1,6 @@
 """Trains a recipe on one side or the other, and records the same things of both."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ class Run:
     learning_rate: list[float] = field(default_factory=list)  # of each epoch
     correct: dict[int, tuple[int, int]] = field(default_factory=dict)  # epochs → (train, test)
     snapshots: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)  # epochs → state
+    seconds: float = 0.0  # that training took, on this machine and beside whatever else ran on it
     train_logits: np.ndarray = field(default_factory=lambda: np.empty(0))  # at the end; (examples,)
     test_logits: np.ndarray = field(default_factory=lambda: np.empty(0))
     grid_logits: np.ndarray = field(default_factory=lambda: np.empty(0))  # on `grid(data)`; (GRID, GRID)
@@ -80,6 +82,7 @@ def train(
     if rule:
         trainer.optimizer.rule = rule
     x, targets = trainer.array(data.x_train), trainer.array(data.targets_train)
+    started = time.perf_counter()
     for epoch in range(recipe.epochs):
         if epoch in snapshot_at:
             run.snapshots[epoch] = trainer.weights()
@@ -96,6 +99,7 @@ def train(
             run.correct[epoch + 1] = _count_correct(trainer, data)
         if (epoch + 1) % REPORT_EVERY == 0:
             progress(REPORT_EVERY)
+    run.seconds = time.perf_counter() - started
     progress(recipe.epochs % REPORT_EVERY)
     run.snapshots[recipe.epochs] = trainer.weights()
     run.correct[recipe.epochs] = _count_correct(trainer, data)

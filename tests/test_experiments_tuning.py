@@ -1,0 +1,73 @@
+"""What is chosen rather than learnt: what the pages on it say is what their runs do."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from compare import environment
+from compare.experiments import mini_batches
+from compare.experiments.experiment import Options
+from compare.experiments.train import SIDES, build, train
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """As in the workers of an experiment."""
+    with environment.one_thread():
+        yield
+
+
+def first_looks(experiment):
+    """Scratch's runs of a first look, by key"""
+    tasks = experiment.tasks(Options(("scratch",), quick=True))
+    return {task.key: train(task.recipe, "scratch", task.data(), **task.options) for task in tasks}
+
+
+@pytest.fixture(scope="module")
+def batches():
+    return first_looks(mini_batches)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_gradient_of_a_batch_is_that_of_the_step(side):
+    recipe, data = mini_batches.RECIPES["16"], mini_batches.DATA()
+    x, targets = data.x_train[:16], data.targets_train[:16]
+    trainer = build(recipe, side)
+    trainer.load(recipe.weights())
+    gradient = mini_batches.gradient_of(trainer, x, targets)
+    before = trainer.weights()
+    trainer.step(trainer.array(x), trainer.array(targets))
+    after = trainer.weights()
+    step = np.concatenate([(before[name] - after[name]).ravel() for name in before])
+    np.testing.assert_allclose(recipe.lr * gradient, step, rtol=1e-10, atol=1e-15)
+
+
+def test_the_noise_falls_as_drawing_without_replacement_says(batches):
+    of_one = mini_batches.noise(batches["1"], 1)
+    for size in (16, 64):
+        measured = mini_batches.noise(batches["1"], size)
+        assert measured == pytest.approx(mini_batches.expected_noise(of_one, size), rel=0.1)
+    assert mini_batches.noise(batches["1"], mini_batches.EXAMPLES) < 1e-12
+
+
+def test_small_batches_lead_at_first_and_all_at_once_is_last_also_in_a_first_look(batches):
+    costs = {key: run.cost for key, run in batches.items()}
+    assert min(costs, key=lambda key: costs[key][0]) == "1"
+    assert max(costs, key=lambda key: costs[key][-1]) == str(mini_batches.EXAMPLES)
+    steps = [mini_batches.steps_of_epoch(run.recipe) for run in batches.values()]
+    assert steps == [1024, 64, 16, 4, 1, 1]
+
+
+def test_the_sentences_on_batches_follow_the_figures():
+    def run(name, *cost, seconds=1.0):
+        return SimpleNamespace(recipe=SimpleNamespace(name=name), cost=cost, seconds=seconds)
+
+    runs = {"1": run("a", 0.3, 0.2, seconds=9.0), "64": run("b", 0.4, 0.1), "3": run("c", 0.5, 0.3)}
+    assert mini_batches.ranking(runs) == (
+        "In the first epoch the cost is lowest for a (0.300), then b (0.400); last c (0.500)."
+        " In the last one it is lowest for b (0.100), then a (0.200); last c (0.300)."
+    )
+    runs["1"].cost = (0.3, 0.05)
+    assert "it is still lowest for a (0.050)" in mini_batches.ranking(runs)
+    assert mini_batches.seconds(runs) == "in batches of 1, 9 times as long as in batches of 64"
