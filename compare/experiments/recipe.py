@@ -60,7 +60,7 @@ def every(epochs: int, figures: str) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run of a network with one sigmoid output on binary data, in float64.
+    """One training run of a network, in float64; if nothing else is said, with one sigmoid output.
 
     Every draw is made by NumPy's legacy generator from the seeds given here, and reaches both sides.
 
@@ -85,6 +85,7 @@ class Recipe:
         order_seed: epoch e shuffles with order_seed + 1 + e
         mask_seed: of the dropout masks
         activation: after every hidden layer
+        loss: a name that `Network` knows
     """
 
     name: str
@@ -106,6 +107,7 @@ class Recipe:
     order_seed: int = 10
     mask_seed: int = 1
     activation: str = "relu"
+    loss: str = "binary_cross_entropy_with_logits"
     published: Published = Published()
 
     def setup(self) -> Setup:
@@ -116,7 +118,7 @@ class Recipe:
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,
             "init": "zeros",
-            "loss": "binary_cross_entropy_with_logits",
+            "loss": self.loss,
             "l2": self.l2,
         }
         return Setup(

@@ -5,6 +5,7 @@ from typing import Any
 
 NAMES = (
     "from_scratch",
+    "softmax_regression",
     "bias_variance",
     "input_normalization",
     "initialization",

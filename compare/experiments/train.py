@@ -30,7 +30,7 @@ class Run:
     correct: dict[int, tuple[int, int]] = field(default_factory=dict)  # epochs → (train, test)
     snapshots: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)  # epochs → state
     seconds: float = 0.0  # that training took, on this machine and beside whatever else ran on it
-    train_logits: np.ndarray = field(default_factory=lambda: np.empty(0))  # at the end; (examples,)
+    train_logits: np.ndarray = field(default_factory=lambda: np.empty(0))  # at the end; see `_logits`
     test_logits: np.ndarray = field(default_factory=lambda: np.empty(0))
     grid_logits: np.ndarray = field(default_factory=lambda: np.empty(0))  # on `grid(data)`; (GRID, GRID)
 
@@ -69,7 +69,7 @@ def train(
     Args:
         recipe: what to train
         side: scratch, torch, or arbiter: scratch in a wider dtype
-        data: two features; targets (examples, 1), 0 or 1
+        data: targets (examples, 1), 0 or 1, or classes (examples,), as the loss wants them
         evaluate_at: numbers of epochs after which to count correct answers; the end always is one
         snapshot_at: numbers of epochs after which to keep a copy of the state; the end always is one
         dtype: of everything; longdouble is for the arbiter, on scratch's side
@@ -136,12 +136,13 @@ def build(recipe: Recipe, side: str, dtype: Any = np.float64) -> Any:
 
 def _count_correct(trainer: Any, data: Data) -> tuple[int, int]:
     train, test = (
-        int(np.sum(trainer.predict(x) == targets[:, 0]))
+        int(np.sum(trainer.predict(x) == targets.ravel()))
         for x, targets in ((data.x_train, data.targets_train), (data.x_test, data.targets_test))
     )
     return train, test
 
 
 def _logits(trainer: Any, x: np.ndarray) -> np.ndarray:
-    """In evaluation mode; (examples,)"""
-    return trainer.logits(x)[:, 0].astype(np.float64)
+    """In evaluation mode; (examples,), or (examples, classes)"""
+    logits = trainer.logits(x).astype(np.float64)
+    return logits[:, 0] if logits.shape[1] == 1 else logits

@@ -35,6 +35,14 @@ def digits(dtype: Any) -> Data:
     return _prepare(x, y, dtype)
 
 
+def digit_pictures() -> tuple[np.ndarray, np.ndarray]:
+    """The images of `digits` as they were drawn, from 0 (white) to 16: training and test set, (images, 64)"""
+    from sklearn.datasets import load_digits
+
+    x_train, x_test, _, _ = _split(*load_digits(return_X_y=True))
+    return x_train, x_test
+
+
 def breast_cancer(dtype: Any) -> Data:
     """569 patients with 30 measurements each, benign (1) or malignant (0); one logit, float targets."""
     from sklearn.datasets import load_breast_cancer
@@ -44,13 +52,15 @@ def breast_cancer(dtype: Any) -> Data:
 
 
 def _prepare(x: np.ndarray, targets: np.ndarray, dtype: Any) -> Data:
-    from sklearn.model_selection import train_test_split
-
-    x_train, x_test, targets_train, targets_test = train_test_split(
-        x.astype(dtype), targets, test_size=0.2, stratify=targets, random_state=0
-    )
+    x_train, x_test, targets_train, targets_test = _split(x.astype(dtype), targets)
     standardizer = Standardizer().fit(x_train)
     return Data(standardizer.transform(x_train), targets_train, standardizer.transform(x_test), targets_test)
+
+
+def _split(x: np.ndarray, targets: np.ndarray) -> Any:
+    from sklearn.model_selection import train_test_split
+
+    return train_test_split(x, targets, test_size=0.2, stratify=targets, random_state=0)
 
 
 def circles() -> Data:
