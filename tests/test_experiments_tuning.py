@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compare import environment
-from compare.experiments import mini_batches
+from compare.experiments import mini_batches, random_search
 from compare.experiments.experiment import Options
 from compare.experiments.train import SIDES, build, train
 
@@ -71,3 +71,36 @@ def test_the_sentences_on_batches_follow_the_figures():
     runs["1"].cost = (0.3, 0.05)
     assert "it is still lowest for a (0.050)" in mini_batches.ranking(runs)
     assert mini_batches.seconds(runs) == "in batches of 1, 9 times as long as in batches of 64"
+
+
+def test_a_grid_tries_four_values_of_each_and_a_draw_sixteen():
+    for points, values in ((random_search.grid_points(), 4), (random_search.random_points(0), 16)):
+        assert len(points) == 16
+        rates, betas = zip(*points, strict=True)
+        assert len({round(lr, 9) for lr in rates}) == len({round(beta, 9) for beta in betas}) == values
+        assert random_search.LR[0] * 0.999 <= min(rates) <= max(rates) <= random_search.LR[1] * 1.001
+        assert min(betas) >= random_search.BETA[0]
+        assert max(betas) <= random_search.BETA[1] + 1e-12
+
+
+def test_even_in_the_logarithm_is_as_many_in_each_decade():
+    draws = random_search.log_draws(*random_search.LR)
+    counts, _ = np.histogram(draws, np.geomspace(*random_search.LR, 5))
+    assert abs(counts - len(draws) / 4).max() < 50
+    assert random_search.share_below(random_search.linear_draws(*random_search.LR), 1) < 0.12
+
+
+def test_a_draw_finds_more_than_the_grid_also_in_a_first_look():
+    right = {}
+    for key, run in first_looks(random_search).items():
+        right.setdefault(key.rpartition(" ")[0], []).append(run.final[1])
+    assert [len(counts) for counts in right.values()] == [16] * 3
+    assert random_search.outcome(right).endswith("of 2 draws twice more than the grid, never less.")
+
+
+def test_the_sentence_on_the_searches_follows_the_figures():
+    assert random_search.outcome({"grid": [300, 540], "a": [540, 9], "b": [480, 9], "c": [9, 570]}) == (
+        "The best point of the grid is right about 90.0% of the development set, the best of a random draw"
+        " about 80.0% to 95.0%: of 3 draws once more than the grid, once less."
+    )
+    assert "about 80.0%: of 1 draws never more than" in random_search.outcome({"grid": [540], "a": [480]})

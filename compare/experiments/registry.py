@@ -14,6 +14,7 @@ NAMES = (
     "mini_batches",
     "optimizers",
     "learning_rate_decay",
+    "random_search",
     "batch_normalization",
 )
 
