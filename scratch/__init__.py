@@ -24,6 +24,8 @@ FILES = {
     "AdamW": "optimizers",
     "Scheduler": "schedules",
     "Standardizer": "standardization",
+    "AveragedModel": "averages",
+    "update_bn": "averages",
     "NumpyGenerator": "random",
     "TorchGenerator": "random",
     "save_checkpoint": "checkpoint",

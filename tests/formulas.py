@@ -292,6 +292,14 @@ def clip_grad_value_(gradients, clip_value):
         gradient[...] = np.minimum(np.maximum(gradient, -clip_value), clip_value)
 
 
+def exponentially_weighted_average(x, beta, bias_correction=True):
+    v, averages = 0 * x[:1].sum(), np.empty_like(x)
+    for t in range(1, len(x) + 1):
+        v = beta * v + (1 - beta) * x[t - 1]
+        averages[t - 1] = v / (1 - beta**t) if bias_correction else v
+    return averages
+
+
 def sgd_step(param, grad, *, lr, weight_decay=0):
     param -= lr * (grad + weight_decay * param)
 

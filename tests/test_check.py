@@ -75,7 +75,10 @@ def test_ordinary_inputs_decide_and_what_else_there_is_gets_a_name(name, tmp_pat
     assert f"not handled: {', '.join(verdict.not_handled)}" in explain(verdict)
 
 
-WITHOUT_A_FORMULA = {"standardization", "gradient_check", "network", "minibatches", "train"}  # of one line
+WITHOUT_A_FORMULA = {"standardization", "gradient_check", "network", "minibatches", "train"} | {
+    "averaged_model",
+    "update_bn",
+}  # of one line
 
 
 def test_every_formula_is_typed_in():

@@ -65,6 +65,10 @@ def large(component: Component, dtype: Any) -> Iterator[Case]:
                     taken = np.random.default_rng(0).integers(0, len(case["param.0"]), 1027)
                     arrays = {"param.0": case["param.0"][taken], "grads.0": case["grads.0"][:, taken]}
                     yield case.but("large", arrays)
+        case "averages" if name == "averaged_model":
+            yield wider(cases["large"], (700, 1500))
+        case "averages" if name == "update_bn":
+            yield rows(cases["typical"], 52_433, {"x"}).but("large", batch_size=700)
         case "network":
             for kind in ("typical", "everything"):
                 yield rows(cases[kind], 3001)
@@ -78,6 +82,15 @@ def large(component: Component, dtype: Any) -> Iterator[Case]:
                 yield rows(columns(cases["tanh"], ["x", "dy"]), 1027)
         case _ if component.edges.rows:
             yield rows(next(iter(cases.values())), MANY // 20 + 1, set(component.edges.rows))
+
+
+def wider(case: Case, shape: tuple[int, int]) -> Case:
+    """A case of averages whose first layer has weights of that shape, of its numbers again and again."""
+    hidden, inputs = shape
+    long = {n: np.resize(a, (len(a), hidden)) for n, a in case.arrays.items() if "norm" in n and a.ndim > 1}
+    long["steps.linear1.weight"] = np.resize(case["steps.linear1.weight"], (4, hidden, inputs))
+    long["steps.linear2.weight"] = np.resize(case["steps.linear2.weight"], (4, 10, hidden))
+    return case.but("wider", long, widths=(inputs, hidden, 10))
 
 
 def draws(case: Case) -> Case:

@@ -20,6 +20,8 @@ FILES = {
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "Standardizer": "standardization",
+    "AveragedModel": "averages",
+    "update_bn": "averages",
     "save_checkpoint": "checkpoint",
     "load_checkpoint": "checkpoint",
 }

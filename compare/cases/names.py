@@ -108,6 +108,14 @@ _NAMES = {
     },
     "network": {"network": ("Network", "Network")},
     "training": {"minibatches": ("minibatches", "minibatches"), "train": ("train", "train")},
+    "averages": {
+        "exponentially_weighted_average": (
+            "exponentially_weighted_average",
+            "exponentially_weighted_average",
+        ),
+        "averaged_model": ("AveragedModel", "AveragedModel"),
+        "update_bn": ("update_bn", "update_bn"),
+    },
     "random": {
         "rand": ("TorchGenerator", "rand"),
         "uniform": ("TorchGenerator", "uniform"),

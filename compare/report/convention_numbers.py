@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
+from torch.optim import swa_utils
 
 from compare.draws import OwnDraws
 
@@ -440,6 +441,28 @@ def epsilon_of_clipping() -> Numbers:
     textbook = np.linalg.norm(gradient.numpy() / max(norm, 1.0))
     norms = (_clipped(bound, gradient)[0].norm().item() for bound in (1, 1 + 1e-6 / gradient.norm().item()))
     return Numbers(float(textbook), *norms)
+
+
+def _averaged_weights(*weights: float, **options: Any) -> float:
+    model = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    averaged = swa_utils.AveragedModel(model, **options)
+    for weight in weights:
+        nn.init.constant_(model.weight, weight)
+        averaged.update_parameters(model)
+    return cast(nn.Linear, averaged.module).weight.item()
+
+
+def start_of_averaged_weights() -> Numbers:
+    ema = swa_utils.get_ema_multi_avg_fn(0.9)
+    mapped = _averaged_weights(0, 1, multi_avg_fn=ema)
+    return Numbers(0.9 * 0 + (1 - 0.9) * 1, _averaged_weights(1, multi_avg_fn=ema), mapped)
+
+
+def decay_of_averaged_weights() -> Numbers:
+    decay = min(0.9, (1 + 0) / (10 + 0))
+    pytorch = _averaged_weights(0, 1, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.9))
+    mapped = _averaged_weights(0, 1, avg_fn=lambda a, p, n: a.lerp(p, 1 - min(0.9, int(n) / (9 + int(n)))))
+    return Numbers(decay * 0 + (1 - decay) * 1, pytorch, mapped)
 
 
 def momentum() -> Numbers:
