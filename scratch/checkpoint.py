@@ -129,7 +129,7 @@ def _by_parameter(state_dict: dict[str, Any], network: Network, optimizer: Optim
         return state_dict
     state: dict[int, dict[str, Any]] = {i: {} for i in range(len(network.shapes))}
     for buffer, value in state_dict["state"].get(0, {}).items():
-        views = network.named(value).values() if isinstance(value, np.ndarray) else [value] * len(state)
+        views = network.named(value).values() if np.ndim(value) else [value] * len(state)
         for of_one, view in zip(state.values(), views, strict=True):
             of_one[buffer] = view
     groups = [{**state_dict["param_groups"][0], "params": list(state)}]
@@ -144,12 +144,19 @@ def _by_buffer(state_dict: dict[str, Any], network: Network, optimizer: Optimize
     sizes = [len(group["params"]) for group in groups]
     if sizes != [len(names)]:
         raise ValueError(f"param_groups: expected groups of {[len(names)]} parameters, got {sizes}")
-    flat = {buffer: np.zeros_like(network.flat_parameters) for buffer in optimizer.state}
-    own = {f"{b} of {n}": view for b, array in flat.items() for n, view in network.named(array).items()}
+    flat = {buffer: np.zeros_like(of_all) for buffer, (of_all,) in optimizer.state.items()}
+    own = {
+        f"{buffer} of {name}": view
+        for buffer, array in flat.items()
+        for name, view in (network.named(array) if array.ndim else dict.fromkeys(names, array)).items()
+    }
     given, steps = buffers_and_steps(state_dict["state"], names)
     if given:
         check_state(given, own, "optimizer")
         for name, view in own.items():
             view[...] = given[name]
+        for buffer in optimizer.numbers:
+            if len(found := {given[f"{buffer} of {name}"].item() for name in names}) > 1:
+                raise ValueError(f"{buffer}: expected one number for all parameters, got {sorted(found)}")
     state = {0: {"step": steps, **flat}} if given else {}
     return {"state": state, "param_groups": [{**groups[0], "params": [0]}]}

@@ -23,8 +23,9 @@ class Optimizer:
     set for all.
 
     `rule` changes one block of a parameter; `takes` names the hyperparameters that it is called with. `state`
-    maps PyTorch's name of each buffer to a list of arrays, one for each of `params`. `steps` counts the calls
-    of `step`; a rule that `counts` is told.
+    maps PyTorch's name of each buffer to a list of arrays, one for each of `params`: they begin with 0 unless
+    `starts` says otherwise, and those of `numbers` have no dimensions. `steps` counts the calls of `step`; a
+    rule that `counts` is told.
     """
 
     kept: tuple[str, ...] = ("step",)  # of a parameter beside its buffers, in PyTorch's `state_dict`
@@ -32,13 +33,21 @@ class Optimizer:
     @expects(lr=">= 0")
     def __init__(
         self, params: Sequence[Any], lr: float, rule: Callable[..., None], buffers: Sequence[str],
-        *, takes: Sequence[str], counts: bool, **options: Any,
+        *, takes: Sequence[str], counts: bool, starts: Mapping[str, float] | None = None,
+        numbers: Sequence[str] = (), **options: Any,
     ) -> None:  # fmt: skip
         self.rule, self.takes, self.counts = rule, ("lr", *takes), counts
+        self.starts, self.numbers = dict.fromkeys(buffers, 0.0) | dict(starts or {}), numbers
         self.param_groups = self._groups(params, {"lr": lr, **options})
         self.params = [param for group in self.param_groups for param in group["params"]]
         self.steps = 0
-        self.state = {name: [np.zeros_like(param) for param in self.params] for name in buffers}
+        self.state = {
+            name: [
+                np.full((), start, param.dtype) if name in numbers else np.full_like(param, start)
+                for param in self.params
+            ]
+            for name, start in self.starts.items()
+        }
 
     @property
     def lr(self) -> float:
@@ -108,7 +117,7 @@ class Optimizer:
         if given:
             check_state(given, arrays, "optimizer")
         for name, array in arrays.items():
-            array[...] = given.get(name, 0)
+            array[...] = given.get(name, self.starts[name.partition(" of ")[0]])
         self.steps = steps
         for group, options in zip(self.param_groups, taken, strict=True):
             group.update(options)
@@ -157,14 +166,20 @@ def buffers_and_steps(
 def _blocks(arrays: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
     """The same stretch of every array, one after the other, as views.
 
-    All in one where an array is not contiguous: `ravel` would copy it, and the update would be lost.
+    All in one where an array is not contiguous: `ravel` would copy it, and the update would be lost. A number
+    of a parameter goes with each of its blocks, and is changed by the last one only. Of no elements, there is
+    one block.
     """
     if not all(array.flags.c_contiguous for array in arrays):
         yield arrays
         return
-    flat = [array.ravel() for array in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield [array[start : start + BLOCK] for array in flat]
+    shape, size = arrays[0].shape, arrays[0].size
+    for start in range(0, max(size, 1), BLOCK):
+        last = start + BLOCK >= size
+        yield [
+            array.ravel()[start : start + BLOCK] if array.shape == shape else array if last else array.copy()
+            for array in arrays
+        ]
 
 
 def _checked(params: Sequence[np.ndarray]) -> list[np.ndarray]:

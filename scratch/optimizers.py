@@ -1,8 +1,8 @@
-"""Optimizers: gradient descent, momentum, Nesterov, RMSProp, Adam, AdamW.
+"""Optimizers: gradient descent, momentum, Nesterov, Adagrad, RMSProp, Adam, AdamW, NAdam, Lion.
 
 A rule is a plain function. It changes `param` (θ in the formulas) and its state in place; `grad` (g) it
 only reads; all these arrays have one shape and one dtype. t, the argument `step`, counts from 1. With weight
-decay λ the rules use g + λθ, the gradient of the cost plus (λ/2)‖θ‖², in place of g; AdamW alone does not.
+decay λ the rules use g + λθ, the gradient of the cost plus (λ/2)‖θ‖², in place of g; AdamW and Lion do not.
 
 A class keeps the state and runs its rule, with the constructor of its PyTorch twin; `params` may be groups,
 and `maximize` goes uphill. All classes raise
@@ -90,6 +90,25 @@ def nesterov_step(
 
 
 @expects()
+def adagrad_step(
+    param: np.ndarray, grad: np.ndarray, sum: np.ndarray,
+    *, step: int, lr: float, eps: float, lr_decay: float = 0, weight_decay: float = 0,
+) -> None:  # fmt: skip
+    """s ← s + g²,  θ ← θ − lr/(1 + (t−1)·η) · g/(√s + ε)
+
+    s is called `sum`, as in PyTorch. It only grows, so that the steps shrink like 1/√t by themselves;
+    η = `lr_decay` shrinks them further, from the second one on.
+
+    Duchi et al., Adaptive subgradient methods for online learning and stochastic optimization, 2011;
+    https://docs.pytorch.org/docs/stable/generated/torch.optim.Adagrad.html
+    """
+    if weight_decay != 0:
+        grad = grad + weight_decay * param
+    sum += grad * grad
+    param -= lr / (1 + (step - 1) * lr_decay) * grad / (np.sqrt(sum) + eps)
+
+
+@expects()
 def rmsprop_step(
     param: np.ndarray, grad: np.ndarray,
     square_avg: np.ndarray, grad_avg: np.ndarray | None = None, momentum_buffer: np.ndarray | None = None,
@@ -165,6 +184,58 @@ def adamw_step(
     adam_step(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq, step=step, lr=lr, betas=betas, eps=eps)
 
 
+@expects()
+def nadam_step(
+    param: np.ndarray, grad: np.ndarray, exp_avg: np.ndarray, exp_avg_sq: np.ndarray, mu_product: np.ndarray,
+    *, step: int, lr: float, betas: tuple[float, float], eps: float, momentum_decay: float,
+    weight_decay: float = 0, decoupled_weight_decay: bool = False,
+) -> None:  # fmt: skip
+    """θ ← θ − lr · ((1−μₜ)·g/(1−Π) + μₜ₊₁·m/(1−Π·μₜ₊₁)) / (√(v/(1−β₂ᵗ)) + ε)
+
+    Adam's m and v, with Nesterov's look-ahead: m already weighs as it will in the next step, by a momentum
+    that grows from β₁/2 to β₁, μₜ = β₁·(1 − ½·0.96^(tψ)) with ψ = `momentum_decay`. The correction has the
+    product of all of them, Π = μ₁·…·μₜ, for β₁ᵗ; `mu_product`, an array without dimensions, keeps it from 1.
+    With `decoupled_weight_decay`, first θ ← (1 − lr·λ)·θ, as in AdamW, in place of g + λθ.
+
+    Dozat, Incorporating Nesterov momentum into Adam, 2016;
+    https://docs.pytorch.org/docs/stable/generated/torch.optim.NAdam.html
+    """
+    beta1, beta2 = betas
+    mu = beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))
+    mu_next = beta1 * (1 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))
+    if weight_decay != 0 and decoupled_weight_decay:
+        param *= 1 - lr * weight_decay
+    elif weight_decay != 0:
+        grad = grad + weight_decay * param
+    mu_product *= mu
+    product = mu_product.item()
+    _average(exp_avg, grad, beta1)
+    exp_avg_sq *= beta2
+    exp_avg_sq += (1 - beta2) * grad * grad
+    denominator = np.sqrt(exp_avg_sq / (1 - beta2**step)) + eps
+    param -= lr * (1 - mu) / (1 - product) * grad / denominator
+    param -= lr * mu_next / (1 - product * mu_next) * exp_avg / denominator
+
+
+@expects()
+def lion_step(
+    param: np.ndarray, grad: np.ndarray, exp_avg: np.ndarray,
+    *, lr: float, betas: tuple[float, float], weight_decay: float = 0,
+) -> None:  # fmt: skip
+    """θ ← (1 − lr·λ)·θ − lr · sign(β₁·m + (1−β₁)·g),  then m ← β₂·m + (1−β₂)·g
+
+    Every element takes a step of the same length, lr, or none where the sign is 0. With β₁ < β₂ the step
+    gives the last gradient more weight than the average does that is kept.
+
+    Chen et al., Symbolic discovery of optimization algorithms, 2023, https://arxiv.org/abs/2302.06675
+    """
+    beta1, beta2 = betas
+    param *= 1 - lr * weight_decay
+    param -= lr * np.sign(beta1 * exp_avg + (1 - beta1) * grad)
+    exp_avg *= beta2
+    exp_avg += (1 - beta2) * grad
+
+
 def _average(average: np.ndarray, value: np.ndarray, beta: float) -> None:
     """a ← β·a + (1−β)·x
 
@@ -214,6 +285,22 @@ class Momentum(Optimizer):
         super().__init__(params, lr, momentum_step, ["velocity"], takes=["beta"], counts=False, beta=beta)
 
 
+class Adagrad(Optimizer):
+    """Adagrad, whose sum of squares starts at `initial_accumulator_value`."""
+
+    @expects(lr_decay=">= 0", weight_decay=">= 0", initial_accumulator_value=">= 0", eps=">= 0")
+    def __init__(
+        self, params: Sequence[Any], lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
+        initial_accumulator_value: float = 0, eps: float = 1e-10, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        takes: dict[str, Any] = {"eps": eps, "lr_decay": lr_decay, "weight_decay": weight_decay}
+        super().__init__(
+            params, lr, adagrad_step, ["sum"], takes=[*takes], counts=True,
+            starts={"sum": initial_accumulator_value}, **takes,
+            initial_accumulator_value=initial_accumulator_value, maximize=maximize,
+        )  # fmt: skip
+
+
 class RMSprop(Optimizer):
     """RMSProp; with `momentum` μ also a buffer; `centered` divides by the deviation from the mean."""
 
@@ -224,7 +311,9 @@ class RMSprop(Optimizer):
     ) -> None:  # fmt: skip
         kept = {"square_avg": True, "grad_avg": centered, "momentum_buffer": momentum != 0}
         buffers = [name for name, is_kept in kept.items() if is_kept]
-        takes = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
+        takes: dict[str, Any] = {
+            "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum,
+        }  # fmt: skip
         super().__init__(
             params, lr, rmsprop_step, buffers, takes=[*takes], counts=False, **takes, centered=centered,
             maximize=maximize,
@@ -257,6 +346,41 @@ class AdamW(Adam):
     ) -> None:  # fmt: skip
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
         self.rule = adamw_step
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's look-ahead, and a momentum that grows."""
+
+    @expects(betas=">= 0, < 1", eps=">= 0", weight_decay=">= 0", momentum_decay=">= 0")
+    def __init__(
+        self, params: Sequence[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        takes: dict[str, Any] = {
+            "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }  # fmt: skip
+        super().__init__(
+            params, lr, nadam_step, ["exp_avg", "exp_avg_sq", "mu_product"], takes=[*takes], counts=True,
+            starts={"mu_product": 1.0}, numbers=["mu_product"], **takes, maximize=maximize,
+        )  # fmt: skip
+
+
+class Lion(Optimizer):
+    """Steps by the sign of an average of the gradients; PyTorch has it not."""
+
+    kept = ()
+
+    @expects(betas=">= 0, < 1", weight_decay=">= 0")
+    def __init__(
+        self, params: Sequence[Any], lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params, lr, lion_step, ["exp_avg"], takes=["betas", "weight_decay"], counts=False,
+            betas=betas, weight_decay=weight_decay, maximize=maximize,
+        )  # fmt: skip
 
 
 def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:

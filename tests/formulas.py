@@ -321,6 +321,12 @@ def nesterov_step(param, grad, b, *, step, lr, momentum, weight_decay=0):
     param -= lr * (g + momentum * b)
 
 
+def adagrad_step(param, grad, s, *, step, lr, eps, lr_decay=0, weight_decay=0):
+    g = grad + weight_decay * param
+    s[...] = s + g**2
+    param -= lr / (1 + (step - 1) * lr_decay) * g / (np.sqrt(s) + eps)
+
+
 def rmsprop_step(param, grad, s, a=None, b=None, *, lr, alpha, eps, weight_decay=0, momentum=0):
     g = grad + weight_decay * param
     s[...] = alpha * s + (1 - alpha) * g**2
@@ -348,6 +354,28 @@ def adam_step(param, grad, m, v, largest=None, *, step, lr, betas, eps, weight_d
 def adamw_step(param, grad, m, v, largest=None, *, step, lr, betas, eps, weight_decay):
     param[...] = (1 - lr * weight_decay) * param
     adam_step(param, grad, m, v, largest, step=step, lr=lr, betas=betas, eps=eps)
+
+
+def nadam_step(
+    param, grad, m, v, product, *, step, lr, betas, eps, momentum_decay,
+    weight_decay=0, decoupled_weight_decay=False,
+):  # fmt: skip
+    g = grad
+    if decoupled_weight_decay:
+        param[...] = (1 - lr * weight_decay) * param
+    else:
+        g = grad + weight_decay * param
+    mu, after = (betas[0] * (1 - 0.96 ** (t * momentum_decay) / 2) for t in (step, step + 1))
+    product[...] = product * mu
+    m[...] = betas[0] * m + (1 - betas[0]) * g
+    v[...] = betas[1] * v + (1 - betas[1]) * g**2
+    ahead = (1 - mu) * g / (1 - product) + after * m / (1 - product * after)
+    param -= lr * ahead / (np.sqrt(v / (1 - betas[1] ** step)) + eps)
+
+
+def lion_step(param, grad, m, *, lr, betas, weight_decay=0):
+    param[...] = (1 - lr * weight_decay) * param - lr * np.sign(betas[0] * m + (1 - betas[0]) * grad)
+    m[...] = betas[1] * m + (1 - betas[1]) * grad
 
 
 def inverse_time(lr, epoch, *, decay_rate):

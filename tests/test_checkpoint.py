@@ -35,6 +35,9 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Adam": ("Adam", {"weight_decay": 0.1}),
     "AMSGrad": ("Adam", {"amsgrad": True, "maximize": True}),
     "AdamW": ("AdamW", {}),
+    "Adagrad": ("Adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.1}),
+    "NAdam": ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    "Lion": ("Lion", {"weight_decay": 0.1, "maximize": True}),
 }
 EPOCHS = 4
 

@@ -60,6 +60,8 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Adam": ("Adam", {"weight_decay": 0.1}),
     "AMSGrad": ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
     "AdamW": ("AdamW", {}),
+    "Adagrad": ("Adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.1}),
+    "NAdam": ("NAdam", {"weight_decay": 0.1}),
 }
 every_optimizer = pytest.mark.parametrize("kind", OPTIMIZERS)
 each_side = pytest.mark.parametrize("side", SIDES)
@@ -146,9 +148,11 @@ class Side:
     def buffers(self) -> dict[str, np.ndarray]:
         """What the optimizer keeps of each parameter (the arrays themselves), under PyTorch's names."""
         if self.side == "scratch":
-            named = self.network.named
+            named, names = self.network.named, self.network.shapes
             return {
-                f"{n}.{b}": a for b, (flat,) in self.optimizer.state.items() for n, a in named(flat).items()
+                f"{n}.{b}": a
+                for b, (flat,) in self.optimizer.state.items()
+                for n, a in (named(flat) if flat.ndim else dict.fromkeys(names, flat)).items()
             }
         kept = {n: self.optimizer.state[p] for n, p in self.network.named_parameters()}
         return {f"{n}.{b}": a.numpy() for n, state in kept.items() for b, a in state.items() if b != "step"}

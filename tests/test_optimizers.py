@@ -17,7 +17,7 @@ from scratch import optimizers as scratch
 from scratch.optimizer import BLOCK
 from torch_ref import optimizers as reference
 
-NAMES = ("SGD", "Momentum", "RMSprop", "Adam", "AdamW")
+NAMES = ("SGD", "Momentum", "Adagrad", "RMSprop", "Adam", "AdamW", "NAdam", "Lion")
 
 
 def test_a_single_array_is_no_list_of_parameters():
@@ -39,6 +39,7 @@ RULES = {  # rule → what it must be given
     "sgd_step": {},
     "sgd_momentum_step": {"momentum_buffer": np.ones(3), "step": 2, "momentum": 0.9},
     "nesterov_step": {"momentum_buffer": np.ones(3), "step": 2, "momentum": 0.9},
+    "adagrad_step": {"sum": np.ones(3), "step": 2, "eps": 0.1},
     "rmsprop_step": {"square_avg": np.ones(3), "momentum_buffer": np.ones(3), "alpha": 0.9, "eps": 0.1},
     "adam_step": {
         "exp_avg": np.ones(3),
@@ -47,12 +48,21 @@ RULES = {  # rule → what it must be given
         "betas": (0.9, 0.9),
         "eps": 0.1,
     },
+    "nadam_step": {
+        "exp_avg": np.ones(3),
+        "exp_avg_sq": np.ones(3),
+        "mu_product": np.full((), 0.5),
+        "step": 2,
+        "betas": (0.9, 0.9),
+        "eps": 0.1,
+        "momentum_decay": 0.5,
+    },
 }
 
 
 def ruled(rule, grad, **options):
     param = np.array([1.0, 2.0, 3.0])
-    given = {key: np.copy(value) if np.ndim(value) else value for key, value in RULES[rule].items()}
+    given = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in RULES[rule].items()}
     getattr(scratch, rule)(param, grad, lr=0.1, **{**given, **options})
     return param
 
@@ -61,7 +71,7 @@ def ruled(rule, grad, **options):
 def test_what_a_rule_is_not_given_is_zero(rule):
     parameters = inspect.signature(getattr(scratch, rule)).parameters
     zeros = dict.fromkeys(
-        {"weight_decay", "dampening", "momentum"} & parameters.keys() - RULES[rule].keys(), 0
+        {"weight_decay", "dampening", "momentum", "lr_decay"} & parameters.keys() - RULES[rule].keys(), 0
     )
     assert zeros
     grad = np.array([0.5, -1.0, 2.0])
@@ -204,7 +214,7 @@ def test_mirrored_parameters_and_gradients_take_mirrored_steps(side, name, data)
     results = run(side, name, case)
     mirrored = run(side, name, changed(case, **{key: -array for key, array in case.arrays.items()}))
     for key, array in results.items():
-        squares = "_sq." in key or "square_avg" in key
+        squares = any(part in key for part in ("_sq.", "square_avg", "sum.", "mu_product"))
         np.testing.assert_array_equal(mirrored[key], array if squares else -array)
 
 
@@ -220,7 +230,10 @@ def test_a_rate_of_zero_moves_the_state_but_no_parameter(side, name, data):
         if ".param." in key:
             np.testing.assert_array_equal(array, case[key.partition(".")[2]])
         elif ".update." not in key and key.startswith("step1"):
-            _, _, i = key.split(".")
+            _, buffer, i = key.split(".")
+            if buffer == "mu_product":
+                assert array < 1
+                continue
             moved = case[f"grads.{i}"][0] != 0
             assert (array[moved] != 0).all() or case.options.get("weight_decay") or "grad_avg" in key
 
@@ -309,6 +322,64 @@ def test_rmsprop_under_a_constant_gradient(side, case, alpha, momentum, centered
         assert (np.abs(results[name] + 0.1 * b) <= allowed("rmsprop", case, name)).all()
 
 
+@each_side
+@seeded
+@given(
+    case=in_any_dtype(constant_gradients),
+    lr_decay=st.floats(0, 2),
+    start=st.sampled_from([0.0, 1e-6, 0.1]),
+)
+def test_adagrad_under_a_constant_gradient(side, case, lr_decay, start):
+    """s = s₀ + t·g², so that the steps shrink like 1/√t"""
+    options = {"lr_decay": lr_decay, "initial_accumulator_value": start}
+    case = with_options(case, optimizer="Adagrad", **options)
+    results, g = run(side, "adagrad", case), case["grads.0"][0].astype(np.float64)
+    for t in range(1, len(case.options["rates"]) + 1):
+        lr, name = 0.1 / (1 + (t - 1) * lr_decay), f"step{t}.update.0"
+        off = np.abs(results[name] + lr * g / (np.sqrt(start + t * g**2) + case.options["eps"]))
+        assert (off <= allowed("adagrad", case, name)).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(constant_gradients), beta2=st.floats(0, 0.9), psi=st.sampled_from([0.0, 4e-3, 1.0]))
+def test_nadam_without_momentum_is_adam_without_it(side, case, beta2, psi):
+    case = with_options(case, betas=(0.0, beta2))
+    plain = run(side, "adam", with_options(case, optimizer="Adam"))
+    case = with_options(case, optimizer="NAdam", momentum_decay=psi)
+    for name, update in run(side, "nadam", case).items():
+        if "update" in name:
+            assert (np.abs(update - plain[name]) <= 2 * allowed("nadam", case, name)).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(constant_gradients), beta1=st.floats(0.01, 0.9))
+def test_nadam_goes_further_than_the_rate_by_what_it_knows_of_the_next_step(side, case, beta1):
+    """Of a constant momentum μ, lr·((1−μ)/(1−μᵗ) + μ·(1−β₁ᵗ)/(1−μᵗ⁺¹)): PyTorch averages by β₁, not by μ"""
+    case = with_options(case, optimizer="NAdam", betas=(beta1, 0.5), momentum_decay=0.0)
+    results, g, mu = run(side, "nadam", case), case["grads.0"][0].astype(np.float64), beta1 / 2
+    for t in range(1, len(case.options["rates"]) + 1):
+        ahead = (1 - mu) / (1 - mu**t) + mu * (1 - beta1**t) / (1 - mu ** (t + 1))
+        name = f"step{t}.update.0"
+        off = np.abs(results[name] + 0.1 * ahead * g / (np.abs(g) + case.options["eps"]))
+        assert (off <= allowed("nadam", case, name)).all()
+
+
+@each_side
+@seeded
+@given(case=in_any_dtype(one_push), betas=st.sampled_from([(0.5, 0.75), (0.0, 0.5), (0.5, 0.0)]))
+def test_every_step_of_lion_is_as_long_as_the_rate_or_there_is_none(side, case, betas):
+    """After a push it goes on in its direction, unless the average has forgotten it."""
+    push, lr = case.options["push"], case.options["rates"][0]
+    case = replace(case, options={"rates": case.options["rates"], "optimizer": "Lion", "betas": betas})
+    case = changed(case, **{"param.0": 0 * case["param.0"]})
+    results, signs = run(side, "lion", case), np.sign(case["grads.0"][push])
+    for t in range(len(case.options["rates"])):
+        moves = t == push or (t > push and betas[0] > 0 and (betas[1] > 0 or t == push + 1))
+        np.testing.assert_array_equal(results[f"step{t + 1}.update.0"], -lr * signs * moves)
+
+
 def whole_numbers(choose, dtype) -> Case:
     """One step of whole numbers, rates and decays that are powers of two: no sum and no product is rounded"""
     n, rng = any_size(choose), np.random.default_rng(any_seed(choose))
@@ -327,14 +398,18 @@ def whole_numbers(choose, dtype) -> Case:
         ("rmsprop", {"optimizer": "RMSprop"}),
         ("adam", {"optimizer": "Adam"}),
         ("adamw", {"optimizer": "AdamW"}),
+        ("adagrad", {"optimizer": "Adagrad"}),
+        ("nadam", {"optimizer": "NAdam"}),
+        ("nadam", {"optimizer": "NAdam", "decoupled_weight_decay": True}),
+        ("lion", {"optimizer": "Lion"}),
     ],
 )
 @seeded
 @given(case=in_any_dtype(whole_numbers))
-def test_weight_decay_is_a_gradient_and_in_adamw_a_factor(side, name, options, case):
-    """A step with g and λ is one with g + λθ and none; AdamW's is Adam's from (1 − lr·λ)·θ"""
+def test_weight_decay_is_a_gradient_or_a_factor(side, name, options, case):
+    """A step with g and λ is one with g + λθ and none; or, decoupled, one from (1 − lr·λ)·θ"""
     case, decay = with_options(case, **options), case.options["weight_decay"]
-    if name == "adamw":
+    if name in ("adamw", "lion") or "decoupled_weight_decay" in options:
         plainly = {"param.0": (1 - case.options["rates"][0] * decay) * case["param.0"]}
     else:
         plainly = {"grads.0": case["grads.0"] + decay * case["param.0"]}
@@ -387,6 +462,9 @@ KINDS = {
     "Adam": ("Adam", {"weight_decay": 0.1}),
     "AMSGrad": ("Adam", {"amsgrad": True}),
     "AdamW": ("AdamW", {}),
+    "Adagrad": ("Adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.1}),
+    "NAdam": ("NAdam", {"weight_decay": 0.1}),
+    "Lion": ("Lion", {}),
 }
 
 
@@ -454,12 +532,56 @@ def test_the_rate_is_that_of_the_first_group_and_is_set_for_all():
     assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.2]
 
 
-def test_a_state_without_steps_is_that_of_an_optimizer_made_anew():
-    optimizer, fresh = scratch.Adam([np.ones(2)]), scratch.Adam([np.ones(2)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_without_steps_is_that_of_an_optimizer_made_anew(kind):
+    name, options = KINDS[kind]
+    optimizer, fresh = (getattr(scratch, name)([np.ones(2)], 0.1, **options) for _ in range(2))
     optimizer.step([np.ones(2)])
     optimizer.load_state_dict(fresh.state_dict())
     assert optimizer.steps == 0
-    assert not any(arrays[0].any() for arrays in optimizer.state.values())
+    for buffer, (array,) in optimizer.state.items():
+        np.testing.assert_array_equal(array, fresh.state[buffer][0])
+
+
+def test_what_pytorchs_adagrad_keeps_before_its_first_step_is_taken_over():
+    theirs = reference.Adagrad([torch.ones(2, dtype=torch.float64)], initial_accumulator_value=0.3)
+    state = {0: {"step": 0, "sum": theirs.state_dict()["state"][0]["sum"].numpy()}}
+    ours = scratch.Adagrad([np.ones(2)])
+    ours.load_state_dict({**ours.state_dict(), "state": state})
+    assert ours.steps == 0
+    np.testing.assert_array_equal(ours.state["sum"][0], 0.3)
+
+
+def test_pytorch_begins_the_product_of_nadams_momenta_in_float32_and_ours_does_not():
+    """Beside float64 parameters, until `load_state_dict` makes it a float64."""
+    params = [torch.ones(2, dtype=torch.float64) for _ in range(2)]
+    plain, ours = torch.optim.NAdam(params[:1]), reference.NAdam(params[1:])
+    for optimizer in (plain, ours):
+        reference.step(optimizer, [torch.ones(2, dtype=torch.float64)])
+    assert plain.state[params[0]]["mu_product"].dtype == torch.float32
+    assert ours.state[params[1]]["mu_product"].dtype == torch.float64
+    plain.load_state_dict(plain.state_dict())
+    assert plain.state[params[0]]["mu_product"].dtype == torch.float64
+
+
+def test_a_parameter_group_that_is_added_to_nadam_has_its_state():
+    params = [torch.ones(2), torch.ones(3)]
+    optimizer = reference.NAdam(params[:1])
+    optimizer.add_param_group({"params": params[1:]})
+    reference.step(optimizer, [torch.ones(2), torch.ones(3)])
+    assert all((param < 1).all() for param in params)
+
+
+def test_lion_calls_its_closure_and_passes_over_what_has_no_gradient():
+    params = [torch.ones(2), torch.ones(3)]
+    optimizer = reference.Lion(params, 0.5)
+
+    def closure() -> float:
+        params[0].grad = torch.tensor([2.0, 0.0])
+        return 7.0
+
+    assert optimizer.step(closure) == 7.0
+    assert [param.tolist() for param in params] == [[0.5, 1.0], [1.0, 1.0, 1.0]]
 
 
 def test_the_momentum_of_pytorch_is_not_thrown_away():

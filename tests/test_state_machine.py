@@ -49,6 +49,8 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Adam": ("Adam", {"eps": 1e-3, "weight_decay": 0.1}),
     "AMSGrad": ("Adam", {"eps": 1e-3, "amsgrad": True}),
     "AdamW": ("AdamW", {"eps": 1e-3}),
+    "Adagrad": ("Adagrad", {"eps": 1e-3, "lr_decay": 0.1}),
+    "NAdam": ("NAdam", {"eps": 1e-3, "weight_decay": 0.1}),
 }
 BATCHES = st.lists(st.integers(0, EXAMPLES - 1), min_size=2, max_size=EXAMPLES)
 
@@ -225,7 +227,8 @@ def snapshot(side: tuple) -> dict[str, Any]:
     network, optimizer, scheduler, generator = side
     state = {name: array.copy() for name, array in network.state_dict().items()}
     for buffer, (flat,) in optimizer.state.items():
-        state |= {f"{name}.{buffer}": array.copy() for name, array in network.named(flat).items()}
+        named = network.named(flat) if flat.ndim else dict.fromkeys(network.shapes, flat)
+        state |= {f"{name}.{buffer}": array.copy() for name, array in named.items()}
     layers = [layer.training for layer in network.layers.values() if hasattr(layer, "training")]
     modes = {network.training, *layers}
     return state | {

@@ -1,4 +1,4 @@
-"""Optimizers: those of `torch.optim`.
+"""Optimizers: those of `torch.optim`, and Lion, which it has not.
 
 `Momentum`, the textbook's form, is `torch.optim.SGD` at another learning rate. `step` hands over gradients
 that did not come from autograd.
@@ -11,6 +11,9 @@ import torch
 
 SGD = torch.optim.SGD
 """Gradient descent, momentum (b ← μ·b + (1−d)·g, θ ← θ − lr·b, b = g at first), Nesterov"""
+
+Adagrad = torch.optim.Adagrad
+"""Adagrad with ε outside the root: lr/(1 + (t−1)·lr_decay) · g/(√s + ε)"""
 
 RMSprop = torch.optim.RMSprop
 """RMSProp with ε outside the root: g/(√s + ε)
@@ -63,6 +66,62 @@ class Momentum(torch.optim.SGD):
         if beta == 0 and param.grad is not None:  # PyTorch then leaves the buffer alone
             return param.grad
         return (1 - beta) * self.state[param]["momentum_buffer"]
+
+
+class NAdam(torch.optim.NAdam):
+    """Adam with Nesterov's look-ahead, whose momenta's product has the dtype of the parameters
+
+    PyTorch begins it as a float32, beside parameters in float64 too, until `load_state_dict` converts it to
+    theirs: there a run that goes on from a checkpoint is not quite the run that never stopped.
+    """
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Give the parameters of a group their state at once."""
+        super().add_param_group(param_group)
+        for param in self.param_groups[-1]["params"]:
+            self.state[param] = {
+                "step": torch.tensor(0.0),
+                "mu_product": torch.ones((), dtype=param.dtype),
+                "exp_avg": torch.zeros_like(param),
+                "exp_avg_sq": torch.zeros_like(param),
+            }
+
+
+class Lion(torch.optim.Optimizer):
+    """θ ← (1 − lr·λ)·θ − lr · sign(β₁·m + (1−β₁)·g),  then m ← β₂·m + (1−β₂)·g"""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step with the gradients that there are, or that the closure leaves."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for param in group["params"]:
+                if param.grad is None:
+                    continue
+                grad = -param.grad if group["maximize"] else param.grad
+                if param not in self.state:
+                    self.state[param]["exp_avg"] = torch.zeros_like(param)
+                exp_avg = self.state[param]["exp_avg"]
+                param.mul_(1 - group["lr"] * group["weight_decay"])
+                param.add_((exp_avg * beta1 + grad * (1 - beta1)).sign(), alpha=-group["lr"])
+                exp_avg.mul_(beta2).add_(grad, alpha=1 - beta2)
+        return loss
 
 
 def step(optimizer: torch.optim.Optimizer, grads: Sequence[torch.Tensor]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 CLOSE = 0.84  # of difflib: relu_forwrd and relu_forward have 0.96, tanh_forward and relu_forward 0.75
 OTHER_WORDS = {
+    "adagrad": "adagrad_step",
     "adam": "adam_step",
     "adamw": "adamw_step",
     "affine": "linear",
@@ -26,11 +27,13 @@ OTHER_WORDS = {
     "kaiming": "kaiming_normal",
     "l2": "l2_penalty",
     "logloss": "binary_cross_entropy",
+    "lion": "lion_step",
     "lrelu": "leaky_relu",
     "mse": "mse_loss",
     "minibatch": "minibatches",
     "normalise": "standardize",
     "normalize": "standardize",
+    "nadam": "nadam_step",
     "nag": "nesterov_step",
     "numgrad": "numerical_gradient",
     "randommini": "minibatches",

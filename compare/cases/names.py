@@ -87,9 +87,12 @@ _NAMES = {
         "sgd": ("sgd_step", "SGD"),
         "momentum": ("momentum_step sgd_momentum_step", "Momentum SGD"),
         "nesterov": ("nesterov_step", "SGD"),
+        "adagrad": ("adagrad_step", "Adagrad"),
         "rmsprop": ("rmsprop_step", "RMSprop"),
         "adam": ("adam_step", "Adam"),
         "adamw": ("adamw_step", "AdamW"),
+        "nadam": ("nadam_step", "NAdam"),
+        "lion": ("lion_step", "Lion"),
     },
     "schedules": {
         "inverse_time": ("inverse_time", "inverse_time"),

@@ -1,4 +1,4 @@
-"""Gradient descent, momentum, Nesterov, RMSProp, Adam, AdamW: every buffer and every update, step by step."""
+"""From gradient descent to Adam, NAdam and Lion: every buffer and every update, step by step."""
 
 import inspect
 import math
@@ -12,7 +12,7 @@ import torch
 
 from compare.cases.choices import any_seed, any_size, chance, laid_out, power, some_of
 from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
-from compare.cases.limits import BAD, BEYOND, FLOAT32, FUSION, LARGEST, at, bad, edge
+from compare.cases.limits import BAD, BEYOND, FLOAT32, FLOAT64, FUSION, LARGEST, at, bad, edge
 from compare.component import (
     Budget,
     Case,
@@ -36,6 +36,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {  # name of a case → the sha
 LARGE: dict[str, tuple[tuple[int, ...], ...]] = {"block edges": ((32767,), (32769,)), "large": ((512, 1024),)}
 RATES = (0.01, 0.01, 0.002, 0.002, 0.05)  # changed in between: lr inside or outside the velocity shows
 STARTS = (0.0, 1e-3, 1.0)  # scales of the parameters: 0 shows the first update to its last digit
+SIGNED = [0.0, -0.0, 1.0, np.inf, -np.inf]  # no NaN: its sign is NaN in NumPy, 0 in PyTorch
 GRADIENTS = (1.0, 1e-4, 1e-7, 1e-8)  # scales of the gradients: the small ones show every place of ε
 
 
@@ -76,7 +77,8 @@ def cases(rng: np.random.Generator, dtype: Any, optimizer: str, variants: Varian
     for name, variant in variants.items():
         yield case(name, problem(rng, dtype, SHAPES["typical"]), variant)
         broken = problem(rng, dtype, ((5,), (5, 3)))
-        broken["grads.0"][0] = broken["grads.1"][2, :, 0] = SPECIAL
+        special, *steps = (SIGNED, -1, -1) if optimizer == "Lion" else (SPECIAL, 0, 2)
+        broken["grads.0"][steps[0]] = broken["grads.1"][steps[1], :, 0] = special
         yield case(f"{name}: nan and infinity", broken, variant, finite=False)
     for name, layout in (("fortran order", fortran), ("not contiguous", strided)):
         arrays = problem(rng, dtype, ((13, 7), (7, 3)))
@@ -107,6 +109,36 @@ ADAM_VARIANTS: dict[str, dict[str, Any]] = {
     "weight decay": {"weight_decay": 0.1},
     "amsgrad": {"betas": (0.9, 0.5), "amsgrad": True},
     "all": {"betas": (0.5, 0.9), "eps": 1e-6, "weight_decay": 0.1, "amsgrad": True},
+}
+
+
+ADAGRAD_VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "rate decay": {"lr_decay": 0.5},
+    "start": {"initial_accumulator_value": 0.1},
+    "large eps": {"eps": 1e-3},
+    "eps 0": {"eps": 0.0},
+    "weight decay": {"weight_decay": 0.1},
+    "all": {"lr_decay": 0.1, "initial_accumulator_value": 1e-6, "eps": 1e-6, "weight_decay": 0.1},
+}
+NADAM_VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "betas 0.5 and 0.9": {"betas": (0.5, 0.9)},
+    "betas 0": {"betas": (0.0, 0.0)},
+    "fast momentum decay": {"momentum_decay": 1.0},
+    "constant momentum": {"momentum_decay": 0.0},
+    "large eps": {"eps": 1e-3},
+    "eps 0": {"eps": 0.0},
+    "weight decay": {"weight_decay": 0.1},
+    "decoupled weight decay": {"weight_decay": 0.1, "decoupled_weight_decay": True},
+    "all": {"betas": (0.5, 0.9), "eps": 1e-6, "weight_decay": 0.1, "momentum_decay": 0.5},
+}
+LION_VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "betas 0.5 and 0.9": {"betas": (0.5, 0.9)},
+    "betas 0": {"betas": (0.0, 0.0)},
+    "equal betas": {"betas": (0.9, 0.9)},
+    "weight decay": {"weight_decay": 0.1},
 }
 
 
@@ -153,10 +185,11 @@ def late_steps(base: Case, optimizer: str, several: Sequence[Mapping[str, Any]])
         "exp_avg_sq",
         "max_exp_avg_sq",
         "grad_avg",
+        "sum",
     )
     arrays = {name: rng.uniform(0.5, 1, ELEMENTS).astype(base.dtype) for name in names}
     zero = np.zeros(ELEMENTS, base.dtype)
-    arrays |= {"param": zero, "grad_avg": arrays["grad_avg"] / 10}
+    arrays |= {"param": zero, "grad_avg": arrays["grad_avg"] / 10, "mu_product": np.full((), 0.3, base.dtype)}
     for name, before in BEFORE.items():
         for options in several:
             given = {option: value for option, value in options.items() if option != "gradient"}
@@ -248,6 +281,31 @@ def adam_edges(base: Case) -> Iterator[Edge]:
     yield from at(base, "betas", (math.nan, 0.9), (-0.1, 0.9))
 
 
+def adagrad_edges(base: Case) -> Iterator[Edge]:
+    """And any decay of the rate and start of the sum."""
+    yield from eps_edges(base)
+    for option in ("lr_decay", "initial_accumulator_value"):
+        yield from at(base, option, 0.0, 5e-324, 1e308)
+        yield from bad(base, option)
+
+
+def nadam_edges(base: Case) -> Iterator[Edge]:
+    """And any decay of the momentum."""
+    yield from adam_edges(base)
+    yield from at(base, "momentum_decay", 0.0, 5e-324, 1e3, 1e308)
+    yield from bad(base, "momentum_decay")
+
+
+def lion_edges(base: Case) -> Iterator[Edge]:
+    """Any rate, decay and betas."""
+    yield from sgd_edges(base)
+    almost = 1 - 2**-53
+    yield from at(
+        base, "betas", (0.0, 0.0), (0.0, 0.99), (0.9, 0.0), (1.0, 0.99), (0.9, 1.0), (almost, almost)
+    )
+    yield from at(base, "betas", (math.nan, 0.9), (-0.1, 0.9))
+
+
 FUSED = (
     "PyTorch multiplies and adds in one operation that is rounded once: a product below the smallest number"
     " leaves −0 in a sum with 0, where two roundings leave +0."
@@ -262,12 +320,21 @@ TEXTBOOK = (
 )
 COUNTER = (
     "PyTorch counts steps in a float32, which stops at 2²⁴ = 16 777 216; ours counts on, which shows while βᵗ"
-    " is not yet 0."
+    " is not yet 0, and in a rate that decays with the count."
+)
+SIGN_OF_NAN = (
+    "The sign of NaN is 0 in PyTorch and NaN in NumPy: a gradient that is no number leaves the parameter"
+    " alone there, and shows here."
+)
+NO_SCALE = (
+    "Steps of 1e308 nearly cancel, and their size, in whose rounding units the rest would be counted, is"
+    " beyond float64: it is counted in its own."
 )
 FUSED_STEP = Departure(
     ("smallest subnormal",), ("grads.0", "weight decay: grads.0"), FUSED, depends_on=FUSION
 )
 TOO_LARGE = Departure(("lr = 1e308", "weight_decay = 1e308"), ("",), BEYOND, FLOAT32)
+CANCELLED = Departure(("lr = 1e308",), ("",), NO_SCALE, FLOAT64, depends_on=FUSION)
 
 
 def any_rate(choose: Choose) -> float:
@@ -306,6 +373,23 @@ RANDOM_ADAM: dict[str, Callable[[Choose], Any]] = {
     "eps": any_eps,
     "weight_decay": any_decay,
     "amsgrad": chance,
+}
+RANDOM_ADAGRAD: dict[str, Callable[[Choose], Any]] = {
+    "lr_decay": any_decay,
+    "initial_accumulator_value": lambda choose: power(choose, -12, 1),
+    "eps": any_eps,
+    "weight_decay": any_decay,
+}
+RANDOM_NADAM: dict[str, Callable[[Choose], Any]] = {
+    "betas": lambda choose: (any_share(choose), any_share(choose)),
+    "eps": any_eps,
+    "weight_decay": any_decay,
+    "momentum_decay": lambda choose: choose.one_of((0.0, 0.004)) if chance(choose) else power(choose, -4, 2),
+    "decoupled_weight_decay": chance,
+}
+RANDOM_LION: dict[str, Callable[[Choose], Any]] = {
+    "betas": lambda choose: (any_share(choose), any_share(choose)),
+    "weight_decay": any_decay,
 }
 
 
@@ -376,6 +460,9 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {  # optimizer → option → w
     },
     "Adam": ADAM,
     "AdamW": ADAM,
+    "Adagrad": dict.fromkeys(("lr_decay", "weight_decay", "initial_accumulator_value", "eps"), NOT_NEGATIVE),
+    "NAdam": {**ADAM, "momentum_decay": NOT_NEGATIVE},
+    "Lion": {name: values for name, values in ADAM.items() if name != "eps"},
 }
 
 
@@ -568,6 +655,67 @@ def adamw_sizes(
     return lr * o.get("weight_decay", 0.01) * p + adam_sizes(size, p, g, true, t, lr, o, tolerance)
 
 
+def adagrad_sizes(
+    size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any, tolerance: float = 0
+) -> Any:
+    """S = S + G², and the quotient g/(√s + ε), which is never larger than 1
+
+    √s is a norm, as in RMSProp.
+    """
+    start, eps, decay = (
+        o.get(name, default)
+        for name, default in (("initial_accumulator_value", 0), ("eps", 1e-10), ("lr_decay", 0))
+    )
+    squares = size["squares"] = size.get("squares", start) + g * g
+    root, root_size = np.sqrt(true("sum")), np.sqrt(squares)
+    size["sum"] = root_size * (root + tolerance * root_size)
+    quotient = _quotient_size(g, true("gradient"), root, root_size, eps, 1, tolerance)
+    return lr / (1 + (t - 1) * decay) * quotient
+
+
+def nadam_sizes(
+    size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any, tolerance: float = 0
+) -> Any:
+    """Adam's M and V; the update is a quotient of a·g + b·m, and a decay lr·λ·P that is decoupled
+
+    a = (1−μ)/(1−Π), where Π has an error of its own size: that of a is a/(1−Π). So for b = μ′/(1−Πμ′).
+    """
+    (beta1, beta2), eps, psi = (
+        o.get(name, default)
+        for name, default in (("betas", (0.9, 0.999)), ("eps", 1e-8), ("momentum_decay", 4e-3))
+    )
+    mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (step * psi)) for step in (t, t + 1))
+    product = size["mu_product"] = size.get("mu_product", 1) * mu
+    m = size["exp_avg"] = _average_size(size.get("exp_avg", 0), g, beta1)
+    squares = size["squares"] = beta2 * size.get("squares", 0) + (1 - beta2) * g * g
+    root, root_size = np.sqrt(true("exp_avg_sq")), np.sqrt(squares)
+    size["exp_avg_sq"] = root_size * (root + tolerance * root_size)
+    a, b = (1 - mu) / (1 - product), mu_next / (1 - product * mu_next)
+    correction = np.sqrt(1 - beta2**t)
+    most = correction * (a / np.sqrt(1 - beta2) + b * _longest(beta1, beta2, t)) if tolerance else np.inf
+    numerator = a * np.abs(true("gradient")) + b * np.abs(true("exp_avg"))
+    terms = a / (1 - product) * g + b / (1 - product * mu_next) * m
+    update = _quotient_size(terms, numerator, root / correction, root_size / correction, eps, most, tolerance)
+    decoupled = o.get("weight_decay", 0) if o.get("decoupled_weight_decay") else 0
+    return lr * (update + (decoupled * p if decoupled else 0))
+
+
+def lion_sizes(
+    size: Sizes, p: Any, g: Any, true: Callable[[str], Any], t: int, lr: Any, o: Any, tolerance: float = 0
+) -> Any:
+    """M = β₂M + (1−β₂)G; a step is lr long, and lr·λ·P
+
+    It goes either way where u = β₁m + (1−β₁)g is no larger than its error, τU: there two right steps part by
+    2·lr.
+    """
+    beta1, beta2 = o.get("betas", (0.9, 0.99))
+    u = beta1 * size.get("average", 0) + (1 - beta1) * true("gradient")
+    u_size = beta1 * size.get("exp_avg", 0) + (1 - beta1) * g
+    size["exp_avg"], size["average"] = beta2 * size.get("exp_avg", 0) + (1 - beta2) * g, true("exp_avg")
+    sure = np.abs(u) >= tolerance * u_size
+    return lr * (o.get("weight_decay", 0) * p + np.where(sure, 1, 2 / tolerance if tolerance else np.inf))
+
+
 def _average_size(average: Any, g: Any, beta: float) -> Any:
     """βA + (1−β)G, and where β < ½ as much as half a unit of g − a besides
 
@@ -607,7 +755,8 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
     truth = {name: value.numpy() for name, value in run_torch(wide.for_torch("cpu")).items()}
     o, rates = wide.options, wide.options["rates"]
     tolerance = UNITS * float(np.finfo(case.dtype).eps)
-    decay = 0 if o["optimizer"] == "AdamW" else o.get("weight_decay", 0)
+    decoupled = o["optimizer"] in ("AdamW", "Lion") or o.get("decoupled_weight_decay")
+    decay = 0 if decoupled else o.get("weight_decay", 0)
     scales: dict[str, Any] = {}
     with np.errstate(all="ignore"):
         for i in range(len(wide.arrays) // 2):
@@ -625,7 +774,10 @@ def magnitude(case: Case, sizes: Callable) -> dict[str, Any]:
                 size |= {"param": p, "update": update + np.abs(param) + tolerance * p}
                 # A square or a product below the smallest number is not the exact 0 that a size of 0 means.
                 moved = np.any(wide[f"grads.{i}"][:t] != 0, axis=0) * np.finfo(np.float64).tiny
+                number = size.pop("mu_product", None)
                 scales |= {f"step{t}.{name}.{i}": value + moved for name, value in size.items()}
+                if number is not None:
+                    size["mu_product"] = scales[f"step{t}.mu_product.{i}"] = number
     return scales
 
 
@@ -1172,6 +1324,285 @@ ADAMW_MISTAKES = (
 )
 
 
+ADAGRAD_MISTAKES = (
+    _uphill("lr / (1 + (step - 1) * lr_decay) * grad"),
+    Mistake(
+        "ε inside the root",
+        "g/√(s + ε): with ε = 1e-10 the floor of the denominator is 1e-5.",
+        [("(np.sqrt(sum) + eps)", "np.sqrt(sum + eps)")],
+        convention="Keras, optax and d2l.ai",
+    ),
+    Mistake(
+        "ε forgotten",
+        "g/√s: 0/0 where no gradient has come yet.",
+        [("(np.sqrt(sum) + eps)", "np.sqrt(sum)")],
+    ),
+    Mistake(
+        "average instead of sum",
+        "s ← 0.9·s + 0.1·g²: that is RMSProp, which forgets; Adagrad's steps only shrink.",
+        [("sum += grad * grad", "sum *= 0.9\n    sum += 0.1 * grad * grad")],
+    ),
+    Mistake(
+        "step with the old sum",
+        "θ is changed before g² is added: the first step divides by ε alone.",
+        [
+            ("    sum += grad * grad\n", ""),
+            ("(np.sqrt(sum) + eps)", "(np.sqrt(sum) + eps)\n    sum += grad * grad"),
+        ],
+    ),
+    Mistake(
+        "gradient not squared",
+        "s adds up |g|: the steps depend on the size of the gradients.",
+        [("sum += grad * grad", "sum += np.abs(grad)")],
+    ),
+    Mistake(
+        "no root",
+        "g/(s + ε): the smaller the gradient, the longer the step.",
+        [("(np.sqrt(sum) + eps)", "(sum + eps)")],
+    ),
+    Mistake(
+        "rate decayed one step early",
+        "1 + t·η: t counts from 1, so that the first step is not at lr.",
+        [("(step - 1) * lr_decay", "step * lr_decay")],
+    ),
+    Mistake(
+        "rate not decayed",
+        "lr whatever η: the steps shrink by √s alone.",
+        [("lr / (1 + (step - 1) * lr_decay)", "lr")],
+    ),
+    Mistake(
+        "learning rate inside the sum",
+        "s ← s + (lr·g)²: √s takes the rate out again, and a step is no longer than 1, whatever lr.",
+        [("sum += grad * grad", "sum += (lr * grad) * (lr * grad)")],
+    ),
+    Mistake(
+        "weight decay decoupled",
+        "θ ← (1 − lr·λ)·θ apart from the gradient, as in AdamW.",
+        [("grad = grad + weight_decay * param", "param *= 1 - lr * weight_decay")],
+    ),
+    DECAY_FORGOTTEN,
+    _step_lost([("param -= lr / (1", "param = param - lr / (1")]),
+    _state_lost("sum", [("sum += grad * grad", "sum = sum + grad * grad")]),
+    _state_not_kept("sum", [("sum += grad * grad", "sum[...] = grad * grad")]),
+)
+
+NADAM_MISTAKES = (
+    Mistake(
+        "uphill",
+        "The gradient is added: the cost grows.",
+        [
+            ("param -= lr * (1 - mu)", "param += lr * (1 - mu)"),
+            ("param -= lr * mu_next", "param += lr * mu_next"),
+        ],
+    ),
+    Mistake(
+        "product of the momenta forgotten",
+        "1−μₜ and 1−μₜ·μₜ₊₁ for 1−Π and 1−Π·μₜ₊₁: right in the first step only.",
+        [("product = mu_product.item()", "product = mu")],
+    ),
+    Mistake(
+        "power instead of the product",
+        "1−β₁ᵗ as in Adam: the momenta are smaller than β₁, and so is their product.",
+        [("product = mu_product.item()", "product = beta1**step")],
+    ),
+    Mistake(
+        "product with the step's momentum missing",
+        "Π is used before μₜ is multiplied in: 1/(1−1) in the first step.",
+        [
+            ("    mu_product *= mu\n", ""),
+            ("product = mu_product.item()", "product = mu_product.item()\n    mu_product *= mu"),
+        ],
+    ),
+    Mistake(
+        "next step's momentum not used",
+        "μₜ·m/(1−Π): without μₜ₊₁ there is no look-ahead.",
+        [("mu_next / (1 - product * mu_next)", "mu / (1 - product)")],
+    ),
+    Mistake(
+        "momentum not scheduled",
+        "μ = β₁ from the start: the first steps trust an average that has seen nothing yet.",
+        [
+            ("mu = beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))", "mu = beta1"),
+            ("mu_next = beta1 * (1 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))", "mu_next = beta1"),
+        ],
+        convention="optax.nadam",
+    ),
+    Mistake(
+        "momentum decay forgotten",
+        "0.96ᵗ for 0.96^(tψ): with ψ = 0.004 the momentum grows 250 times too fast.",
+        [
+            ("0.96 ** (step * momentum_decay)", "0.96**step"),
+            ("0.96 ** ((step + 1) * momentum_decay)", "0.96 ** (step + 1)"),
+        ],
+        convention="Keras",
+    ),
+    Mistake(
+        "momentum one step late",
+        "0.96^((t−1)ψ): t counts from 1, as everywhere.",
+        [
+            ("0.96 ** (step * momentum_decay)", "0.96 ** ((step - 1) * momentum_decay)"),
+            ("0.96 ** ((step + 1) * momentum_decay)", "0.96 ** (step * momentum_decay)"),
+        ],
+    ),
+    Mistake(
+        "gradient forgotten",
+        "Only the average counts: that is Adam, one momentum ahead.",
+        [("    param -= lr * (1 - mu) / (1 - product) * grad / denominator\n", "")],
+    ),
+    Mistake(
+        "second moment not corrected",
+        "√v + ε: the first step is 1/√(1−β₂) ≈ 32 times too long.",
+        [("exp_avg_sq / (1 - beta2**step)", "exp_avg_sq")],
+    ),
+    Mistake(
+        "root of the correction forgotten",
+        "√v/(1−β₂ᵗ): outside of the root, it makes the first step 1/√(1−β₂) ≈ 32 times too short.",
+        [("np.sqrt(exp_avg_sq / (1 - beta2**step))", "np.sqrt(exp_avg_sq) / (1 - beta2**step)")],
+    ),
+    Mistake(
+        "ε inside the root",
+        "√(v̂ + ε): the floor of the denominator is 1e-4 instead of 1e-8.",
+        [("np.sqrt(exp_avg_sq / (1 - beta2**step)) + eps", "np.sqrt(exp_avg_sq / (1 - beta2**step) + eps)")],
+    ),
+    Mistake(
+        "ε forgotten",
+        "√v̂ alone: 0/0 where no gradient has come yet.",
+        [("np.sqrt(exp_avg_sq / (1 - beta2**step)) + eps", "np.sqrt(exp_avg_sq / (1 - beta2**step))")],
+    ),
+    Mistake(
+        "betas swapped",
+        "β₂ for the first moment and β₁ for the second: m lags far behind, v hardly averages.",
+        [("beta1, beta2 = betas", "beta2, beta1 = betas")],
+    ),
+    Mistake(
+        "average by the scheduled momentum",
+        "m ← μₜ·m + (1−μₜ)·g: PyTorch averages by β₁, and only the step goes by μₜ.",
+        [("_average(exp_avg, grad, beta1)", "_average(exp_avg, grad, mu)")],
+    ),
+    Mistake(
+        "gradient not squared",
+        "v averages |g|: the step grows with √|g|, and its size no longer depends on lr alone.",
+        [("(1 - beta2) * grad * grad", "(1 - beta2) * np.abs(grad)")],
+    ),
+    Mistake(
+        "decay always in the gradient",
+        "g + λθ even if the decay is to be decoupled, so that √v divides it.",
+        [("if weight_decay != 0 and decoupled_weight_decay:", "if False:")],
+    ),
+    Mistake(
+        "decay always decoupled",
+        "θ ← (1 − lr·λ)·θ whatever is asked for: AdamW's decay.",
+        [("if weight_decay != 0 and decoupled_weight_decay:", "if weight_decay != 0:")],
+    ),
+    replace(
+        DECAY_FORGOTTEN,
+        edits=[("    elif weight_decay != 0:\n        grad = grad + weight_decay * param\n", "")],
+    ),
+    _step_lost(
+        [
+            ("param *= 1 - lr * weight_decay", "param = param * (1 - lr * weight_decay)"),
+            ("param -= lr * (1 - mu)", "param = param - lr * (1 - mu)"),
+        ]
+    ),
+    _state_lost(
+        "moments",
+        [
+            ("mu_product *= mu", "mu_product = mu_product * mu"),
+            ("_average(exp_avg, grad, beta1)", "exp_avg = beta1 * exp_avg + (1 - beta1) * grad"),
+            ("exp_avg_sq *= beta2", "exp_avg_sq = exp_avg_sq * beta2"),
+        ],
+    ),
+    _state_not_kept(
+        "moments",
+        [
+            ("mu_product *= mu", "mu_product[...] = mu"),
+            ("_average(exp_avg, grad, beta1)", "exp_avg[...] = (1 - beta1) * grad"),
+            ("exp_avg_sq *= beta2", "exp_avg_sq[...] = 0"),
+        ],
+    ),
+)
+
+SIGN = "np.sign(beta1 * exp_avg + (1 - beta1) * grad)"
+NEW_AVERAGE = "    exp_avg *= beta2\n    exp_avg += (1 - beta2) * grad\n"
+LION_DECAY = "    param *= 1 - lr * weight_decay\n"
+
+LION_MISTAKES = (
+    _uphill("lr * np.sign"),
+    Mistake(
+        "sign forgotten",
+        "The step is as long as the interpolation: that is momentum.",
+        [(SIGN, "(beta1 * exp_avg + (1 - beta1) * grad)")],
+    ),
+    Mistake(
+        "sign of the old average",
+        "The last gradient has no say in its own step: the first one goes nowhere.",
+        [(SIGN, "np.sign(exp_avg)")],
+    ),
+    Mistake(
+        "sign of the gradient",
+        "signSGD: the average is kept, but not used.",
+        [(SIGN, "np.sign(grad)")],
+    ),
+    Mistake(
+        "average updated before the step",
+        "The gradient counts twice in the step: once in m, by β₂, and once beside it.",
+        [
+            (NEW_AVERAGE, ""),
+            (LION_DECAY, f"{LION_DECAY}{NEW_AVERAGE}"),
+        ],
+    ),
+    Mistake(
+        "one average for both",
+        "m ← β₂·m + (1−β₂)·g, θ ← θ − lr·sign(m): the step follows an average that hardly moves.",
+        [(NEW_AVERAGE, ""), (LION_DECAY, f"{LION_DECAY}{NEW_AVERAGE}"), (SIGN, "np.sign(exp_avg)")],
+        convention="Signum (Bernstein et al. 2018)",
+    ),
+    Mistake(
+        "betas swapped",
+        "β₂ in the step and β₁ in the average: the step hardly hears the last gradient.",
+        [("beta1, beta2 = betas", "beta2, beta1 = betas")],
+    ),
+    Mistake(
+        "weights of the step swapped",
+        "(1−β₁)·m + β₁·g: nearly the last gradient alone.",
+        [("beta1 * exp_avg + (1 - beta1) * grad", "(1 - beta1) * exp_avg + beta1 * grad")],
+    ),
+    Mistake(
+        "sum instead of average",
+        "m ← β₂·m + g: beside such a sum, 1/(1−β₂) = 100 times as large, the gradient does not count.",
+        [("exp_avg += (1 - beta2) * grad", "exp_avg += grad")],
+    ),
+    Mistake(
+        "sign of 0 is 1",
+        "Where no gradient has come yet, the parameter walks away all the same.",
+        [(SIGN, f"np.where({SIGN[7:]} >= 0, 1, -1)")],
+    ),
+    Mistake(
+        "weight decay in the gradient",
+        "g + λθ: the sign keeps nothing of its size, and small weights do not decay less than large ones.",
+        [(LION_DECAY, "    grad = grad + weight_decay * param\n")],
+    ),
+    Mistake(
+        "decay without the learning rate",
+        "θ ← (1 − λ)·θ: with this λ, 1/lr times too strong.",
+        [("param *= 1 - lr * weight_decay", "param *= 1 - weight_decay")],
+    ),
+    Mistake(
+        "decay after the step",
+        "θ ← (1 − lr·λ)·θ with the θ that the step has already changed.",
+        [(LION_DECAY, ""), (NEW_AVERAGE, f"{LION_DECAY}{NEW_AVERAGE}")],
+    ),
+    Mistake(
+        "weight decay forgotten",
+        "The sign alone: nothing is regularised.",
+        [(LION_DECAY, "")],
+    ),
+    _step_lost([("param *= 1 - lr * weight_decay", "param = param * (1 - lr * weight_decay)")]),
+    _state_lost("average", [("exp_avg *= beta2", "exp_avg = exp_avg * beta2")]),
+    _state_not_kept("average", [("exp_avg *= beta2", "exp_avg[...] = 0")]),
+)
+
+
 def _component(
     name: str,
     page: str,
@@ -1201,7 +1632,9 @@ def _component(
     return Component(
         name=name,
         topic="optimizers",
-        source=f"https://docs.pytorch.org/docs/stable/generated/torch.optim.{page}.html",
+        source=page
+        if "/" in page
+        else f"https://docs.pytorch.org/docs/stable/generated/torch.optim.{page}.html",
         functions=rules,
         reference=tuple(optimizers),
         cases=all_cases,
@@ -1282,6 +1715,24 @@ COMPONENTS = (
         (FUSED_STEP, TOO_LARGE),
     ),
     _component(
+        "adagrad",
+        "Adagrad",
+        {"Adagrad": ADAGRAD_VARIANTS},
+        _random("Adagrad", **RANDOM_ADAGRAD),
+        adagrad_sizes,
+        ADAGRAD_MISTAKES,
+        ("adagrad_step",),
+        ("plain", "eps 0", "all"),
+        adagrad_edges,
+        ({}, {"lr_decay": 0.1}),
+        (
+            TOO_LARGE,
+            Departure(("initial_accumulator_value = 1e308",), ("",), BEYOND, FLOAT32),
+            CANCELLED,
+            Departure(("step 2²⁴ + 10⁶",), ("lr_decay *",), COUNTER),
+        ),
+    ),
+    _component(
         "rmsprop",
         "RMSprop",
         {
@@ -1338,5 +1789,41 @@ COMPONENTS = (
         adam_edges,
         ({}, {"weight_decay": 0.0}),
         (Departure(("−smallest subnormal",), ("grads.0", "no decay: grads.0"), FUSED, depends_on=FUSION),),
+    ),
+    _component(
+        "nadam",
+        "NAdam",
+        {"NAdam": NADAM_VARIANTS},
+        _random("NAdam", **RANDOM_NADAM),
+        nadam_sizes,
+        NADAM_MISTAKES,
+        ("nadam_step",),
+        ("plain", "eps 0", "all"),
+        nadam_edges,
+        ({}, {"momentum_decay": 0.0}),
+        (
+            Departure(("−smallest subnormal",), ("grads.0", "eps 0: grads.0"), FUSED, depends_on=FUSION),
+            TOO_LARGE,
+            CANCELLED,
+        ),
+    ),
+    _component(
+        "lion",
+        "https://arxiv.org/abs/2302.06675",
+        {"Lion": LION_VARIANTS},
+        _random("Lion", **RANDOM_LION),
+        lion_sizes,
+        LION_MISTAKES,
+        ("lion_step",),
+        ("plain", "weight decay"),
+        lion_edges,
+        ({}, {"weight_decay": 0.1}),
+        (
+            Departure(("NaN",), ("*grads.0",), SIGN_OF_NAN),
+            Departure(
+                ("−smallest subnormal",), ("grads.0", "weight decay: grads.0"), FUSED, depends_on=FUSION
+            ),
+            Departure(("lr = 1e308",), ("",), BEYOND, FLOAT32),
+        ),
     ),
 )

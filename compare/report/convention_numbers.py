@@ -523,6 +523,25 @@ def nesterov() -> Numbers:
     return Numbers(theta, param.item(), param.item() + lr * mu * b)
 
 
+def epsilon_of_adagrad() -> Numbers:
+    lr, eps, g = 0.01, 1e-7, 1e-4
+    s = g**2
+
+    def stepped(eps: float) -> float:
+        return _descend(torch.optim.Adagrad([_tensor(0)], lr, eps=eps), g)
+
+    return Numbers(-lr * g / math.sqrt(s + eps), stepped(eps), stepped(math.sqrt(s + eps) - math.sqrt(s)))
+
+
+def start_of_adagrad() -> Numbers:
+    lr, g, eps = 0.01, 0.1, 1e-10
+
+    def stepped(start: float) -> float:
+        return _descend(torch.optim.Adagrad([_tensor(0)], lr, initial_accumulator_value=start, eps=eps), g)
+
+    return Numbers(-lr * g / (math.sqrt(0.1 + g**2) + eps), stepped(0), stepped(0.1))
+
+
 def epsilon_of_rmsprop() -> Numbers:
     lr, alpha, eps, g = 0.01, 0.9, 1e-8, 1e-4
     s = (1 - alpha) * g**2
@@ -584,6 +603,19 @@ def decay_in_adamw() -> Numbers:
     )
 
 
+def bias_correction() -> Numbers:
+    lr, beta1, beta2, eps, g = 1e-3, 0.9, 0.999, 1e-6, 1e-3
+    m, v = (1 - beta1) * g, (1 - beta2) * g**2
+    root = math.sqrt(1 - beta2)
+
+    def stepped(lr: float, eps: float) -> float:
+        return _descend(torch.optim.Adam([_tensor(0)], lr, (beta1, beta2), eps), g)
+
+    return Numbers(
+        -lr * m / (math.sqrt(v) + eps), stepped(lr, eps), stepped(lr * (1 - beta1) / root, eps / root)
+    )
+
+
 def amsgrad() -> Numbers:
     lr, beta1, beta2, g = 0.1, 0.9, 0.999, 1.0
     m, v = (1 - beta1) * g, (1 - beta2) * g**2
@@ -593,6 +625,48 @@ def amsgrad() -> Numbers:
         return _descend(torch.optim.Adam([_tensor(0)], lr, (beta1, beta2), eps=0, amsgrad=True), g)
 
     return Numbers(-lr * m / math.sqrt(v), stepped(lr), stepped(rate))
+
+
+def _nadam(momenta: tuple[float, float, float], *gradients: float) -> float:
+    """Where 0 is after two steps at lr = 0.1 with these μ₁, μ₂ and μ₃, by NumPy's side."""
+    beta1, beta2, eps = 0.9, 0.999, 1e-8
+    theta = m = v = 0.0
+    for t, g in enumerate(gradients, start=1):
+        product = math.prod(momenta[:t])
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+        step = (1 - momenta[t - 1]) * g / (1 - product) + momenta[t] * m / (1 - product * momenta[t])
+        theta -= 0.1 * step / (math.sqrt(v / (1 - beta2**t)) + eps)
+    return theta
+
+
+def _nadam_of_pytorch(momentum_decay: float, *gradients: float) -> float:
+    param = _tensor(0)
+    optimizer = torch.optim.NAdam([param], 0.1, momentum_decay=momentum_decay)
+    # PyTorch begins the product of the momenta as a float32, whatever the parameters are.
+    optimizer.state[param] = {
+        "step": torch.tensor(0.0),
+        "mu_product": torch.ones((), dtype=torch.float64),
+        "exp_avg": torch.zeros_like(param),
+        "exp_avg_sq": torch.zeros_like(param),
+    }
+    return _descend(optimizer, *gradients)
+
+
+def momentum_decay() -> Numbers:
+    first, second, third = (0.9 * (1 - 0.5 * 0.96**t) for t in (1, 2, 3))
+    return Numbers(
+        _nadam((first, second, third), 1.0, 1.0),
+        _nadam_of_pytorch(4e-3, 1.0, 1.0),
+        _nadam_of_pytorch(1.0, 1.0, 1.0),
+    )
+
+
+def constant_momentum() -> Numbers:
+    return Numbers(
+        _nadam((0.9, 0.9, 0.9), 1.0, -1.0),
+        _nadam_of_pytorch(4e-3, 1.0, -1.0),
+        _nadam_of_pytorch(1e6, 1.0, -1.0),
+    )
 
 
 def _after_an_epoch(every_batch: bool, batches: int = 10) -> float:

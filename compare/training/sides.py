@@ -108,7 +108,10 @@ class ScratchSide(Side):
 
     def state(self) -> Arrays:
         """The weights, and what the optimizer keeps of every parameter: linear1.weight.exp_avg, …"""
-        moments = {key: self.network.named(flat) for key, (flat,) in self.optimizer.state.items()}
+        moments = {
+            key: self.network.named(flat) if flat.ndim else dict.fromkeys(self.network.shapes, flat)
+            for key, (flat,) in self.optimizer.state.items()
+        }
         return self.weights() | {f"{n}.{key}": moments[key][n] for key in moments for n in moments[key]}
 
 

@@ -35,6 +35,9 @@ CLASSES = {  # of ours → what the class is called, without capitals and withou
     "RMSprop": ("rmsprop",),
     "Adam": ("adam",),
     "AdamW": ("adamw",),
+    "Adagrad": ("adagrad",),
+    "NAdam": ("nadam",),
+    "Lion": ("lion",),
 }
 OWN = re.compile(
     r"^(my|own|custom|simple|manual|scratch)+|(layer|loss|function|optimizer|fromscratch|scratch)+$"

@@ -18,6 +18,8 @@ BUFFERS: dict[str, tuple[str, ...]] = {  # likewise, of optimizers
     "max_exp_avg_sq": ("max_exp_avg_sqs", "v_max", "vmax", "max_v"),
     "square_avg": ("square_avgs", "s", "v", "r", "sq", "cache"),
     "grad_avg": ("grad_avgs", "g_avg"),
+    "sum": ("sums", "sum_of_squares", "accumulator", "acc", "square_sum", "s", "G", "g2", "cache", "v", "r"),
+    "mu_product": ("mu_products", "mu_prod", "u_product", "product"),
 }
 
 BUFFERS["velocity"] = ("momentum_buffer", *BUFFERS["momentum_buffer"])
@@ -34,7 +36,7 @@ def optimizers(functions: Mapping[str, Callable]) -> Reading:
     read_: dict[str, Callable] = {}
     for name, theirs in functions.items():
         ours = getattr(torch_optimizers, name)
-        base = ours.__mro__[1] if name == "Momentum" else ours
+        base = ours.__mro__[1] if name in ("Momentum", "NAdam") else ours
         if not isinstance(theirs, type) or theirs is ours or issubclass(theirs, base):
             read_[name] = theirs
             continue
@@ -61,7 +63,8 @@ def _optimizer(name: str, theirs: type, unseen: set[str]) -> type:
             self.theirs = call(theirs, given, defaults, ("params", "lr"))
             self.param_groups: list[dict[str, Any]] = [{"params": self.params, "lr": lr}]
             self.state: dict[torch.Tensor, dict[str, torch.Tensor]] = {param: {} for param in self.params}
-            self.buffers = list(ours([np.zeros(1)], lr, **options).state)
+            optimizer = ours([np.zeros(1)], lr, **options)
+            self.buffers, self.numbers = list(optimizer.state), optimizer.numbers
             self.signs: dict[str, int] = {}  # as the first step shows them
 
         def step(self) -> None:
@@ -99,15 +102,16 @@ def _optimizer(name: str, theirs: type, unseen: set[str]) -> type:
                     setattr(self.theirs, key, rate)
 
         def _found(self, i: int, param: torch.Tensor) -> dict[str, torch.Tensor]:
-            """What it keeps for a parameter: tensors of the parameter's shape, by name."""
+            """What it keeps for a parameter: tensors of the parameter's shape, or numbers, by name."""
             own = vars(self.theirs)
             inside = [value for value in own.values() if isinstance(value, dict)]
             named = {**own, **{key: v for d in inside for key, v in d.items() if isinstance(key, str)}}
             found = {key: self._of(value, i, param) for key, value in named.items()}
             state = self._of(own.get("state"), i, param)
             found |= state if isinstance(state, dict) else {}
-            sized = {key: t for key, t in found.items() if getattr(t, "shape", None) == param.shape}
-            return {str(key).strip("_").lower(): t for key, t in sized.items() if isinstance(t, torch.Tensor)}
+            tensors = {str(k).strip("_").lower(): t for k, t in found.items() if isinstance(t, torch.Tensor)}
+            numbers = {name for number in self.numbers for name in (number, *BUFFERS[number])}
+            return {k: t for k, t in tensors.items() if t.shape == (() if k in numbers else param.shape)}
 
         def _of(self, kept: Any, i: int, param: torch.Tensor) -> Any:
             """What stands for one parameter in a list, or in a dictionary by parameter, number or id."""
