@@ -59,7 +59,10 @@ def prepare(device: str) -> None:
     https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
     """
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    torch.use_deterministic_algorithms(True)
+    if (
+        device != "cpu"
+    ):  # there, one thread adds in one order; and it takes a second to import what this needs
+        torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # PyTorch 2.9; not to be mixed with the older
         torch.backends.cuda.matmul.fp32_precision = "ieee"

@@ -454,10 +454,7 @@ HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "sympy"}
         ("list", set()),
         ("exercise adam --out mine.py", set()),
         ("show relu", {"torch"}),
-        (
-            "check tanh.py",
-            {"torch", "sympy"},
-        ),  # PyTorch's own: autograd.grad imports it for an upstream gradient
+        ("check tanh.py", {"torch"}),
     ],
 )
 def test_a_command_imports_no_more_than_it_needs(command, needed, tmp_path):
@@ -490,7 +487,6 @@ def test_the_environment_is_described_and_nobody_named():
 def test_prepare_makes_float32_a_float32(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     environment.prepare("cpu")
-    assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"

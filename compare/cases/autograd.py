@@ -11,9 +11,14 @@ def differentiable(tensor: torch.Tensor) -> torch.Tensor:
 def gradients(
     output: torch.Tensor, upstream: torch.Tensor | None = None, **inputs: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """Autograd's gradients of `output` under the names that the scratch side uses: grad.<input>."""
+    """Autograd's gradients of `output` under the names that the scratch side uses: grad.<input>
+
+    Those of Σ y·dy are those of y for the upstream gradient dy, to the bit. Asked for with dy itself, PyTorch
+    first imports a library for symbols, which takes as long as all the rest.
+    """
     inputs = {name: tensor for name, tensor in inputs.items() if tensor.requires_grad}
     if not inputs:
         return {}
-    found = torch.autograd.grad(output, list(inputs.values()), upstream)
+    whole = output if upstream is None else (output * upstream).sum()
+    found = torch.autograd.grad(whole, list(inputs.values()))
     return {f"grad.{name}": gradient for name, gradient in zip(inputs, found, strict=True)}

@@ -106,7 +106,6 @@ def _prepare_worker(done: Any) -> None:
     _done = done
     end_with_parent()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     threadpool_limits(1)
 
 

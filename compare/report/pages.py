@@ -26,10 +26,14 @@ from compare.report.sources import with_what_they_call
 from compare.training.lockstep import TrainingResult
 
 
-def as_html(report: Report) -> str:
-    """The page of a report; of one without results, the page that says so."""
+def _figures(runs: list[TrainingResult]) -> list[tuple[str, Markup]]:
     from compare.report.plots import figures  # with matplotlib, which takes half as long as PyTorch
 
+    return figures(runs)
+
+
+def as_html(report: Report) -> str:
+    """The page of a report; of one without results, the page that says so."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("compare.report"),
         autoescape=True,
@@ -48,6 +52,7 @@ def as_html(report: Report) -> str:
         "code": lambda text: Markup("\n").join(highlighted(text)),
         "anchor": anchor,
     }
+    shown = {component.name for component in report.components}
     runs: dict[tuple[str, int], list[TrainingResult]] = {}
     for run in report.training:
         runs.setdefault((run.name, run.seed), []).append(run)
@@ -63,12 +68,12 @@ def as_html(report: Report) -> str:
         bad_input=bad_input,
         as_diff=as_diff,
         worst_of_cases=worst_of_cases,
-        conventions=conventions.CONVENTIONS if report.components else (),
+        conventions=[row for row in conventions.CONVENTIONS if shown & {*row.components}],
         conventions_of=conventions.of_component,
         number_texts=conventions.number_texts,
         numbers=conventions.numbers,
         getsource=inspect.getsource,
-        figures=figures,
+        figures=_figures,
         last_loss=last_loss,
     )
 
