@@ -142,12 +142,32 @@ def test_every_step_is_shown_on_both_sides():
 
 
 @pytest.mark.parametrize(
-    ("key", "epochs"), [("line", 1000), ("small", 1000), ("large", 1000), ("more_data", 300)]
+    ("key", "epochs"),
+    [("line", 1000), ("small", 1000), ("large", 1000), *((key, 250) for key in bias_variance.MODELS)],
 )
 def test_all_four_answers_come_out(key, epochs):
     model = bias_variance.MODELS[key]
     run = train(replace(model.recipe, epochs=epochs), "scratch", model.data())
     assert bias_variance._errors(key, run).diagnosis.name == model.expected
+
+
+def test_the_knobs_show_what_the_runs_give():
+    runs = {
+        key: {"scratch": train(replace(model.recipe, epochs=250), "scratch", model.data())}
+        for key, model in bias_variance.MODELS.items()
+    }
+    fit, gap, chance, _ = bias_variance._knobs(runs).rows
+    train_error = {
+        key: 1 - run["scratch"].final[0] / bias_variance.MODELS[key].examples for key, run in runs.items()
+    }
+    assert train_error["large"] < train_error["small"] < train_error["line"]
+    assert fit[2].endswith(
+        f"2-1: {train_error['line']:.1%}, 2-4-1: {train_error['small']:.1%}, 2-32-32-1: 7.0%"
+    )
+    assert gap[2] == "gap with 200 examples 7.9 points, with 2000 -0.3"
+    assert chance[2].startswith("of 1000 answers 1.7 points")
+    assert bias_variance.learnt(0.01) == "99.0% of the training set right, wrong labels included"
+    assert bias_variance.learnt(0.07) == "93.0% of the training set right"
 
 
 def test_standardised_by_either_side_the_test_set_keeps_the_training_sets_statistics():
