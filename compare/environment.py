@@ -59,9 +59,7 @@ def prepare(device: str) -> None:
     https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
     """
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    if (
-        device != "cpu"
-    ):  # there, one thread adds in one order; and it takes a second to import what this needs
+    if device != "cpu":  # where one thread adds in one order: what this imports takes a second
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # PyTorch 2.9; not to be mixed with the older
