@@ -93,8 +93,7 @@ def test_with_the_frozen_mask_training_prints_far_less_than_the_weights_cost_wit
 
 def test_l2_keeps_the_weights_small(own):
     norms = {
-        method: np.linalg.norm(regularization._all_weights(of, of.recipe.epochs))
-        for method, of in own.items()
+        method: np.linalg.norm(regularization.all_weights(of, of.recipe.epochs)) for method, of in own.items()
     }
     assert norms["l2"] < norms["dropout"] < norms["none"]
 

@@ -1,14 +1,16 @@
 """What is chosen rather than learnt: what the pages on it say is what their runs do."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from compare import environment
-from compare.experiments import mini_batches, random_search
+from compare.experiments import early_stopping, mini_batches, random_search
 from compare.experiments.experiment import Options
 from compare.experiments.train import SIDES, build, train
+from compare.training.data import noisy_classes
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -104,3 +106,49 @@ def test_the_sentence_on_the_searches_follows_the_figures():
         " about 80.0% to 95.0%: of 3 draws once more than the grid, once less."
     )
     assert "about 80.0%: of 1 draws never more than" in random_search.outcome({"grid": [540], "a": [480]})
+
+
+@pytest.mark.parametrize(
+    ("costs", "best", "stop"),
+    [
+        ([9, 8, 7, 8, 8, 8, 8, 8, 1], 2, 7),  # what comes later is never seen
+        ([9, 8, 7, 8, 8, 8, 8, 6, 7, 7], 7, 9),
+        ([9, 8, 7], 2, 2),
+        ([7, 7, 7, 7, 7, 7, 7], 0, 5),  # as low is not lower
+    ],
+)
+def test_it_stops_when_patience_ends(costs, best, stop):
+    assert early_stopping.stops(costs) == (best, stop)
+
+
+@pytest.fixture(scope="module")
+def courses():
+    runs = first_looks(early_stopping)
+    return {float(key): early_stopping.course(run, noisy_classes()) for key, run in runs.items()}
+
+
+def test_stopping_comes_out_as_the_text_explains_also_in_a_first_look(courses):
+    plain = courses[0.0]
+    assert plain.epochs[plain.stop] < plain.epochs[-1]
+    assert plain.dev[plain.best] < plain.dev[-1]
+    assert plain.train[plain.best] > plain.train[-1]
+    norms = [course.norm[-1] for course in courses.values()]
+    assert norms == sorted(norms, reverse=True)
+    assert plain.norm[plain.best] < plain.norm[-1]
+    best = min(courses, key=lambda l2: courses[l2].dev[-1])
+    assert 0 < best < max(courses)
+
+
+def test_the_sentences_on_stopping_follow_the_figures(courses):
+    plain = courses[0.0]
+    said = early_stopping.stopping(plain)
+    assert f"after {plain.epochs[plain.best]} iterations" in said
+    assert f"after {plain.epochs[plain.stop]}, training stops" in said
+    falling = replace(plain, dev=sorted(plain.dev, reverse=True))
+    assert early_stopping.stopping(falling).endswith("patience did not come to its end.")
+    assert "as many answers right." in early_stopping.stopping(replace(plain, right=[9] * len(plain.right)))
+    assert "less than early stopping" in early_stopping.penalties(courses)
+    worse = {l2: replace(of, dev=[*of.dev[:-1], 9.0 + l2]) for l2, of in courses.items()}
+    assert early_stopping.penalties(worse).startswith("Trained to the end, λ = 0 has")
+    assert "9.000: no less than early stopping" in early_stopping.penalties(worse)
+    assert f"{plain.train[plain.best]:.3f} where it stopped" in early_stopping.coupling(plain)

@@ -11,6 +11,7 @@ NAMES = (
     "initialization",
     "vanishing_gradients",
     "regularization",
+    "early_stopping",
     "mini_batches",
     "optimizers",
     "learning_rate_decay",

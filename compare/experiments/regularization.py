@@ -285,7 +285,7 @@ def _costs(part: Part, runs: Mapping[str, Sides], data: Data) -> Figure:
     epochs = first(runs["none"]).recipe.epochs
     printed = {METHODS[method]["name"]: costs_of(sides) for method, sides in runs.items()}
     on_test = {
-        METHODS[method]["name"]: {side: _test_losses(run, data) for side, run in sides.items()}
+        METHODS[method]["name"]: {side: test_losses(run, data) for side, run in sides.items()}
         for method, sides in runs.items()
     }
     with figures.drawing(columns=2, sharey=True) as (drawing, axes):
@@ -307,11 +307,11 @@ def _weights(part: Part, runs: Mapping[str, Sides]) -> Figure:
     for method, sides in runs.items():
         name = METHODS[method]["name"]
         norms[name] = {
-            side: [float(np.linalg.norm(_all_weights(run, epoch))) for epoch in sorted(run.snapshots)]
+            side: [float(np.linalg.norm(all_weights(run, epoch))) for epoch in sorted(run.snapshots)]
             for side, run in sides.items()
         }
         sizes[name] = {
-            side: np.sort(np.abs(_all_weights(run, epochs)))[::-1].tolist() for side, run in sides.items()
+            side: np.sort(np.abs(all_weights(run, epochs)))[::-1].tolist() for side, run in sides.items()
         }
     with figures.drawing(columns=2) as (drawing, axes):
         figures.curves(axes[0], norms, spacing=_spacing(epochs), name_sides=False)
@@ -351,13 +351,14 @@ def _losses(run: Run, data: Data) -> tuple[float, float]:
     return float(train), float(test)
 
 
-def _test_losses(run: Run, data: Data) -> list[float]:
+def test_losses(run: Run, data: Data) -> list[float]:
     """The cross-entropy of the test set, without masks, at each snapshot."""
     logits = (rebuild(run, epoch).logits(data.x_test) for epoch in sorted(run.snapshots))
     return [float(binary_cross_entropy_with_logits_forward(z, data.targets_test)[0]) for z in logits]
 
 
-def _all_weights(run: Run, epoch: int) -> np.ndarray:
+def all_weights(run: Run, epoch: int) -> np.ndarray:
+    """The weights of all layers in one line, without biases, at a snapshot."""
     state = run.snapshots[epoch]
     return np.concatenate([array.ravel() for name, array in state.items() if name.endswith("weight")])
 
