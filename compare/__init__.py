@@ -11,8 +11,9 @@ _ROOMS = {
     "show": "learner.notebook",
     "Recorder": "recording.numpy_side",
     "record": "recording.torch_side",
+    "trace": "recording.trace",
 }
-__all__ = ["Recorder", "assert_matches", "check", "exercise", "record", "show"]
+__all__ = ["Recorder", "assert_matches", "check", "exercise", "record", "show", "trace"]
 
 
 def __getattr__(name: str) -> Any:

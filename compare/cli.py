@@ -258,6 +258,46 @@ def edges(names: tuple[str, ...], record: bool) -> int:
 
 
 @cli.command()
+@click.argument("mine", type=FilePath(path_type=Path))
+@click.argument("theirs", type=FilePath(path_type=Path))
+@click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="MINE=THEIRS",
+    help="What is what, where names, values and shapes leave it open; .T for a transpose.",
+)
+@click.option("--html", type=FilePath(path_type=Path), metavar="FILE", help="Write a page, too.")
+@computes(one_thread=True)
+def trace(mine: Path, theirs: Path, pairs: tuple[str, ...], html: Path | None) -> int:
+    """Say where two recorded runs part, by how much, and why; THEIRS is the reference.
+
+    `compare.Recorder` records a loop in NumPy, `compare.record` one in PyTorch.
+    """
+    from compare.recording.page import page
+    from compare.recording.store import RecordingError
+    from compare.recording.trace import trace as compare_runs
+
+    given = {}
+    for pair in pairs:
+        name, equals, other = pair.partition("=")
+        if not equals or not name or not other:
+            raise click.ClickException(f"--map {pair}: expected MINE=THEIRS")
+        given[name] = other
+    try:
+        found = compare_runs(mine, theirs, given)
+    except RecordingError as error:
+        raise click.ClickException(str(error)) from None
+    if html:
+        _usable(html, lambda: write_whole({html.name: page(found).encode()}, html.parent))
+    with _whoever_reads():
+        print(found)
+        if html:
+            print(f"\npage: {path_text(html)}")
+    return 1 if found.parted else 0
+
+
+@cli.command()
 @click.argument("name", required=False)
 @click.option("--side", type=click.Choice(["scratch", "torch", "both"]), default="both", show_default=True)
 @click.option("--quick", is_flag=True, help="A part of the training, for a first look.")

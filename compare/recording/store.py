@@ -176,6 +176,10 @@ class Step:
             self.read[name] = tensor.numpy()
         return self.read[name]
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of the whole tensor, also where a sample of it is kept."""
+        return tuple(self.sampled[name]["shape"]) if name in self.sampled else self[name].shape
+
     def dtype(self, name: str) -> str:
         """As it was recorded, bfloat16 too."""
         self[name]

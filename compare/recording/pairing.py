@@ -1,0 +1,251 @@
+"""Which tensor of one recording is which of another.
+
+In this order: what the map says; equal names; equal values in the first steps, whichever way a matrix lies;
+what a name says of one that is paired already (W1 is fc1.weight: dW1 is its gradient, b1 its bias); the only
+shape that fits. Where several fit equally well, none is taken.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compare.recording.store import Recording, RecordingError, Step
+
+FIRST = 3  # steps whose values are looked at
+CLOSE = 1e-2  # distance, in the size of the tensor, up to which values may say that two are the same
+CLEARLY = 10.0  # times as far away is any other
+SAME = 1e-5
+USUAL = {  # what people call what PyTorch has no name for
+    "loss": ("loss", "cost", "j", "l", "losses", "costs"),
+    "input": ("x", "inputs", "input", "xb", "x_batch", "batch_x", "a0"),
+    "loss.targets": ("y", "targets", "target", "labels", "t", "yb", "y_batch", "batch_y", "y_true"),
+}
+GRADIENT = (r"d_?(.+)", r"g_?(.+)", r"grads?[_.]d?(.+)", r"(.+)[_.]grad")
+BIAS = (("W", "b"), ("w", "b"), ("weight", "bias"), ("gamma", "beta"))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two names for one tensor, and how that is known; `turned`: mine is the transpose."""
+
+    mine: str
+    theirs: str
+    how: str
+    turned: bool = False
+
+    def as_theirs(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """My array, lying as theirs does."""
+        array = array.T if self.turned else array
+        return array if array.shape == shape else array.reshape(shape)
+
+    def __str__(self) -> str:
+        return f"{self.mine} = {self.theirs}{'.T' if self.turned else ''}"
+
+
+@dataclass
+class Pairing:
+    """What is paired, and what is not."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    only_mine: list[str] = field(default_factory=list)
+    only_theirs: list[str] = field(default_factory=list)
+    ambiguous: dict[str, list[str]] = field(default_factory=dict)  # mine → theirs that fit equally well
+
+    def of(self, theirs: str) -> Pair | None:
+        """The pair of one of their tensors."""
+        return next((pair for pair in self.pairs if pair.theirs == theirs), None)
+
+
+def pair_up(mine: Recording, theirs: Recording, given: Mapping[str, str] | None = None) -> Pairing:
+    """Pair what two recordings have at the steps that both have
+
+    Raises:
+        RecordingError: no step in common, or a map that names what is not there.
+    """
+    common = [step for step in mine.steps if step in set(theirs.steps)]
+    if not common:
+        raise RecordingError(
+            f"{mine.folder} and {theirs.folder}: expected a step that both recorded, got none"
+        )
+    return _Search([(mine.step(s), theirs.step(s)) for s in common[:FIRST]]).run(given or {})
+
+
+class _Search:
+    def __init__(self, steps: Sequence[tuple[Step, Step]]) -> None:
+        self.steps = steps
+        a, b = steps[0]
+        self.mine, self.theirs = list(a.order), list(b.order)
+        self.found = Pairing()
+
+    def run(self, given: Mapping[str, str]) -> Pairing:
+        self._given(given)
+        for name in list(self.mine):
+            if name in self.theirs and (turns := self._turns(name, name)):
+                turned = min(turns, key=lambda turn: self._distance(name, name, turn) or 0.0)
+                self._take(name, name, "same name", turned)
+        while self._by_value() or self._by_name() or self._by_usual_name() or self._by_shape():
+            pass
+        self.found.only_mine, self.found.only_theirs = self.mine, self.theirs
+        self.found.ambiguous = {n: c for n in self.mine if len(c := self._ambiguous(n)) > 1}
+        self.found.pairs.sort(key=lambda pair: self.steps[0][1].order.index(pair.theirs))
+        return self.found
+
+    def _given(self, given: Mapping[str, str]) -> None:
+        for name, theirs in given.items():
+            turned = theirs.endswith(".T") and theirs not in self.theirs
+            theirs = theirs.removesuffix(".T") if turned else theirs
+            for side, known in ((name, self.mine), (theirs, self.theirs)):
+                if side not in known:
+                    raise RecordingError(f"--map {name}={theirs}: expected a recorded name, got {side!r}")
+            if turned not in self._turns(name, theirs):
+                a, b = (step.shape(n) for step, n in zip(self.steps[0], (name, theirs), strict=True))
+                raise RecordingError(f"--map {name}={theirs}: expected shapes that fit, got {a} and {b}")
+            self._take(name, theirs, "by the map", turned)
+
+    def _take(self, mine: str, theirs: str, how: str, turned: bool) -> None:
+        self.found.pairs.append(Pair(mine, theirs, how, turned))
+        self.mine.remove(mine)
+        self.theirs.remove(theirs)
+
+    # What fits
+
+    def _turns(self, mine: str, theirs: str) -> list[bool]:
+        """As it lies, as its transpose, both or neither: by shape, axes of length 1 apart."""
+        a, b = self.steps[0][0].shape(mine), self.steps[0][1].shape(theirs)
+        short_a, short_b = ([n for n in shape if n != 1] for shape in (a, b))
+        turns = [short_a == short_b, short_a == short_b[::-1]]
+        return [turn for turn in (False, True) if turns[turn] and (not turn or len(short_b) > 1)]
+
+    def _distance(self, mine: str, theirs: str, turned: bool) -> float | None:
+        """In the first step in which they are not all zeros, in the size of theirs; None if there is none.
+
+        Later steps say less: what parts in one differs in all that follow.
+        """
+        for a, b in self.steps:
+            if mine not in a or theirs not in b:
+                continue
+            x, y = a[mine].astype(float), b[theirs].astype(float)
+            if x.size != y.size:
+                return np.inf
+            x = Pair(mine, theirs, "", turned).as_theirs(x, y.shape)
+            size = np.abs(y[np.isfinite(y)]).max(initial=0)
+            if size or x.any():
+                far = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0, np.abs(x - y)).max(initial=0)
+                return float(far / size) if size and not np.isnan(far) else np.inf
+        return None
+
+    def _candidates(self, name: str) -> list[tuple[float, str, bool]]:
+        """Those of theirs that are close to it in value, the closest first."""
+        found = [
+            (distance, theirs, turned)
+            for theirs in self.theirs
+            for turned in self._turns(name, theirs)
+            if (distance := self._distance(name, theirs, turned)) is not None and distance <= CLOSE
+        ]
+        return sorted(found, key=lambda candidate: candidate[0])
+
+    def _by_value(self) -> bool:
+        found = False
+        for name in list(self.mine):
+            if candidates := self._candidates(name):
+                best, theirs, turned = candidates[0]
+                others = [c for c in candidates[1:] if not self._alike(theirs, c[1]) and c[1] != theirs]
+                if best <= SAME and (first := self._first_of(name, candidates)):
+                    theirs, turned = first
+                    others = []
+                if all(distance > CLEARLY * max(best, SAME) for distance, *_ in others):
+                    self._take(name, theirs, "equal values", turned)
+                    found = True
+        return found
+
+    def _first_of(self, name: str, candidates: Sequence[tuple[float, str, bool]]) -> tuple[str, bool] | None:
+        """Of those that are equal to it, and so to each other, the first; else None."""
+        equal = [(theirs, turned) for distance, theirs, turned in candidates if distance <= SAME]
+        first, *rest = equal
+        return first if all(self._alike(first[0], theirs) for theirs, _ in rest) else None
+
+    def _alike(self, a: str, b: str) -> bool:
+        """Whether two of theirs are the same numbers in every step looked at."""
+        return all(
+            x[a].shape == x[b].shape and np.array_equal(x[a], x[b], equal_nan=True)
+            for _, x in self.steps
+            if a in x and b in x
+        )
+
+    def _by_name(self) -> bool:
+        """What a name says of one that is paired already."""
+        for pair in list(self.found.pairs):
+            parameter = pair.theirs.removesuffix(".before")
+            for name in list(self.mine):
+                for theirs in self._said(name, pair.mine, parameter):
+                    turns = self._turns(name, theirs) if theirs in self.theirs else []
+                    if turns:
+                        turned = pair.turned if pair.turned in turns else turns[0]
+                        self._take(name, theirs, "by its name", turned)
+                        return True
+        return False
+
+    def _said(self, name: str, paired: str, theirs: str) -> Iterator[str]:
+        if paired in _gradient_of(name):
+            yield f"{theirs}.grad"
+        for weight, bias in BIAS:
+            if weight in paired and name == paired.replace(weight, bias) and theirs.endswith("weight"):
+                yield self._before_or_after(name, theirs.removesuffix("weight") + "bias")
+
+    def _before_or_after(self, name: str, parameter: str) -> str:
+        """Of a parameter that has not started from 0, what the first step says."""
+        before = f"{parameter}.before"
+        if before in self.theirs and parameter in self.theirs:
+            first = _Search(self.steps[:1])
+            as_before, as_after = (
+                min(first._distance(name, theirs, turn) or 0.0 for turn in first._turns(name, parameter))
+                for theirs in (before, parameter)
+            )
+            return before if as_before <= SAME and as_before < as_after else parameter
+        return before if before in self.theirs else parameter
+
+    def _by_usual_name(self) -> bool:
+        for theirs, names in USUAL.items():
+            for name in list(self.mine):
+                if theirs in self.theirs and name.lower() in names and (turns := self._turns(name, theirs)):
+                    self._take(name, theirs, "by its name", turns[0])
+                    return True
+        return False
+
+    def _by_shape(self) -> bool:
+        """Where one parameter alone has that shape: mine, and its gradient as the names say."""
+        for name in list(self.mine):
+            fitting = [theirs for theirs in self.theirs if self._turns(name, theirs)]
+            of = {_parameter(theirs) for theirs in fitting}
+            if len(of) != 1 or not self.steps[0][0].shape(name):
+                continue
+            parameter = of.pop()
+            rivals = [other for other in self.mine if self._turns(other, fitting[0])]
+            if gradient := [other for other in rivals if _gradient_of(other) & {*rivals}]:
+                theirs = f"{parameter}.grad"
+                name, *more = gradient
+            else:
+                theirs = self._before_or_after(name, parameter)
+                name, *more = rivals
+            if not more and theirs in self.theirs:
+                turned = self._turns(name, theirs)[0]
+                self._take(name, theirs, "the only one of its shape", turned)
+                return True
+        return False
+
+    def _ambiguous(self, name: str) -> list[str]:
+        return [theirs for _, theirs, _ in self._candidates(name)]
+
+
+def _gradient_of(name: str) -> set[str]:
+    """What this may be the gradient of, by its name."""
+    found = (re.fullmatch(pattern, name) for pattern in GRADIENT)
+    return {match[1] for match in found if match}
+
+
+def _parameter(theirs: str) -> str:
+    """fc1.weight of fc1.weight.before, of its gradient and of what an optimizer keeps of it."""
+    kept = r"\.(before|grad|momentum_buffer|exp_avg|exp_avg_sq|max_exp_avg_sq|square_avg|grad_avg|sum|step)$"
+    return re.sub(kept, "", theirs)
