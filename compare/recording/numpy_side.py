@@ -1,6 +1,7 @@
 """The NumPy side: any loop, which says at each step what it has computed."""
 
 from collections.abc import Mapping
+from numbers import Number
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +22,7 @@ class Recorder:
 
     `step` is called once in every step, with whatever there is, in order of computation: arrays and numbers
     by any names; names that are no identifiers in a dict, `run.step({"layer.1/W": W})`; and lists of arrays,
-    which become W.0, W.1, …. Text (`mode="train"`) is kept as a fact.
+    which become W.0, W.1, …. Text and truth values (`mode="train"`) are kept as facts, None is left out.
 
     Args:
         folder: is made; an older recording in it is replaced
@@ -32,7 +33,8 @@ class Recorder:
         seed: is noted
 
     Raises:
-        ValueError: a folder with other files, or a limit below 1.
+        ValueError: a limit below 1; RecordingError, which is one: a folder with other files, or that can not
+            be written.
     """
 
     def __init__(
@@ -41,21 +43,27 @@ class Recorder:
     ) -> None:  # fmt: skip
         self._writer = Writer(folder, "numpy", Limits(every, first, only, largest), seed=seed)
 
-    def step(self, tensors: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+    def step(self, tensors: Mapping[Any, Any] | None = None, /, **named: Any) -> None:
         """Record one step
 
         Raises:
             TypeError: what is no array, number, text or list of such.
+            ValueError: two values of the same name.
+            RecordingError: as above, or after the recording has ended.
         """
         writer = self._writer
+        if tensors is not None and not isinstance(tensors, Mapping):
+            raise TypeError(f"step: expected a dict, or arrays by name, x=x; got {type(tensors).__name__}")
         if writer.limits.want(writer.step):
-            found: dict[str, torch.Tensor] = {}
-            facts: dict[str, Any] = {}
-            for name, value in {**(tensors or {}), **named}.items():
-                _add(found, facts, name, value)
-            limits = writer.limits
-            kept = {n: Kept.of(tensor, limits.largest) for n, tensor in found.items() if limits.keep(n)}
-            writer.write(kept, facts)
+            found: dict[str, Any] = {}
+            for name, value in (*(tensors or {}).items(), *named.items()):
+                _add(found, str(name), value)
+            kept = {
+                name: Kept.of(tensor, writer.limits.largest)
+                for name, tensor in found.items()
+                if isinstance(tensor, torch.Tensor) and writer.limits.keep(name)
+            }
+            writer.write(kept, {n: each for n, each in found.items() if not isinstance(each, torch.Tensor)})
         writer.step += 1
 
     def __enter__(self) -> Self:
@@ -67,24 +75,32 @@ class Recorder:
         self._writer.close(error)
 
 
-def _add(found: dict[str, torch.Tensor], facts: dict[str, Any], name: str, value: Any) -> None:
+def _add(found: dict[str, Any], name: str, value: Any) -> None:
     """Of one name: a tensor, several, or a fact."""
     if value is None:
         return
-    if isinstance(value, str | bool):
-        facts[name] = value
-    elif isinstance(value, Mapping):
+    if isinstance(value, Mapping):
         for key, each in value.items():
-            _add(found, facts, f"{name}.{key}", each)
-    elif isinstance(value, list | tuple) and not all(isinstance(each, int | float) for each in value):
+            _add(found, f"{name}.{key}", each)
+    elif isinstance(value, list | tuple) and not all(isinstance(each, Number | np.bool_) for each in value):
         for i, each in enumerate(value):
-            _add(found, facts, f"{name}.{i}", each)
+            _add(found, f"{name}.{i}", each)
+    elif name in found:
+        raise ValueError(f"{name}: expected one value of each name, got two")
+    elif isinstance(value, str | bool | np.bool_):
+        found[name] = value.item() if isinstance(value, np.generic) else value
     else:
-        array = value if isinstance(value, torch.Tensor) else np.asarray(value)
-        if isinstance(array, np.ndarray):
-            if array.dtype.kind not in "fiub":
-                raise TypeError(f"{name}: expected an array or a number, got {type(value).__name__}")
-            if array.dtype == np.longdouble and np.longdouble is not np.float64:
-                array = array.astype(np.float64)
-            array = torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
-        found[name] = array
+        found[name] = value if isinstance(value, torch.Tensor) else _tensor(name, value)
+
+
+def _tensor(name: str, value: Any) -> torch.Tensor:
+    """Of the same memory, where PyTorch can read it."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"{name}: expected an array or a number, got {type(value).__name__} of {array.dtype}")
+    dtype = array.dtype.newbyteorder("=")
+    if dtype.kind in "fc" and dtype.itemsize > (8 if dtype.kind == "f" else 16):
+        dtype = np.dtype(np.float64 if dtype.kind == "f" else np.complex128)  # a longdouble
+    plain = array.flags.writeable and dtype == array.dtype
+    plain = plain and all(stride >= 0 and stride % dtype.itemsize == 0 for stride in array.strides)
+    return torch.from_numpy(array if plain else array.astype(dtype, order="C"))

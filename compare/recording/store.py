@@ -5,14 +5,16 @@
 
 A file gets its name when it is whole, and says which one in a row it is: what was recorded is readable
 whatever ends the run, and a file that is missing is noticed. Tensors beyond the limit are kept as a sample of
-their rows and columns, with their norm.
+their rows and columns, with their norm; complex ones as pairs of real numbers.
 """
 
 import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,15 +22,16 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import safetensors.numpy
 import safetensors.torch
 import torch
 
-from compare.files import unfinished_name, write_whole
+from compare.files import unfinished_name, visible, write_whole
 
 FORMAT = "scratch-vs-torch recording 1"
 INDEX = "index.json"
+KINDS = ("numpy", "torch")
 LARGEST = 16384  # elements of a tensor that is kept whole
+CHUNK = 32768  # elements that are added up at once: PyTorch's float32 norm of 10⁷ has three digits
 
 
 class RecordingError(ValueError):
@@ -47,10 +50,13 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("every", "first", "largest"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if not ((isinstance(value, int) and value >= 1) or (name == "first" and value is None)):
                 raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
-        if isinstance(self.only, str):
-            object.__setattr__(self, "only", (self.only,))
+        only = (self.only,) if isinstance(self.only, str) else tuple(self.only)
+        for pattern in only:
+            if not isinstance(pattern, str):
+                raise ValueError(f"only: expected names, with * and ?, got {pattern!r}")
+        object.__setattr__(self, "only", only)
 
     def want(self, step: int) -> bool:
         """Whether this step is recorded."""
@@ -58,55 +64,90 @@ class Limits:
 
     def keep(self, name: str) -> bool:
         """Whether a tensor of this name is."""
-        return any(fnmatchcase(name, pattern) for pattern in self.only)
+        return any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in self.only)
 
 
 class Writer:
-    """Writes a recording, a step at a time."""
+    """Writes a recording, a step at a time; RecordingError where the folder can not be written."""
 
     def __init__(self, folder: str | Path, kind: str, limits: Limits, **about: Any) -> None:
         self.folder, self.limits, self.step, self.written = Path(folder), limits, 0, 0
-        self.about = {"format": FORMAT, "kind": kind, "limits": asdict(limits), **_versions(), **about}
-        self._prepare()
-        self._write_index(finished=False)
+        self.closed = False
+        self.run = uuid.uuid4().hex
+        self.about = {"format": FORMAT, "kind": kind, "run": self.run, "limits": asdict(limits)}
+        self.about |= {**_versions(), **about}
+        with _writing(self.folder):
+            self._prepare()
+            self._write_index(finished=False)
 
     def _prepare(self) -> None:
         """An empty folder; what an older recording left there goes."""
-        if self.folder.exists() and any(self.folder.iterdir()):
-            if not (self.folder / INDEX).exists():
-                raise RecordingError(
-                    f"{self.folder}: expected a new folder or an old recording, got one with other files"
-                )
-            for path in [*self.folder.glob("step-*.safetensors"), self.folder / INDEX]:
-                path.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / INDEX).exists():
+            _index(self.folder)  # nobody else's is removed
+        ours = [*self.folder.glob("step-*.safetensors"), *self.folder.glob(".step-*.safetensors.*.tmp")]
+        ours += self.folder.glob(f".{INDEX}.*.tmp")
+        if not (self.folder / INDEX).exists() and set(self.folder.iterdir()) - set(ours):
+            raise RecordingError(
+                f"{self.folder}: expected a new folder or an old recording, got one with other files"
+            )
+        for path in ours:
+            path.unlink()
 
     def write(self, tensors: Mapping[str, "Kept"], facts: Mapping[str, Any]) -> None:
         """Write what was kept of this step, in order of computation."""
+        if self.closed:
+            raise RecordingError(f"{self.folder}: this recording has ended, step {self.step} came after it")
+        if "__metadata__" in tensors:
+            raise RecordingError("__metadata__: expected another name, safetensors has this one for itself")
         kept = {name: each.tensor for name, each in tensors.items()}
+        pairs = [name for name, tensor in kept.items() if tensor.is_complex()]
         sampled = {n: {"shape": k.shape, "norm": k.norm} for n, k in tensors.items() if k.norm is not None}
-        about = {"step": self.step, "number": self.written, "order": list(kept), "sampled": sampled}
-        metadata = {"recording": json.dumps({**about, "facts": dict(facts)})}
+        about = {
+            "run": self.run, "step": self.step, "number": self.written, "order": list(kept),
+            "sampled": sampled, "complex": pairs, "facts": dict(facts),
+        }  # fmt: skip
+        kept |= {name: torch.view_as_real(kept[name]) for name in pairs}
         path = self.folder / f"step-{self.step:08}.safetensors"
         unfinished = unfinished_name(path)
-        try:
-            safetensors.torch.save_file(kept, unfinished, metadata)
-            os.replace(unfinished, path)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise RecordingError(f"{path}: step {self.step} can not be written: {error}") from None
-        finally:
-            unfinished.unlink(missing_ok=True)
-        self.written += 1
+        with _writing(path):
+            try:
+                safetensors.torch.save_file(kept, unfinished, {"recording": json.dumps(about)})
+                os.replace(unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+            self.written += 1
+            if self.written == 1:
+                self.about["tensors"] = {name: _dtype(each.tensor) for name, each in tensors.items()}
+                self._write_index(finished=False)
 
-    def close(self, error: BaseException | None = None, **about: Any) -> None:
+    def close(self, error: BaseException | None = None) -> None:
         """Write the index; `error` is what ended the run, if anything did."""
-        self.about |= about
-        ended = {} if error is None else {"ended_by": f"{type(error).__name__}: {error}"}
-        self._write_index(finished=True, steps=self.step, written=self.written, **ended)
+        self.closed = True
+        ended = {} if error is None else {"ended_by": _words(error)}
+        try:
+            with _writing(self.folder / INDEX):
+                self._write_index(finished=True, steps=self.step, written=self.written, **ended)
+        except RecordingError:
+            if error is None:  # else that is what the user has to see
+                raise
 
     def _write_index(self, **ending: Any) -> None:
-        text = json.dumps({**self.about, **ending}, indent=1, ensure_ascii=False)
+        text = json.dumps({**self.about, **ending}, indent=1)
         write_whole({INDEX: (text + "\n").encode()}, self.folder)
+
+
+def _words(error: BaseException) -> str:
+    """In one line, whatever it says."""
+    return visible(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, safetensors.SafetensorError) as error:
+        raise RecordingError(f"{path}: can not be written: {visible(str(error))}") from None
 
 
 def _versions() -> dict[str, Any]:
@@ -131,15 +172,33 @@ class Kept:
     def of(cls, tensor: torch.Tensor, largest: int) -> "Kept":
         """Copied now, so that later changes in place do not reach it."""
         tensor = tensor.detach()
+        if tensor.layout != torch.strided:
+            tensor = tensor.to_dense()
         if tensor.numel() <= largest:
-            return cls(tensor.to("cpu", copy=True).contiguous())
-        wide = torch.promote_types(tensor.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(tensor.to(wide) if tensor.dtype != wide else tensor).item()
-        shape = tuple(tensor.shape)
+            return cls(_copied(tensor))
+        norm, shape = _norm(tensor), tuple(tensor.shape)
         for axis, kept in enumerate(sampled_axes(shape, largest)):
             if len(kept) < shape[axis]:
                 tensor = tensor.index_select(axis, torch.as_tensor(kept, device=tensor.device))
-        return cls(tensor.to("cpu", copy=True).contiguous(), shape, norm)
+        return cls(_copied(tensor), shape, norm)
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to("cpu", copy=True).resolve_conj().resolve_neg().contiguous()
+
+
+def _norm(tensor: torch.Tensor) -> float:
+    """√Σ|x|², a part at a time: to float32's digits, and without a second tensor of this size."""
+    order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+    parts = tensor.permute(order).reshape(-1).split(CHUNK)
+
+    def norm(least: torch.dtype) -> float:
+        wide = torch.promote_types(tensor.dtype, least)
+        norms = [torch.linalg.vector_norm(part.to(wide)) for part in parts]
+        return torch.linalg.vector_norm(torch.stack(norms).double()).item()
+
+    found = norm(torch.float32)
+    return found if 1e-15 < found < 1e15 else norm(torch.float64)  # squares that float32 does not hold
 
 
 def sampled_axes(shape: tuple[int, ...], largest: int) -> list[np.ndarray]:
@@ -162,18 +221,25 @@ class Step:
     facts: Mapping[str, Any]
     read: dict[str, np.ndarray] = field(default_factory=dict)
     dtypes: dict[str, str] = field(default_factory=dict)
+    pairs: Collection[str] = ()  # the complex ones
+    _file: Any = None
 
     def __contains__(self, name: str) -> bool:
         return name in self.order
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.read:
-            with safetensors.safe_open(self.path, "pt") as file:
-                tensor = file.get_tensor(name)
-            self.dtypes[name] = str(tensor.dtype).removeprefix("torch.")
-            if tensor.dtype in (torch.bfloat16, torch.float16):
-                tensor = tensor.float()
-            self.read[name] = tensor.numpy()
+            if name not in self.order:
+                raise KeyError(f"{self.path}: no tensor {name}")
+            with _reading(self.path):
+                if self._file is None:
+                    self._file = safetensors.safe_open(self.path, "pt")  # mapped, not read
+                tensor = self._file.get_tensor(name)
+            if name in self.pairs:
+                tensor = torch.view_as_complex(tensor)
+            self.dtypes[name] = _dtype(tensor)
+            narrow = tensor.is_floating_point() and tensor.element_size() < 4
+            self.read[name] = (tensor.float() if narrow else tensor).numpy()
         return self.read[name]
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -186,6 +252,10 @@ class Step:
         return self.dtypes[name]
 
 
+def _dtype(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 class Recording:
     """A recording that is read: what its index says, and its steps."""
 
@@ -194,15 +264,17 @@ class Recording:
         self.folder = Path(folder)
         self.about = _index(self.folder)
         self.kind: str = self.about["kind"]
-        paths = sorted(self.folder.glob("step-*.safetensors"))
+        paths = sorted(self.folder.glob("step-*.safetensors"), key=lambda path: (len(path.name), path.name))
         if not paths:
             raise RecordingError(f"{self.folder}: expected at least one recorded step, got none")
         self._paths: dict[int, Path] = {}
         for expected, path in enumerate(paths):
-            number, step = _number_and_step(path)
-            if number != expected:
+            about = _metadata(path)
+            if about["run"] != self.about["run"]:
+                raise RecordingError(f"{path}: is of another recording than {INDEX}")
+            if about["number"] != expected:
                 raise RecordingError(f"{self.folder}: a recorded step is missing before {path.name}")
-            self._paths[step] = path
+            self._paths[about["step"]] = path
         if self.about.get("finished") and self.about["written"] != len(paths):
             raise RecordingError(
                 f"{self.folder}: expected {self.about['written']} steps as {INDEX} says, got {len(paths)}"
@@ -222,41 +294,41 @@ class Recording:
 
     def step(self, step: int) -> Step:
         """Open one."""
-        about = _metadata(self._paths[step])
-        return Step(self._paths[step], step, about["order"], about["sampled"], about["facts"])
+        path = self._paths[step]
+        about = _metadata(path)
+        return Step(
+            path, step, about["order"], about["sampled"], about["facts"], pairs=frozenset(about["complex"])
+        )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise RecordingError(f"{path}: is damaged, or of something else: {_words(error)}") from None
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise RecordingError(f"{folder}: expected the folder of a recording, got none")
-    try:
-        about = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        known = isinstance(about, dict) and about.get("format") == FORMAT and about["kind"] in KINDS
-    except FileNotFoundError:
-        raise RecordingError(
-            f"{folder}: expected the folder of a recording, got one without {INDEX}"
-        ) from None
-    except (OSError, ValueError, KeyError) as error:
-        raise RecordingError(f"{folder / INDEX}: can not be read: {error}") from None
-    if not known:
-        raise RecordingError(f"{folder / INDEX}: expected the index of a “{FORMAT}”, got something else")
+    """What the index says; RecordingError unless it is one."""
+    path = folder / INDEX
+    if not path.is_file():
+        what = f"one without {INDEX}" if folder.is_dir() else "a file" if folder.exists() else "none"
+        raise RecordingError(f"{folder}: expected the folder of a recording, got {what}")
+    with _reading(path):
+        about = json.loads(path.read_text(encoding="utf-8"))
+    found = about.get("format") if isinstance(about, dict) else None
+    if found != FORMAT:
+        raise RecordingError(f"{path}: expected the index of a “{FORMAT}”, got {visible(repr(found))}")
+    if about.get("kind") not in KINDS or not isinstance(about.get("run"), str):
+        raise RecordingError(f"{path}: is damaged: expected kind and run, got {visible(repr(about), 100)}")
     return about
-
-
-KINDS = ("numpy", "torch")
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["recording"])
-            if sorted(file.keys()) != sorted(about["order"]):
-                raise KeyError("order")
-    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
-        raise RecordingError(f"{path}: is damaged, or of something else: {error}") from None
-    return about
-
-
-def _number_and_step(path: Path) -> tuple[int, int]:
-    about = _metadata(path)
-    return about["number"], about["step"]
+    """What a step says of itself; RecordingError if it is none."""
+    with _reading(path), safetensors.safe_open(path, "pt") as file:
+        about = json.loads((file.metadata() or {})["recording"])
+        if sorted(file.keys()) != sorted(about["order"]) or path.stem != f"step-{about['step']:08}":
+            raise ValueError("its tensors or its number are not those that it was written with")
+        return {key: about[key] for key in ("run", "step", "number", "order", "sampled", "complex", "facts")}
