@@ -40,9 +40,8 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         "batch features"   an array with these axes; axes of one name have one length
         "batch>=2"         one with an axis of at least that length
         ""                 an array without axes, or Python's number
-        "*shape"           an array of any shape; again, one of the same shape
+        "*shape"           an array of any shape; again, one of the same shape; "any" may be another one
         "*batch features"  one with any number of axes in front of the named ones
-        "any"              an array of any shape at all
         "*shape: 0 to 1"   and its elements are from 0 to 1
         "batch: classes"   an array of integers from 0 to below the length `classes`
         {"x": "*shape"}    a cache, by the arrays that it begins with, as errors call them
