@@ -140,16 +140,18 @@ class BatchNorm1d(Layer):
         eps: ε, inside the root
         momentum: weight of the newest batch in the running statistics; None for a plain average
         affine: False for a layer without γ and β
+        bias: False for one without β
         dtype: of parameters and buffers
     """
 
     @expects(num_features=">= 1", eps="> 0", momentum="0 to 1", dtype="floating")
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        *, dtype: Any = np.float32,
+        *, bias: bool = True, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         gamma, beta = np.ones(num_features, dtype), np.zeros(num_features, dtype)
-        super().__init__(**({"weight": gamma, "bias": beta} if affine else {}))
+        parameters = {"weight": gamma, "bias": beta} if bias else {"weight": gamma}
+        super().__init__(**(parameters if affine else {}))
         self.eps = eps
         self.momentum = momentum
         self.buffers = {
@@ -179,8 +181,9 @@ class BatchNorm1d(Layer):
         """Fill `gradients` and return dx, for the pass that `forward` made."""
         self.check_ran()
         dx, dgamma, dbeta = self._backward(dy, self.cache)
-        if self.parameters:
+        if "weight" in self.parameters:
             self.gradients["weight"][...] = dgamma
+        if "bias" in self.parameters:
             self.gradients["bias"][...] = dbeta
         return dx
 

@@ -7,6 +7,7 @@ them: an optimizer updates the whole network as if it were one long vector.
 """
 
 import copy
+import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
@@ -60,6 +61,8 @@ class Network:
             biases of 0; "default" keeps what the layers start with, weight and bias uniform on ±1/√fan_in
         loss: cross_entropy (targets: integer classes), binary_cross_entropy_with_logits or mse_loss
             (targets: floats of the shape of the output)
+        loss_options: what the loss takes by name but a reduction, such as `{"label_smoothing": 0.1}` or
+            `{"weight": …}` of each class
         l2: λ of the penalty (λ/2m)·Σ‖W‖² on the weights of the linear layers, m the size of the batch
         dtype: of everything
 
@@ -79,7 +82,8 @@ class Network:
         self, widths: Sequence[int], generator: Generator,
         *, activation: str = "relu", negative_slope: float = 0.01,
         batch_norm: bool | Mapping[str, Any] = False, dropout: float | Sequence[float] = 0.0,
-        init: str = "kaiming_normal", loss: str = "cross_entropy", l2: float = 0.0, dtype: Any = np.float32,
+        init: str = "kaiming_normal", loss: str = "cross_entropy",
+        loss_options: Mapping[str, Any] | None = None, l2: float = 0.0, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
         widths = checked_widths(widths)
         self._inputs = widths[0]
@@ -89,6 +93,7 @@ class Network:
         self._cost_of: np.ndarray | None = None  # the logits of the last cost
         self.loss = loss
         self._loss_forward, self._loss_backward = LOSSES[loss]
+        self.loss_options = _loss_options(loss, loss_options or {})
         self.layers: dict[str, Any] = {}
         last = len(widths) - 1
         dropouts = _dropouts(dropout, last - 1)
@@ -160,7 +165,7 @@ class Network:
 
     def cost(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Mean loss of the batch + (λ/2m)·Σ‖W‖²"""
-        loss, self._loss_cache = self._loss_forward(logits, targets)
+        loss, self._loss_cache = self._loss_forward(logits, targets, **self.loss_options)
         self._cost_of = logits
         self._batch = len(logits)
         if self.l2:
@@ -327,6 +332,18 @@ def checked_widths(widths: Sequence[int]) -> list[int]:
     if len(widths) < 2 or not all(isinstance(width, Integral) and width >= 1 for width in widths):
         raise ValueError(f"widths: expected at least two integers >= 1, got {tuple(widths)}")
     return [int(width) for width in widths]
+
+
+def _loss_options(loss: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Raise ValueError for options that the loss does not take by name."""
+    taken = [
+        name for name, p in inspect.signature(LOSSES[loss][0]).parameters.items() if p.kind is p.KEYWORD_ONLY
+    ]
+    if unknown := options.keys() - taken:
+        raise ValueError(
+            f"loss_options: expected some of {', '.join(taken)}, got {', '.join(sorted(unknown))}"
+        )
+    return dict(options)
 
 
 def _dropouts(dropout: float | Sequence[float], hidden: int) -> list[float]:

@@ -12,11 +12,14 @@ from torch import nn
 
 import scratch.network
 import torch_ref.network
+import torch_ref.training
 from compare.cases.network import random_case
 from compare.component import Case
 from compare.training.weights import convert
 from scratch.activations import ACTIVATIONS
+from scratch.optimizers import SGD
 from scratch.random import NumpyGenerator, TorchGenerator
+from scratch.training import train_step
 
 EVERYTHING = {"widths": (5, 4, 3), "batch_norm": True, "dropout": 0.5, "l2": 0.1}
 
@@ -311,3 +314,43 @@ def test_there_are_no_probabilities_of_a_squared_error():
 def test_batch_norm_is_asked_for_with_a_truth_or_with_options(asked, layers):
     for network in (ours(batch_norm=asked).layers, dict(theirs(batch_norm=asked).named_children())):
         assert sum(name.startswith("batch_norm") for name in network) == layers
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("cross_entropy", {"weight": [0.5, 2.0, 1.0], "label_smoothing": 0.1, "ignore_index": 1}),
+        ("cross_entropy", {"label_smoothing": 0.3}),
+        ("binary_cross_entropy_with_logits", {"pos_weight": [3.0, 0.5, 1.0]}),
+        ("binary_cross_entropy_with_logits", {"weight": [3.0, 0.5, 1.0]}),
+    ],
+)
+def test_a_network_trains_with_the_options_of_its_loss_as_in_pytorch(loss, options):
+    rng = np.random.default_rng(0)
+    x, targets = rng.standard_normal((12, 5)), rng.integers(0, 3, 12)
+    if loss != "cross_entropy":
+        targets = rng.random((12, 3))
+    arrays = {n: np.array(value) if isinstance(value, list) else value for n, value in options.items()}
+    tensors = {
+        n: torch.tensor(value) if isinstance(value, np.ndarray) else value for n, value in arrays.items()
+    }
+    plain = {"widths": (5, 4, 3), "activation": "tanh", "loss": loss}
+    one = scratch.network.Network(generator=NumpyGenerator(0), loss_options=arrays, dtype=np.float64, **plain)
+    other = torch_ref.network.Network(loss_options=tensors, dtype=torch.float64, **plain)
+    other.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in one.state_dict().items()})
+    optimizers = SGD(one.parameters(), lr=0.5), torch.optim.SGD(other.parameters(), lr=0.5)
+    for _ in range(5):
+        costs = (
+            train_step(one, optimizers[0], x, targets),
+            torch_ref.training.train_step(other, optimizers[1], torch.tensor(x), torch.tensor(targets)),
+        )
+        assert costs[0] == pytest.approx(costs[1], rel=1e-12)
+    without = ours(**plain, batch_norm=False, dropout=0, l2=0, dtype=np.float64)
+    without.load_state_dict(one.state_dict())
+    assert without.cost(without.forward(x), targets) != one.cost(one.forward(x), targets)
+    np.testing.assert_array_equal(without.predict(x), one.predict(x))
+
+
+def test_options_that_the_loss_has_not_are_named():
+    with pytest.raises(ValueError, match=r"loss_options: expected some of .*, got reduction, smoothing"):
+        ours(loss_options={"smoothing": 0.1, "reduction": "sum"})

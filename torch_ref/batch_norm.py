@@ -17,5 +17,6 @@ And its running variance is **unbiased**; in Keras, d2l.ai and CS231n it is σ²
 normalisation: running_var ← (1 − momentum)·running_var + momentum·σ².
 
 With `momentum=None` the running statistics are the plain average over all batches: momentum is then
-1/num_batches_tracked. With `affine=False` there are no γ and β.
+1/num_batches_tracked. With `affine=False` there are no γ and β, with `bias=False` there is no β: PyTorch 2.6
+has no such argument, but takes `layer.bias = None`.
 """

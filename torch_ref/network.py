@@ -27,6 +27,7 @@ class Network(nn.Sequential):
 
     `generator` draws the initial weights; None stands for PyTorch's default one, which `nn.Dropout` uses
     in any case. `init="default"` keeps what `nn.Linear` starts with, biases included; else these start at 0.
+    A tensor among the `loss_options` is on the device of the logits.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Network(nn.Sequential):
         dropout: float | Sequence[float] = 0.0,
         init: str = "kaiming_normal",
         loss: str = "cross_entropy",
+        loss_options: Mapping[str, Any] | None = None,
         l2: float = 0.0,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
@@ -63,6 +65,7 @@ class Network(nn.Sequential):
                 layers[f"dropout{i}"] = nn.Dropout(dropouts[i - 1])
         super().__init__(layers)
         self.loss = LOSSES[loss]
+        self.loss_options = dict(loss_options or {})
         self.l2 = l2
         if init != "default":
             smooth = activation in ("gelu", "silu", "softplus")  # PyTorch names no gain for them
@@ -79,7 +82,7 @@ class Network(nn.Sequential):
 
     def cost(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean loss of the batch + (λ/2m)·Σ‖W‖²; `.backward()` on it gives all gradients."""
-        loss = self.loss(logits, targets)
+        loss = self.loss(logits, targets, **self.loss_options)
         if self.l2:
             weights = [layer.weight for layer in self.linear_layers()]
             loss = loss + l2_penalty(weights, self.l2, len(logits))

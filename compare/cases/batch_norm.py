@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
         yield case(f"momentum {momentum}", 5, 4, probe, momentum=momentum)
     yield case("plain average, third batch", 5, 4, probe, momentum=None, num_batches_tracked=2)
     yield case("not affine", 7, 4, probe, affine=False)
+    yield without_beta(case("without beta", 7, 4, probe))
 
     constant = case("constant and zero", 6, 3)
     constant["x"][...] = [3.7, 0.0, -0.0]
@@ -63,6 +65,11 @@ def cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     broken["x"][0, 0], broken["x"][1, 1], broken["x"][2, 2] = np.nan, np.inf, -np.inf
     broken["dy"][3, 3], broken["dy"][4, 2] = np.inf, np.nan
     yield Case(broken.name, broken.arrays, dtype=dtype, finite=False)
+
+
+def without_beta(case: Case) -> Case:
+    """The same with γ alone."""
+    return replace(case, arrays={name: array for name, array in case.arrays.items() if name != "beta"})
 
 
 def refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -104,8 +111,9 @@ def random_case(choose: Choose, dtype: Any) -> Case:
         eps=lambda choose: choose.number(1e-12, 1),
         momentum=lambda choose: choose.number(0, 1) if chance(choose) else None,
     )
-    counted = choose.integer(0, 1000)
-    return Case("random", arrays, {"affine": affine, "num_batches_tracked": counted, **options}, dtype=dtype)
+    options |= {"affine": affine, "num_batches_tracked": choose.integer(0, 1000)}
+    case = Case("random", arrays, options, dtype=dtype)
+    return without_beta(case) if choose.one_of((False, False, True)) else case
 
 
 def edges(base: Case) -> Iterator[Edge]:
@@ -133,7 +141,7 @@ def run_scratch(case: Case, f: Any) -> Results:
         "num_batches_tracked": np.array(case.options.get("num_batches_tracked", 0), np.int64),
     }
     y, cache, statistics = f.batch_norm_forward(case["x"], gamma, beta, **eps)
-    results = {"output": y, **_named(f.batch_norm_backward(case["dy"], cache), gamma, "grad")}
+    results = {"output": y, **_named(f.batch_norm_backward(case["dy"], cache), case, "grad")}
     f.update_running_statistics(*state.values(), *statistics, len(y), **momentum)
     results |= {f"first.{name}": value.copy() for name, value in state.items()}
 
@@ -145,7 +153,7 @@ def run_scratch(case: Case, f: Any) -> Results:
         case["x"], gamma, beta, state["running_mean"], state["running_var"], **eps
     )
     dx_and_more = f.batch_norm_inference_backward(case["dy"], cache)
-    results |= {"evaluation.output": y, **_named(dx_and_more, gamma, "evaluation.grad")}
+    results |= {"evaluation.output": y, **_named(dx_and_more, case, "evaluation.grad")}
     return results | {f"state.{name}": value for name, value in state.items()}
 
 
@@ -154,15 +162,19 @@ def run_torch(case: Case) -> Results:
     options = {name: value for name, value in case.options.items() if name != "num_batches_tracked"}
     x, next_x, dy = differentiable(case["x"]), case["next_x"], case["dy"]
     layer = reference.BatchNorm1d(x.shape[1], **options, dtype=case.dtype, device=case.device)
+    names = {name: own for name, own in {"gamma": "weight", "beta": "bias"}.items() if name in case.arrays}
+    if "beta" not in names:
+        # What bias=False makes of it, which PyTorch 2.6 does not take.
+        layer.bias = None  # type: ignore[assignment]
     layer.load_state_dict(
         {
             "running_mean": case["running_mean"],
             "running_var": case["running_var"],
             "num_batches_tracked": torch.tensor(case.options.get("num_batches_tracked", 0)),
         }
-        | ({"weight": case["gamma"], "bias": case["beta"]} if layer.affine else {})
+        | {own: case[name] for name, own in names.items()}
     )
-    inputs = {"x": x} | ({"gamma": layer.weight, "beta": layer.bias} if layer.affine else {})
+    inputs = {"x": x} | {name: getattr(layer, own) for name, own in names.items()}
 
     y = layer(x)
     results = {"output": y, **gradients(y, dy, **inputs)}
@@ -179,9 +191,9 @@ def _given(case: Case, option: str) -> dict[str, Any]:
     return {option: case.options[option]} if option in case.options else {}
 
 
-def _named(found: tuple, gamma: Any, prefix: str) -> Results:
-    names = ("x", "gamma", "beta") if gamma is not None else ("x",)
-    return {f"{prefix}.{name}": gradient for name, gradient in zip(names, found, strict=False)}
+def _named(found: tuple, case: Case, prefix: str) -> Results:
+    gradients = zip(("x", "gamma", "beta"), found, strict=True)
+    return {f"{prefix}.{name}": gradient for name, gradient in gradients if name in case.arrays}
 
 
 def training_scales(x: Any, dy: Any, gamma: Any, beta: Any, eps: float, u: float) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class ErrorAnalysis:
         cost = network.cost(logits, targets)
         prediction, magnitude = LOSSES[self.loss]
         arrays = {prediction: logits, "targets": targets, "dloss": np.float64(1)}
-        scales = magnitude(Case("", arrays, {"reduction": "mean"}, dtype=self.dtype))
+        options = {"reduction": "mean", **network.loss_options}
+        scales = magnitude(Case("", arrays, options, dtype=self.dtype))
         self.dlogits = network._loss_backward(1.0, network._loss_cache)
         if self.loss == "cross_entropy":  # d²L: p_j·([j = k] − p_k)/m
             p = network._loss_cache[0]

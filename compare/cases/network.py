@@ -50,6 +50,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "another slope": {"widths": (13, 7, 3), "activation": "leaky_relu", "negative_slope": 0.3},
     "dropout by layer": {"widths": (13, 9, 8, 7, 3), "dropout": (0.5, 0.0, 0.2), "activation": "tanh"},
     "another eps": {"widths": (13, 7, 3), "batch_norm": {"eps": 0.1, "momentum": 0.3}, "activation": "tanh"},
+    "smoothed labels": {"widths": (13, 7, 3), "loss_options": {"label_smoothing": 0.1}, "activation": "tanh"},
     "large": {"widths": (512, 1024, 129, 10), "activation": "tanh", "l2": 0.5},
 }
 
@@ -107,6 +108,7 @@ NOT_A_DESCRIPTION: dict[str, tuple[Any, ...]] = {
     "activation": ("swish",),
     "init": ("ones",),
     "loss": ("hinge",),
+    "loss_options": ({"smoothing": 0.1}, {"reduction": "sum"}, {"label_smoothing": 1.5}),
     "dropout": (-0.1, 1.1, np.nan, (0.1,), (0.1, 1.1)),
     "l2": (-1.0, np.nan, np.inf),
 }
