@@ -17,6 +17,8 @@ FILES = {
     "train": "training",
     "minibatches": "training",
     "accuracy": "training",
+    "mean_loss": "training",
+    "EarlyStopping": "early_stopping",
     "SGD": "optimizers",
     "Momentum": "optimizers",
     "Adagrad": "optimizers",

@@ -7,6 +7,8 @@ PyTorch's nested checkpoint, joined by dots:
     optimizer.state.0.exp_avg …       of each parameter, by its number in the optimizer's groups
     optimizer.param_groups.0.lr …     the hyperparameters of a group, and the numbers of its `params`
     scheduler.last_epoch, generator, epoch
+    early_stopping.best, early_stopping.best_weights.linear1.weight …
+    averaged.n_averaged, averaged.module.linear1.weight …
 """
 
 import copy
@@ -16,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from scratch.averages import AveragedModel
 from scratch.checks import check_state, expects
+from scratch.early_stopping import EarlyStopping
 from scratch.files import read_state, write_state
 from scratch.network import Network
 from scratch.optimizer import Optimizer, buffers_and_steps
@@ -27,7 +31,8 @@ from scratch.schedules import Scheduler
 @expects(epoch=">= 0")
 def save_checkpoint(
     path: str | Path, network: Network, optimizer: Optimizer, generator: NumpyGenerator | TorchGenerator,
-    epoch: int, scheduler: Scheduler | None = None,
+    epoch: int, scheduler: Scheduler | None = None, early_stopping: EarlyStopping | None = None,
+    averaged: AveragedModel | None = None,
 ) -> None:  # fmt: skip
     """Write a run, whole or not at all.
 
@@ -38,6 +43,8 @@ def save_checkpoint(
         generator: draws the orders and the dropout masks
         epoch: how many have run
         scheduler: changes the learning rate
+        early_stopping: watches the run
+        averaged: averages its weights
 
     Raises TypeError or ValueError for an epoch that is no integer >= 0.
     """
@@ -47,33 +54,44 @@ def save_checkpoint(
         "generator": generator.get_state(),
         "epoch": epoch,
         "scheduler": {"last_epoch": scheduler.last_epoch if scheduler else epoch},
+        "early_stopping": early_stopping.state_dict() if early_stopping else {},
+        "averaged": averaged.state_dict() if averaged else {},
     }
     write_state(path, flattened(checkpoint))
 
 
 def load_checkpoint(
     path: str | Path, network: Network, optimizer: Optimizer, generator: NumpyGenerator | TorchGenerator,
-    scheduler: Scheduler | None = None,
+    scheduler: Scheduler | None = None, early_stopping: EarlyStopping | None = None,
+    averaged: AveragedModel | None = None,
 ) -> int:  # fmt: skip
     """Read what `save_checkpoint` wrote, here or by way of `compare.training.weights` from PyTorch.
 
-    Network, optimizer, generator and scheduler are made as for a new run. Returns how many epochs have run.
+    Network, optimizer, generator and the others are made as for a new run. Returns how many epochs have run.
+    A run with early stopping that is to go on has restore_best=False, and `restore` at its end.
 
     Raises:
         ValueError, TypeError: no checkpoint, or that of another run; nothing is changed then.
         OSError: the file cannot be read.
     """
+    watching = {"early_stopping": early_stopping, "averaged": averaged}
+    others = {name: one for name, one in watching.items() if one is not None}
     before = copy.deepcopy((network.state_dict(), optimizer.state_dict(), generator.get_state()))
+    others_before = {name: copy.deepcopy(one.state_dict()) for name, one in others.items()}
     try:
         checkpoint = nested(read_state(path))
         epoch, last_epoch = int(checkpoint["epoch"]), checkpoint["scheduler"]["last_epoch"]
         network.load_state_dict(checkpoint["network"])
         optimizer.load_state_dict(_by_buffer(checkpoint["optimizer"], network, optimizer))
         generator.set_state(checkpoint["generator"])
+        for name, one in others.items():
+            one.load_state_dict(checkpoint[name])
     except Exception as error:
         network.load_state_dict(before[0])
         optimizer.load_state_dict(before[1])
         generator.set_state(before[2])
+        for name, one in others.items():
+            one.load_state_dict(others_before[name])
         if isinstance(error, KeyError):
             raise ValueError(f"{path}: expected a checkpoint, found no {error.args[0]} in it") from None
         raise type(error)(f"{path}: {error}") from None
@@ -111,6 +129,13 @@ def nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
             case ["optimizer", "param_groups", number, option]:
                 value = array.tolist()
                 groups.setdefault(int(number), {})[option] = tuple(value) if option == "betas" else value
+            case ["early_stopping", "best_weights", *rest]:
+                stopping = checkpoint.setdefault("early_stopping", {"best_weights": {}})
+                stopping["best_weights"][".".join(rest)] = array
+            case ["early_stopping", count]:
+                checkpoint.setdefault("early_stopping", {"best_weights": {}})[count] = array.item()
+            case ["averaged", *rest]:
+                checkpoint.setdefault("averaged", {})[".".join(rest)] = array
             case ["scheduler", "last_epoch"]:
                 checkpoint["scheduler"] = {"last_epoch": array.item()}
             case ["epoch"]:

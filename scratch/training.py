@@ -1,5 +1,6 @@
 """Mini-batches and the training loop."""
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +9,9 @@ import numpy as np
 
 from scratch.batch_norm import BatchNorm1d
 from scratch.checks import expects
-from scratch.network import Network
+from scratch.early_stopping import EarlyStopping
+from scratch.network import LOSSES, Network
 from scratch.random import Generator
-from scratch.schedules import Scheduler
 
 
 @expects(batch_size=">= 1", generator="draws")
@@ -51,23 +52,34 @@ def train_step(network: Network, optimizer: Any, x: np.ndarray, targets: np.ndar
 class History:
     """What happened: the cost of every step; the learning rate of every epoch and, after it, the accuracy
 
-    on the training set (none for a squared error).
+    on the training set (none for a squared error). With a validation set, its mean loss and its accuracy
+    after every epoch. With early stopping, whether it stopped, and the best of its epochs, from 0; else −1.
     """
 
     cost: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
+    validation_cost: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    stopped: bool = False
+    best_epoch: int = -1
+
+    def metric(self, mode: str) -> float:
+        """What is to fall, in mode min: the last validation cost; or to rise, in mode max: the accuracy."""
+        return (self.validation_cost if mode == "min" else self.validation_accuracy)[-1]
 
 
 @expects(epochs=">= 0", batch_size=">= 1", generator="draws")
 def train(
     network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray,
-    *, epochs: int, batch_size: int, generator: Generator, scheduler: Scheduler | None = None,
-    drop_last: bool = False,
+    *, epochs: int, batch_size: int, generator: Generator, scheduler: Any = None, drop_last: bool = False,
+    validation: tuple[np.ndarray, np.ndarray] | None = None, early_stopping: EarlyStopping | None = None,
 ) -> History:  # fmt: skip
     """Train in place, epoch after epoch, on mini-batches in a new order each time.
 
-    The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one.
+    The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one. One whose
+    `step` takes a metric gets the validation cost or, in its mode max, the validation accuracy; so does early
+    stopping, which at the end puts the best weights back (the optimizer's state stays as it is).
 
     Args:
         network: is left in training mode
@@ -79,22 +91,55 @@ def train(
         generator: draws the orders
         scheduler: changes the learning rate between epochs
         drop_last: leave the last batch of an epoch out where it is smaller
+        validation: examples and targets that are looked at after each epoch, in evaluation mode
+        early_stopping: ends the run; once it has stopped, no further epoch runs
 
     Raises:
-        ValueError: as `minibatches`; a batch of one example, of which batch normalisation takes no variance.
+        ValueError: as `minibatches`; a batch of one example, of which batch normalisation takes no variance;
+            no validation set, or no accuracy, where there has to be one.
     """
     check_batches(network, len(x), batch_size, drop_last)
+    check_validation(network, validation, early_stopping, scheduler)
     history = History()
     network.train()
     for _ in range(epochs):
+        if early_stopping and early_stopping.stopped:
+            break
         history.learning_rate.append(optimizer.lr)
         for batch_x, batch_targets in minibatches(x, targets, batch_size, generator, drop_last=drop_last):
             history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
         if network.loss != "mse_loss":
             history.accuracy.append(accuracy(network, x, targets))
+        if validation is not None:
+            _validate(history, network, *validation)
         if scheduler:
-            scheduler.step()
+            scheduler.step(*(history.metric(scheduler.mode),) if _takes_metric(scheduler) else ())
+        if early_stopping:
+            early_stopping.step(history.metric(early_stopping.mode), network)
+    if early_stopping:
+        _end_early(history, network, early_stopping)
     return history
+
+
+def _end_early(history: History, network: Network, early_stopping: EarlyStopping) -> None:
+    history.stopped, history.best_epoch = early_stopping.stopped, early_stopping.best_epoch
+    if early_stopping.restore_best:
+        early_stopping.restore(network)
+
+
+def _validate(history: History, network: Network, x: np.ndarray, targets: np.ndarray) -> None:
+    history.validation_cost.append(mean_loss(network, x, targets))
+    if network.loss != "mse_loss":
+        history.validation_accuracy.append(accuracy(network, x, targets))
+
+
+def mean_loss(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
+    """The mean loss in evaluation mode, without the L2 penalty: what a validation set is for
+
+    The penalty is about the weights, and would hide from one epoch to the next what becomes of the examples.
+    """
+    forward, _ = LOSSES[network.loss]
+    return float(forward(network._evaluate(x), targets)[0])
 
 
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
@@ -119,6 +164,36 @@ def check_examples(examples: int, targets: int, batch_size: int, drop_last: bool
         raise ValueError(
             f"batch_size: expected at most the {examples} examples where drop_last is set, got {batch_size}"
         )
+
+
+def _takes_metric(scheduler: Any) -> bool:
+    """Whether its `step` has to be told how well the network does."""
+    parameters = inspect.signature(scheduler.step).parameters.values() if scheduler else ()
+    return any(parameter.default is parameter.empty for parameter in parameters)
+
+
+def check_validation(
+    network: Network, validation: Any, early_stopping: EarlyStopping | None, scheduler: Any
+) -> None:
+    """Raise ValueError unless there is a validation set, and an accuracy, for whoever needs one."""
+    if early_stopping is not None and not hasattr(early_stopping, "stopped"):
+        raise TypeError(f"early_stopping: expected an EarlyStopping, got {type(early_stopping).__name__}")
+    if validation is not None:
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise TypeError(f"validation: expected (x, targets), got {type(validation).__name__}")
+        examples, targets = map(len, validation)
+        if examples == 0 or targets != examples:
+            raise ValueError(
+                f"validation: expected examples and as many targets, got {examples} and {targets}"
+            )
+    named = {"early_stopping": early_stopping, "scheduler": scheduler if _takes_metric(scheduler) else None}
+    for name, watching in named.items():
+        if watching is None:
+            continue
+        if validation is None:
+            raise ValueError(f"validation: expected examples and targets for {name}, got None")
+        if watching.mode == "max" and network.loss == "mse_loss":
+            raise ValueError(f"{name}: expected mode min for mse_loss, which has no accuracy, got max")
 
 
 def check_batches(network: Network, examples: int, batch_size: int, drop_last: bool) -> None:

@@ -77,6 +77,7 @@ def test_ordinary_inputs_decide_and_what_else_there_is_gets_a_name(name, tmp_pat
 
 WITHOUT_A_FORMULA = {"standardization", "gradient_check", "network", "minibatches", "train"} | {
     "averaged_model",
+    "early_stopping",
     "update_bn",
 }  # of one line
 

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+import scratch.averages
 import scratch.checkpoint
+import scratch.early_stopping
 import scratch.network
 import scratch.optimizers
 import scratch.schedules
 import scratch.training
+import torch_ref.averages
 import torch_ref.checkpoint
+import torch_ref.early_stopping
 import torch_ref.network
 import torch_ref.optimizers
 import torch_ref.schedules
@@ -276,3 +280,84 @@ def test_nothing_is_left_behind_when_a_checkpoint_can_not_be_written(side, tmp_p
     with pytest.raises(OSError, match="taken"):
         side("Adam").save(tmp_path / "taken", 0)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+class Watched:
+    """A run with early stopping and an average of its weights after every epoch."""
+
+    def __init__(self, side: Any, seed: int = 0) -> None:
+        self.run, library = side("Adam", seed=seed), scratch if side is Ours else torch_ref
+        self.stopping = library.early_stopping.EarlyStopping(patience=3, min_delta=0.01, restore_best=False)
+        self.averaged = library.averages.AveragedModel(self.run.network, 0.9)
+        self.checkpoint = library.checkpoint
+        self.training = library.training
+
+    def train(self, epochs: int) -> None:
+        run = self.run
+        data = (X, TARGETS) if isinstance(run, Ours) else (torch.from_numpy(X), torch.from_numpy(TARGETS))
+        generator = {"generator": run.generator} if isinstance(run, Ours) else {}
+        for _ in range(epochs):
+            self.training.train(
+                run.network, run.optimizer, *data, epochs=1, batch_size=8, scheduler=run.scheduler,
+                validation=data, early_stopping=self.stopping, **generator,
+            )  # fmt: skip
+            self.averaged.update_parameters(run.network)
+
+    def arguments(self) -> tuple[Any, ...]:
+        return self.run.network, self.run.optimizer, getattr(self.run, "generator", None)
+
+    def save(self, path: Path) -> None:
+        watching = self.run.scheduler, self.stopping, self.averaged
+        self.checkpoint.save_checkpoint(path, *self.arguments(), 2, *watching)
+
+    def load(self, path: Path) -> None:
+        watching = self.run.scheduler, self.stopping, self.averaged
+        assert self.checkpoint.load_checkpoint(path, *self.arguments(), *watching) == 2
+
+    def state(self) -> dict[str, np.ndarray]:
+        stopping = self.stopping.state_dict()
+        best = {f"best {name}": to_numpy(array) for name, array in stopping.pop("best_weights").items()}
+        counts = {name: np.asarray(value) for name, value in stopping.items()}
+        averaged = {name: to_numpy(array).copy() for name, array in self.averaged.state_dict().items()}
+        return {**self.run.state(), **best, **counts, **averaged}
+
+
+@each_side
+def test_early_stopping_and_averages_go_on_with_the_run(side, tmp_path):
+    whole = Watched(side)
+    whole.train(5)
+    expected = whole.state()
+    first = Watched(side)
+    first.train(2)
+    first.save(tmp_path / f"run{side.suffix}")
+    second = Watched(side, seed=7)
+    second.load(tmp_path / f"run{side.suffix}")
+    second.train(3)
+    equal(second.state(), expected)
+
+
+@pytest.mark.parametrize(("here", "there"), [(Ours, Theirs), (Theirs, Ours)], ids=["to torch", "to scratch"])
+def test_early_stopping_and_averages_go_on_on_the_other_side(here, there, tmp_path):
+    stopped = Watched(here)
+    stopped.train(2)
+    expected = stopped.state()
+    stopped.save(tmp_path / f"here{here.suffix}")
+    convert(tmp_path / f"here{here.suffix}", tmp_path / f"there{there.suffix}")
+    other = Watched(there, seed=7)
+    other.load(tmp_path / f"there{there.suffix}")
+    equal(other.state(), expected)
+    other.train(3)
+    stopped.train(3)
+    close(other.state(), stopped.state())
+
+
+def test_a_checkpoint_without_what_is_to_go_on_is_refused_and_changes_nothing(tmp_path):
+    saved = Ours("Adam")
+    saved.train(1)
+    saved.save(tmp_path / "run.npz", 2)
+    run = Watched(Ours, seed=7)
+    run.train(1)
+    before = run.state()
+    with pytest.raises(ValueError, match=r"run\.npz: expected a checkpoint, found no early_stopping in it"):
+        run.load(tmp_path / "run.npz")
+    equal(run.state(), before)

@@ -65,6 +65,10 @@ def large(component: Component, dtype: Any) -> Iterator[Case]:
                     taken = np.random.default_rng(0).integers(0, len(case["param.0"]), 1027)
                     arrays = {"param.0": case["param.0"][taken], "grads.0": case["grads.0"][:, taken]}
                     yield case.but("large", arrays)
+        case "early_stopping":
+            epochs = {n: np.resize(a, (3000, *a.shape[1:])) for n, a in cases["typical"].arrays.items()}
+            falling = np.linspace(1, 0, 3000).astype(dtype)
+            yield cases["typical"].but("long", {**epochs, "metrics": falling}, min_delta=2e-4, patience=9)
         case "averages" if name == "averaged_model":
             yield wider(cases["large"], (700, 1500))
         case "averages" if name == "update_bn":

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset
 
+from torch_ref.early_stopping import EarlyStopping
 from torch_ref.losses import mse_loss
 from torch_ref.network import Network
 
@@ -31,11 +32,19 @@ def train_step(network: Network, optimizer: Optimizer, x: torch.Tensor, targets:
 
 @dataclass
 class History:
-    """What happened: cost of every step; learning rate and accuracy (but of mse_loss) of every epoch."""
+    """What happened: cost of every step; learning rate and accuracies (but of mse_loss) of every epoch."""
 
     cost: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
+    validation_cost: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    stopped: bool = False
+    best_epoch: int = -1
+
+    def metric(self, mode: str) -> float:
+        """The last validation cost or, in mode max, accuracy."""
+        return (self.validation_cost if mode == "min" else self.validation_accuracy)[-1]
 
 
 def train(
@@ -49,24 +58,47 @@ def train(
     generator: torch.Generator | None = None,
     scheduler: LRScheduler | None = None,
     drop_last: bool = False,
+    validation: tuple[torch.Tensor, torch.Tensor] | None = None,
+    early_stopping: EarlyStopping | None = None,
 ) -> History:
     """Train in place, epoch after epoch; the network is left in training mode.
 
     The scheduler steps after each epoch: epoch e runs at the rate of e, epoch 0 at the initial one. A last
     batch of one, of which BatchNorm1d takes no variance, is an error in the middle of it: `drop_last`.
+
+    ReduceLROnPlateau and early stopping watch the cost of the validation set or, in mode max, its accuracy.
     """
     history = History()
     loader = minibatches(x, targets, batch_size, generator, drop_last=drop_last)
     network.train()
     for _ in range(epochs):
+        if early_stopping and early_stopping.stopped:
+            break
         history.learning_rate.append(optimizer.param_groups[0]["lr"])
         for batch_x, batch_targets in loader:
             history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
         if network.loss is not mse_loss:
             history.accuracy.append(accuracy(network, x, targets))
-        if scheduler:
+        if validation:
+            history.validation_cost.append(mean_loss(network, *validation))
+            if network.loss is not mse_loss:
+                history.validation_accuracy.append(accuracy(network, *validation))
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(history.metric(scheduler.mode))
+        elif scheduler:
             scheduler.step()
+        if early_stopping:
+            early_stopping.step(history.metric(early_stopping.mode), network)
+    if early_stopping:
+        history.stopped, history.best_epoch = early_stopping.stopped, early_stopping.best_epoch
+        if early_stopping.restore_best:
+            early_stopping.restore(network)
     return history
+
+
+def mean_loss(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float:
+    """The mean loss in evaluation mode, without the L2 penalty."""
+    return network.loss(network.evaluate(x), targets).item()
 
 
 def accuracy(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float:

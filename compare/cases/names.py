@@ -111,6 +111,7 @@ _NAMES = {
     },
     "network": {"network": ("Network", "Network")},
     "training": {"minibatches": ("minibatches", "minibatches"), "train": ("train", "train")},
+    "early_stopping": {"early_stopping": ("EarlyStopping", "EarlyStopping")},
     "averages": {
         "exponentially_weighted_average": (
             "exponentially_weighted_average",

@@ -30,7 +30,8 @@ from compare.component import (
     Stream,
 )
 from compare.measure import sum_units
-from scratch import optimizers, schedules
+from scratch import early_stopping, optimizers, schedules
+from torch_ref import early_stopping as torch_early_stopping
 from torch_ref import network as torch_network
 from torch_ref import optimizers as torch_optimizers
 from torch_ref import schedules as torch_schedules
@@ -45,6 +46,7 @@ RECIPE = {
     "decay_rate": 0.5,
     "drop_last": False,
 }
+STOPPING = ("patience", "min_delta", "mode", "restore_best")  # arguments of EarlyStopping
 
 
 def batch_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
@@ -96,6 +98,13 @@ def training_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("a target too few", {"targets": good["targets"][1:]})
     yield good.but("batch norm, and a last batch of one", batch_norm=True, batch_size=7)
     yield good.but("batch norm, and batches of one", batch_norm=True, batch_size=1, drop_last=True)
+    yield good.but("early stopping without a validation set", patience=1)
+    few = {"x_validation": good["x"][:3], "targets_validation": good["targets"][:3]}
+    yield good.but("a validation target too few", {**few, "targets_validation": good["targets"][:2]})
+    yield good.but("no validation examples", {name: array[:0] for name, array in few.items()})
+    numbers = {"targets": normal(rng, (29, 1), dtype), "targets_validation": normal(rng, (3, 1), dtype)}
+    regression = {**DESCRIPTIONS["regression"], "patience": 1, "mode": "max"}
+    yield good.but("an accuracy of a squared error", {**few, **numbers}, **regression)
 
 
 def run_batches_scratch(case: Case, f: Any) -> Results:
@@ -172,6 +181,27 @@ def training_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("", "typical").but("no epochs", epochs=0)
     yield case("fortran order", "everything", fortran)
     yield case("not contiguous", "everything", strided)
+    yield from _validated(case)
+
+
+def _validated(case: Callable[..., Case]) -> Iterator[Case]:
+    """The last examples are held out; where training stops, a cost or an accuracy is best early on."""
+
+    def held_out(name: str, kind: str, **options: Any) -> Case:
+        whole = case("", kind)
+        parts = {f"{key}_validation": array[20:] for key, array in whole.arrays.items()}
+        return whole.but(name, {**{k: a[:20] for k, a in whole.arrays.items()}, **parts}, **options)
+
+    yield held_out("validation", "typical")
+    yield held_out("validation, everything", "everything")
+    yield held_out("validation, regression", "regression")
+    fast = {"epochs": 12, "lr": 0.5, "decay_rate": 0.0}
+    yield held_out("early stopping", "typical", patience=2, **fast)
+    yield held_out("early stopping, everything", "everything", patience=2, **fast)
+    yield held_out("early stopping, last weights", "typical", patience=2, restore_best=False, **fast)
+    yield held_out("early stopping, min_delta", "regression", patience=2, min_delta=0.05, **fast)
+    yield held_out("early stopping, accuracy", "typical", patience=3, mode="max", **fast)
+    yield held_out("early stopping that never stops", "typical", patience=9)
 
 
 def random_batches(choose: Choose, dtype: Any) -> Case:
@@ -229,7 +259,25 @@ def _recipe(case: Case) -> tuple[dict[str, Any], SimpleNamespace]:
     """The description of the network, and how it is trained: options other than those of `RECIPE`."""
     options = dict(case.options)
     recipe = {name: options.pop(name, default) for name, default in RECIPE.items()}
-    return options, SimpleNamespace(**recipe)
+    stopping = {name: options.pop(name) for name in STOPPING if name in options}
+    return options, SimpleNamespace(**recipe, stopping=stopping)
+
+
+def _validation(case: Case, stopping: Any) -> dict[str, Any]:
+    """The arguments of `train` that have to do with a validation set, if the case has one."""
+    found: dict[str, Any] = {}
+    if "x_validation" in case.arrays:
+        found["validation"] = (case["x_validation"], case["targets_validation"])
+    return found | ({"early_stopping": stopping} if stopping else {})
+
+
+def _told(history: Any, stopping: Any, given: dict[str, Any]) -> Results:
+    names = ["learning_rate", "accuracy"]
+    names += ["validation_cost", "validation_accuracy"] if "validation" in given else []
+    told = {name: np.array(getattr(history, name)) for name in names}
+    if stopping:
+        told |= {"stopped": np.array(stopping.stopped), "best_epoch": np.array(stopping.best_epoch)}
+    return told
 
 
 def run_training_scratch(case: Case, f: Any) -> Results:
@@ -238,6 +286,8 @@ def run_training_scratch(case: Case, f: Any) -> Results:
     generator = case.generator()
     network = scratch.network.Network(generator=generator, dtype=case.dtype, **description)
     optimizer = optimizers.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum)
+    stopping = early_stopping.EarlyStopping(**recipe.stopping) if recipe.stopping else None
+    more = _validation(case, stopping)
     history = f.train(
         network,
         optimizer,
@@ -250,13 +300,10 @@ def run_training_scratch(case: Case, f: Any) -> Results:
         scheduler=schedules.Scheduler(
             optimizer, partial(schedules.inverse_time, decay_rate=recipe.decay_rate)
         ),
+        **more,
     )
-    results: Results = {
-        "cost": np.array(history.cost, case.dtype),
-        "learning_rate": np.array(history.learning_rate),
-        "accuracy": np.array(history.accuracy),
-    }
-    return with_positive_zeros(results | network.state_dict())
+    results: Results = {"cost": np.array(history.cost, case.dtype), **_told(history, stopping, more)}
+    return _in_dtype(with_positive_zeros(results | network.state_dict()), case.dtype)
 
 
 def run_training_torch(case: Case) -> Results:
@@ -265,6 +312,8 @@ def run_training_torch(case: Case) -> Results:
     with case.torch_draws():
         network = torch_network.Network(dtype=case.dtype, device=case.device, **description)
         optimizer = torch_optimizers.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum)
+        stopping = torch_early_stopping.EarlyStopping(**recipe.stopping) if recipe.stopping else None
+        more = _validation(case, stopping)
         history = reference.train(
             network,
             optimizer,
@@ -274,13 +323,20 @@ def run_training_torch(case: Case) -> Results:
             batch_size=recipe.batch_size,
             drop_last=recipe.drop_last,
             scheduler=torch_schedules.inverse_time(optimizer, decay_rate=recipe.decay_rate),
+            **more,
         )
     results: Results = {
         "cost": torch.tensor(history.cost, dtype=case.dtype),
-        "learning_rate": np.array(history.learning_rate),
-        "accuracy": np.array(history.accuracy),
+        **_told(history, stopping, more),
     }
-    return with_positive_zeros(results | network.state_dict())
+    dtype = np.dtype(str(case.dtype).removeprefix("torch."))
+    return _in_dtype(with_positive_zeros(results | network.state_dict()), dtype)
+
+
+def _in_dtype(results: Results, dtype: Any) -> Results:
+    """Costs in the dtype that they were computed in, as a history's are Python's numbers."""
+    costs = {name: results[name].astype(dtype) for name in ("validation_cost",) if name in results}
+    return results | costs
 
 
 def training_budget(case: Case) -> float:
@@ -312,7 +368,25 @@ def training_magnitude(case: Case) -> dict[str, Any]:
     analysis = ErrorAnalysis(network, loss, case.dtype, allowed)
     parameters = network.named(network.flat_parameters)
     velocity = {name: np.zeros(array.shape) for name, array in parameters.items()}
-    costs, accuracies = [], []
+    found: dict[str, list[float]] = {name: [] for name in ("cost", "accuracy")}
+    stopping = early_stopping.EarlyStopping(**recipe.stopping) if recipe.stopping else None
+    best, validation = dict(analysis.state), _validation(wide, None).get("validation")
+    if validation:
+        found |= {"validation_cost": [], "validation_accuracy": []}
+
+    def evaluate(prefix: str, x: np.ndarray, targets: np.ndarray) -> None:
+        """The error of an accuracy and, of a validation set, of its mean loss."""
+        network.eval()
+        if loss != "mse_loss":
+            unit = allowed * np.finfo(case.dtype).eps
+            undecided = _undecided(*analysis.forward(x), unit, classes=loss == "cross_entropy")
+            found[f"{prefix}accuracy"].append((1 + undecided / unit) ** 2)
+        if prefix:
+            network.l2, l2 = 0.0, network.l2
+            found[f"{prefix}cost"].append(analysis.cost(*analysis.forward(x), targets))
+            network.l2 = l2
+        network.train()
+
     with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
         for epoch in range(recipe.epochs):
             optimizer.lr = schedules.inverse_time(recipe.lr, epoch, decay_rate=recipe.decay_rate)
@@ -320,21 +394,26 @@ def training_magnitude(case: Case) -> dict[str, Any]:
                 wide["x"], wide["targets"], recipe.batch_size, generator, drop_last=recipe.drop_last
             )
             for x, targets in batches:
-                costs.append(analysis.cost(*analysis.forward(x), targets))
+                found["cost"].append(analysis.cost(*analysis.forward(x), targets))
                 analysis.backward()
                 optimizer.step(network.gradients(optimizer.params))
                 for name, parameter in parameters.items():
                     velocity[name] = recipe.momentum * velocity[name] + np.sqrt(analysis.gradients[name])
                     carried = np.sqrt(analysis.state[name]) + optimizer.lr * velocity[name]
                     analysis.state[name] = carried**2 + parameter**2
-            if loss != "mse_loss":
-                unit = allowed * np.finfo(case.dtype).eps
-                network.eval()
-                undecided = _undecided(*analysis.forward(wide["x"]), unit, classes=loss == "cross_entropy")
-                network.train()
-                accuracies.append((1 + undecided / unit) ** 2)
-    found = {"cost": np.array(costs), "accuracy": np.array(accuracies)}
-    return scales(found | analysis.state) | {"learning_rate": recipe.lr}
+            evaluate("", wide["x"], wide["targets"])
+            if validation:
+                evaluate("validation_", *validation)
+            if stopping and validation:
+                history = scratch.training.History()
+                scratch.training._validate(history, network, *validation)
+                stop = stopping.step(history.metric(stopping.mode), network)
+                best = dict(analysis.state) if stopping.wait == 0 else best
+                if stop:
+                    break
+    kept = best if stopping and stopping.restore_best else analysis.state
+    measured = {name: np.array(values) for name, values in found.items()}
+    return scales(measured | kept) | {"learning_rate": recipe.lr}
 
 
 def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, classes: bool) -> float:
@@ -351,6 +430,7 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, c
 GRADIENT = (
     "    logits = network.forward(x)\n    cost = network.cost(logits, targets)\n    network.backward()\n"
 )
+AFTER_AN_EPOCH = "        if scheduler:\n"
 STEP = "    optimizer.step(network.gradients(optimizer.params))\n"
 
 
@@ -472,7 +552,7 @@ COMPONENTS = (
                         "            scheduler.step()\n"
                         "        history.learning_rate.append",
                     ),
-                    ("        if scheduler:\n            scheduler.step()\n", ""),
+                    (AFTER_AN_EPOCH, "        if False:\n"),
                 ],
             ),
             Mistake(
@@ -483,7 +563,7 @@ COMPONENTS = (
                         "batch_targets))\n",
                         "batch_targets))\n            if scheduler:\n                scheduler.step()\n",
                     ),
-                    ("        if scheduler:\n            scheduler.step()\n", ""),
+                    (AFTER_AN_EPOCH, "        if False:\n"),
                 ],
             ),
             Mistake(
@@ -491,9 +571,9 @@ COMPONENTS = (
                 "The schedule is applied to the decayed rate instead of the initial one.",
                 [
                     (
-                        "scheduler.step()",
-                        "optimizer.param_groups[0]['initial_lr'] = optimizer.lr\n"
-                        "            scheduler.step()",
+                        AFTER_AN_EPOCH,
+                        "        if scheduler:\n"
+                        "            optimizer.param_groups[0]['initial_lr'] = optimizer.lr\n",
                     )
                 ],
             ),
@@ -513,7 +593,12 @@ COMPONENTS = (
             Mistake(
                 "left in evaluation mode",
                 "After a prediction the network never goes back to training: no dropout, frozen statistics.",
-                [("accuracy(network, x, targets))", "accuracy(network.eval(), x, targets))")],
+                [
+                    (
+                        "history.accuracy.append(accuracy(network, x, targets))",
+                        "history.accuracy.append(accuracy(network.eval(), x, targets))",
+                    )
+                ],
             ),
             Mistake(
                 "never in evaluation mode",
@@ -561,6 +646,41 @@ COMPONENTS = (
                         "        history.learning_rate.append",
                     )
                 ],
+            ),
+            Mistake(
+                "validated in training mode",
+                "With dropout and the statistics of the validation set, which also move the running ones.",
+                [("network._evaluate(x)", "network.forward(x)")],
+            ),
+            Mistake(
+                "penalty in the validation cost",
+                "It falls with the weights, whatever becomes of the examples, and the best epoch is another.",
+                [
+                    (
+                        "float(forward(network._evaluate(x), targets)[0])",
+                        "network.cost(network._evaluate(x), targets)",
+                    )
+                ],
+            ),
+            Mistake(
+                "validated on the training set",
+                "What is looked at is what is trained on: it goes on getting better.",
+                [("_validate(history, network, *validation)", "_validate(history, network, x, targets)")],
+            ),
+            Mistake(
+                "last weights kept",
+                "The best ones are not put back when training ends.",
+                [("        early_stopping.restore(network)\n", "        pass\n")],
+            ),
+            Mistake(
+                "does not stop",
+                "Nobody looks at what early stopping says.",
+                [("if early_stopping and early_stopping.stopped:", "if False:")],
+            ),
+            Mistake(
+                "training cost watched",
+                "Early stopping is told the cost of the last batch, which falls when the network overfits.",
+                [("history.metric(early_stopping.mode)", "history.cost[-1]")],
             ),
             Mistake(
                 "cost of the last batch",

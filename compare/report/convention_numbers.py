@@ -443,6 +443,44 @@ def epsilon_of_clipping() -> Numbers:
     return Numbers(float(textbook), *norms)
 
 
+def _plateau(**options: Any) -> tuple[torch.optim.lr_scheduler.ReduceLROnPlateau, torch.optim.Optimizer]:
+    optimizer = torch.optim.SGD([_tensor(0)], lr=1.0)
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **options), optimizer
+
+
+def patience() -> Numbers:
+    def acts_after(patience: int) -> int:
+        scheduler, optimizer = _plateau(patience=patience)
+        epochs = 0
+        while optimizer.param_groups[0]["lr"] == 1:
+            scheduler.step(0.5)
+            epochs += 1
+        return epochs
+
+    best, wait, epochs = math.inf, 0, 0
+    while wait < 3:
+        best, wait = (0.5, 0) if best > 0.5 else (best, wait + 1)
+        epochs += 1
+    return Numbers(epochs, acts_after(3), acts_after(3 - 1))
+
+
+def threshold() -> Numbers:
+    costs = (0.5, 0.45, 0.4)
+
+    def improvements(**options: Any) -> int:
+        scheduler, _ = _plateau(threshold=0.06, **options)
+        waits = []
+        for cost in costs:
+            scheduler.step(cost)
+            waits.append(scheduler.num_bad_epochs)
+        return waits[1:].count(0)
+
+    best, better = costs[0], 0
+    for cost in costs[1:]:
+        best, better = (cost, better + 1) if cost < best - 0.06 else (best, better)
+    return Numbers(better, improvements(), improvements(threshold_mode="abs"))
+
+
 def _averaged_weights(*weights: float, **options: Any) -> float:
     model = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     averaged = swa_utils.AveragedModel(model, **options)

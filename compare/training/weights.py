@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from compare.files import write_whole
 from scratch.checkpoint import flattened, nested
 
 CHECKPOINT = {"network", "optimizer", "generator", "epoch", "scheduler"}
+WATCHING = {"early_stopping", "averaged"}  # of a checkpoint that has them
 
 
 def to_torch(state: Mapping[str, np.ndarray], device: str = "cpu") -> dict[str, torch.Tensor]:
@@ -41,7 +42,7 @@ def read_state(path: str | Path) -> dict[str, Any]:
             state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception:  # PyTorch's own message may say how to run the stranger's code all the same
             raise ValueError(f"{path}: expected a .pt file of tensors by name, and a whole one") from None
-    if isinstance(state, dict) and state.keys() == CHECKPOINT:
+    if isinstance(state, dict) and state.keys() - WATCHING == CHECKPOINT:
         return state
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
@@ -73,6 +74,7 @@ def checkpoint_to_torch(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "generator": torch.from_numpy(checkpoint["generator"].copy()),
         "epoch": checkpoint["epoch"],
         "scheduler": checkpoint["scheduler"],
+        **_watching(checkpoint, to_torch),
     }
 
 
@@ -93,7 +95,17 @@ def checkpoint_to_scratch(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "generator": checkpoint["generator"].numpy(),
         "epoch": checkpoint["epoch"],
         "scheduler": {"last_epoch": checkpoint["scheduler"]["last_epoch"]},
+        **_watching(checkpoint, to_scratch),
     }
+
+
+def _watching(checkpoint: Mapping[str, Any], carried: Callable[[Any], Any]) -> dict[str, Any]:
+    """What a checkpoint may have besides, its arrays carried over."""
+    found = {"averaged": carried(checkpoint["averaged"])} if "averaged" in checkpoint else {}
+    if "early_stopping" in checkpoint:
+        stopping = checkpoint["early_stopping"]
+        found["early_stopping"] = {**stopping, "best_weights": carried(stopping["best_weights"])}
+    return found
 
 
 def convert(source: str | Path, target: str | Path) -> None:

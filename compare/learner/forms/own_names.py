@@ -43,7 +43,7 @@ def returning_history(train: Callable, ours: Callable, unseen: set[str]) -> Call
             return returned
         batches = len(given["x"]) / given["batch_size"]
         steps = given["epochs"] * (math.floor if given.get("drop_last") else math.ceil)(batches)
-        return history_of([returned], given["epochs"], steps, unseen)
+        return history_of([returned], given["epochs"], steps, unseen, "validation" in given)
 
     return call
 

@@ -24,6 +24,10 @@ HISTORY = {  # what a training loop returns of our history
     "learning_rate": ("learning_rates", "lr", "lrs"),
     "accuracy": ("accuracies", "acc", "train_acc"),
 }
+OF_VALIDATION = {
+    "validation_cost": ("validation_loss", "val_loss", "val_losses", "valid_loss"),
+    "validation_accuracy": ("val_accuracy", "val_acc", "val_accuracies", "valid_acc"),
+}
 
 
 def minibatches(theirs: Any) -> Reading:
@@ -64,16 +68,17 @@ def train(theirs: Any) -> Reading:
     @functools.wraps(theirs)
     def train(
         network: Any, optimizer: Any, x: Any, targets: Any, *, epochs: int, batch_size: int,
-        generator: Any = None, scheduler: Any = None, drop_last: bool = False,
+        generator: Any = None, scheduler: Any = None, drop_last: bool = False, **asked: Any,
     ) -> training.History:  # fmt: skip
         loader = training.minibatches(x, targets, batch_size, generator, drop_last=drop_last)
         group = optimizer.param_groups[0]
         given = {"network": network, "optimizer": optimizer, "x": x, "targets": targets, "epochs": epochs}
         given |= {"batch_size": batch_size, "generator": generator, "scheduler": scheduler}
         given |= {"loss": network.cost, "loader": loader, "held_out": [(x, targets)]}
-        given |= {"drop_last": drop_last}
-        if drop_last and not {"drop_last", "loader"} & takes.keys():
-            raise TypeError(f"{name_of(theirs)}() has no argument drop_last")
+        given |= {"drop_last": drop_last, **asked}
+        asked_for = [*asked, *(["drop_last"] if drop_last and "loader" not in takes else [])]
+        if missing := [name for name in asked_for if name not in takes]:
+            raise TypeError(f"{name_of(theirs)}() has no argument {missing[0]}")
         given |= {"lr": group["lr"], "momentum": group["momentum"]}
         given = {name: value for name, value in given.items() if name in takes}
         returned = []
@@ -81,7 +86,7 @@ def train(theirs: Any) -> Reading:
             returned.append(call(theirs, given, {}))
             if scheduler and not {"epochs", "scheduler"} & takes.keys():
                 scheduler.step()
-        return history_of(returned, epochs, epochs * len(loader), unseen)
+        return history_of(returned, epochs, epochs * len(loader), unseen, "validation" in asked)
 
     train.__signature__ = inspect.signature(training.train)  # type: ignore[attr-defined]
     said = [WITHOUT[name][0] for name in without]
@@ -90,13 +95,15 @@ def train(theirs: Any) -> Reading:
     return Reading({"train": train}, form, without=tuple(without), unseen=unseen)
 
 
-def history_of(returned: Sequence[Any], epochs: int, steps: int, unseen: set[str]) -> training.History:
+def history_of(
+    returned: Sequence[Any], epochs: int, steps: int, unseen: set[str], validated: bool = False
+) -> training.History:
     """What can be read from what was returned; a list of other lengths (means of epochs, say) can not
 
     Where there are as many steps as epochs, nobody knows of which a plain list is.
     """
     history = training.History()
-    for name, others in HISTORY.items():
+    for name, others in (HISTORY | (OF_VALIDATION if validated else {})).items():
         found: list[float] | None = []
         certain = True
         for value in returned:
