@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compare import environment
-from compare.experiments import early_stopping, mini_batches, random_search
+from compare.experiments import early_stopping, mini_batches, random_search, weighted_averages
 from compare.experiments.experiment import Options
 from compare.experiments.train import SIDES, build, train
 from compare.training.data import noisy_classes
@@ -152,3 +152,39 @@ def test_the_sentences_on_stopping_follow_the_figures(courses):
     assert early_stopping.penalties(worse).startswith("Trained to the end, λ = 0 has")
     assert "9.000: no less than early stopping" in early_stopping.penalties(worse)
     assert f"{plain.train[plain.best]:.3f} where it stopped" in early_stopping.coupling(plain)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("beta", weighted_averages.BETAS)
+def test_an_average_is_the_weighted_sum_that_the_text_says(side, beta):
+    days = weighted_averages.season() + weighted_averages.weather()
+    found = weighted_averages.smooth(side, beta)
+    for t in (1, 2, 40, 365):
+        weights = (1 - beta) * beta ** np.arange(t)  # by age
+        assert found.plain[t - 1] == pytest.approx(weights @ days[:t][::-1], rel=1e-11)
+        assert found.corrected[t - 1] == pytest.approx(found.plain[t - 1] / (1 - beta**t), rel=1e-12)
+    assert found.noise == pytest.approx(weighted_averages.noise_left(beta), rel=0.25)
+    assert found.late <= beta / (1 - beta)
+    assert beta**found.window == pytest.approx(np.exp(-1), rel=0.35)
+
+
+def test_a_large_beta_is_calm_and_late():
+    found = [weighted_averages.smooth("scratch", beta) for beta in weighted_averages.BETAS]
+    assert [of.late for of in found] == sorted({of.late for of in found})
+    assert [of.noise for of in found] == sorted({of.noise for of in found}, reverse=True)
+
+
+def test_the_sentences_on_averages_follow_the_figures():
+    found = {beta: weighted_averages.smooth("scratch", beta) for beta in (0.5, 0.9)}
+    said = weighted_averages.following(found)
+    assert said.startswith(
+        "β = 0.5 averages over some 2 days, is 1 day late and leaves 55% of the weather; β = 0.9"
+    )
+    assert said.endswith("Nearest to the season is β = 0.9.")
+    exact = replace(found[0.5], corrected=weighted_averages.season())
+    said = weighted_averages.following({**found, 0.5: exact})
+    assert "is 0 days late" in said
+    assert said.endswith("Nearest to the season is β = 0.5.")
+    assert "is 10.0 without the correction and 20.0 with it" in weighted_averages.start(
+        replace(found[0.5], plain=np.full(10, 10.0), corrected=np.full(10, 20.0)), 20.0
+    )

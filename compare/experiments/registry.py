@@ -13,6 +13,7 @@ NAMES = (
     "regularization",
     "early_stopping",
     "mini_batches",
+    "weighted_averages",
     "optimizers",
     "learning_rate_decay",
     "random_search",
