@@ -139,7 +139,7 @@ def mean_loss(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
     The penalty is about the weights, and would hide from one epoch to the next what becomes of the examples.
     """
     forward, _ = LOSSES[network.loss]
-    return float(forward(network._evaluate(x), targets)[0])
+    return float(forward(network._evaluate(x), targets, **network.loss_options)[0])
 
 
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:

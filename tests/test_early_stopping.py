@@ -227,3 +227,12 @@ def test_what_is_no_state_of_early_stopping_is_refused():
         stopping.load_state_dict({"best": 1.0})
     with pytest.raises(TypeError, match="metric: expected a number, got str"):
         stopping.step("0.5", Run("scratch").network)
+
+
+@each_side
+def test_the_validation_cost_is_of_the_network_s_own_loss(side):
+    smoothed = Run(side, loss_options={"label_smoothing": 0.3}, l2=0.0)
+    logits = smoothed.network.eval()(smoothed.data(*HELD_OUT)[0])
+    cost = smoothed.network.cost(logits, smoothed.data(*HELD_OUT)[1])
+    assert smoothed.mean_loss() == float(cost.detach() if side == "torch" else cost)
+    assert smoothed.mean_loss() != Run(side, l2=0.0).mean_loss()

@@ -98,7 +98,7 @@ def train(
 
 def mean_loss(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float:
     """The mean loss in evaluation mode, without the L2 penalty."""
-    return network.loss(network.evaluate(x), targets).item()
+    return network.loss(network.evaluate(x), targets, **network.loss_options).item()
 
 
 def accuracy(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float:
