@@ -126,7 +126,9 @@ def run(
     all_seeds = list(range(seed, seed + seeds))
     results, training = _compare(components, runs, device, dtypes, all_seeds, draws)
     options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "draws": draws, "only": only}
-    others = vectors.run([component for component in components if not component.not_here], device)
+    here = [component for component in components if not component.not_here]
+    # Reading PyTorch's tests takes longer than comparing a few components.
+    others = vectors.run(here, device, ("ONNX",) if only else tuple(vectors.SOURCES))
     report = Report(environment.describe(device), options, components, results, training, others)
     page = _usable(out, lambda: write(report, out))
     with _whoever_reads():

@@ -88,7 +88,7 @@ GENERAL = (
     "edges.py::test_every_row_is_as_declared",
     "bad_input.py::test_pytorch_does_what_is_recorded",
     "bad_input.py::test_pytorch_does_what_is_recorded_at_the_edges",
-    "vectors.py::test_both_sides_meet_every_vector",
+    "vectors.py::test_both_sides_meet_every_test",
     "components.py::test_results_keep_the_dtype_that_came_in",
     "components.py::test_both_sides_agree_on_the_small_cases_of_more_seeds",
     "size",

@@ -133,7 +133,7 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
     monkeypatch.setattr(environment, "prepare", lambda device: asked.append(("prepared", device)))
     monkeypatch.setattr(environment, "describe", lambda device: {"device": device})
     monkeypatch.setattr(
-        vectors, "run", lambda components, device: asked.append(("vectors", device)) or Vectors()
+        vectors, "run", lambda components, device, sources: asked.append(("vectors", device)) or Vectors()
     )
     options = ["--device", "cuda:1", "--dtype", "float64", "--seed", "5", "--seeds", "2"]
     assert main([*options, "--only", "relu,digits", "--out", str(tmp_path)]) == 0

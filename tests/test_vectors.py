@@ -1,5 +1,6 @@
-"""ONNX's vectors: each is held against both sides or says why it is none of ours, and each can fail."""
+"""Other people's tests: each is held against both sides or says why it is none of ours, and each can fail."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+import scratch.optimizers
 from compare import cases
-from compare.cases import vectors
-from compare.cases.vectors import OPERATORS, Trial, collect, hold, run
+from compare.cases.vectors import Vectors, hold, onnx_tests, run, torch_tests
+from compare.cases.vectors.onnx_tests import OPERATORS, collect
+from compare.cases.vectors.trial import Trial
 from compare.cli import main
 from compare.component import Component, Mistake
 from compare.report.report import Report, as_json
@@ -21,6 +24,8 @@ from compare.report.report import Report, as_json
 onnx = pytest.importorskip("onnx", reason="the package onnx, of the extra dev, has the vectors")
 
 COMPONENTS = cases.all_components()
+TOPICS_WITH_SAMPLES = ("activations", "softmax", "linear", "losses", "batch_norm", "layer_norm", "optimizers")
+WITHOUT_SAMPLES = {"lion"}
 # Their mistakes are in the backward pass, in kinks, in slopes above 1 and in saturated tails.
 BLIND = {"relu", "leaky_relu", "tanh", "sigmoid"}
 
@@ -30,13 +35,68 @@ def everything():
     return run(list(COMPONENTS.values()), "cpu")
 
 
-def test_both_sides_meet_every_vector(everything):
+@pytest.fixture(scope="module")
+def samples() -> dict[str, list[tuple[str, Trial | str]]]:
+    """Component → PyTorch's samples."""
+    found: dict[str, list[tuple[str, Trial | str]]] = {}
+    for name, component, trial in torch_tests.trials(COMPONENTS.keys()):
+        found.setdefault(component, []).append((name, trial))
+    return found
+
+
+def of(source: str, everything: Vectors) -> tuple[list, dict[str, str]]:
+    """The held ones, and the reasons of the others by name."""
+    start = f"{source}'s "
+    others = {n.removeprefix(start): why for n, why in everything.not_ours.items() if n.startswith(start)}
+    return [held for held in everything.held if held.source == source], others
+
+
+def test_both_sides_meet_every_test(everything):
     assert [held for held in everything.held if not held.equal] == []
     assert everything.different == []
-    assert len(everything.held) >= 50
-    assert everything.text.startswith(
-        f"other people's vectors: {len(everything.held)} ONNX tests on both sides"
+    assert everything.not_run == {}
+    counts = {source: tuple(map(len, of(source, everything))) for source in ("ONNX", "PyTorch")}
+    assert counts["ONNX"][0] >= 110
+    assert counts["PyTorch"][0] >= 700
+    assert everything.text == "other people's tests: " + "; ".join(
+        f"{held} of {source}'s on both sides, {others} not ours" for source, (held, others) in counts.items()
     )
+
+
+def test_less_than_5_percent_of_pytorchs_samples_are_not_ours(everything):
+    held, others = of("PyTorch", everything)
+    assert len(others) < 0.05 * (len(held) + len(others))
+
+
+def test_no_sample_of_pytorch_is_left_out(everything, samples):
+    """Counted in PyTorch's own lists, by the names that PyTorch has for what is ours."""
+    functions = importlib.import_module("torch.testing._internal.common_methods_invocations").op_db
+    modules = importlib.import_module("torch.testing._internal.common_modules").module_db
+    optimizers = importlib.import_module("torch.testing._internal.common_optimizers").optim_db
+    expected = 0
+    for dtype in torch_tests.DTYPES:
+        for info in functions:
+            functions_of_ours = {operator.function for operator in torch_tests.OPERATORS.values()}
+            if info.name in functions_of_ours and info.supports_dtype(dtype, "cpu"):
+                expected += sum(1 for _ in info.sample_inputs("cpu", dtype))
+        for info in modules:
+            if info.module_cls.__name__ in {operator.module for operator in torch_tests.OPERATORS.values()}:
+                for training in (True, False) if info.train_and_eval_differ else (True,):
+                    given = {"device": "cpu", "dtype": dtype, "requires_grad": False, "training": training}
+                    expected += len(info.module_inputs_func(info, **given))
+        for info in optimizers:
+            if hasattr(scratch.optimizers, info.optim_cls.__name__):
+                expected += len(info.optim_inputs_func(device="cpu"))
+    names = [name for each in samples.values() for name, _ in each]
+    assert len(names) == len(set(names)) == expected
+    held, others = of("PyTorch", everything)
+    assert {one.name.removeprefix("PyTorch's ") for one in held} | others.keys() == set(names)
+
+
+def test_what_we_share_with_pytorch_has_samples(samples):
+    """All of these topics but what PyTorch does not have."""
+    ours = {c.name for c in COMPONENTS.values() if c.topic in TOPICS_WITH_SAMPLES}
+    assert ours - samples.keys() == WITHOUT_SAMPLES
 
 
 @pytest.mark.cuda
@@ -45,9 +105,10 @@ def test_both_sides_meet_every_vector_on_cuda(cuda: str):
 
 
 def test_every_operator_is_held(everything):
-    operator = {vector.name: vector.operator for vector in collect(list(OPERATORS))}
-    assert {operator[held.name] for held in everything.held} == OPERATORS.keys()
-    assert {held.component for held in everything.held} == {o.component for o in OPERATORS.values()}
+    held, _ = of("ONNX", everything)
+    operator = {f"ONNX's {vector.name}": vector.operator for vector in collect(list(OPERATORS))}
+    assert {operator[one.name] for one in held} == OPERATORS.keys()
+    assert {one.component for one in held} == {o.component for o in OPERATORS.values()}
 
 
 def test_no_vector_of_these_operators_is_unaccounted_for(everything):
@@ -57,7 +118,8 @@ def test_no_vector_of_these_operators_is_unaccounted_for(everything):
     for name, operator in OPERATORS.items():
         assert [m for m, text in sources.items() if f"class {name}(Base)" in text] == [operator.module]
     written = {n for o in OPERATORS.values() for n in re.findall(r'name="(test_\w+)"', sources[o.module])}
-    accounted = [held.name for held in everything.held] + list(everything.not_ours)
+    held, others = of("ONNX", everything)
+    accounted = [one.name.removeprefix("ONNX's ") for one in held] + list(others)
     assert len(set(accounted)) == len(accounted)
     recorded = {path.parent.name for path in (folder.parents[1] / "data").glob("*/*/model.onnx")}
     assert written <= set(accounted)
@@ -91,21 +153,34 @@ def test_collecting_leaves_numpys_global_generator_alone():
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
+def assert_can_fail(trial: Trial, component: Component) -> None:
+    """Off by four budgets (or four units) in the scale of its component, in one element of one array."""
+    scales = component.magnitude(trial.case)
+    allowed = max(component.budget.allowed(trial.case, "cpu"), 1)
+    for name, right in trial.expected.items():
+        if right.size == 0 or right.dtype.kind != "f":
+            continue
+        scale = np.broadcast_to(scales.get(name, np.abs(right).max()), right.shape)
+        largest = np.unravel_index(np.argmax(scale), right.shape)
+        wrong = np.array(right)
+        wrong[largest] += 4 * allowed * np.finfo(right.dtype).eps * scale[largest]
+        held = hold(replace(trial, expected={**trial.expected, name: wrong}), component, "cpu")
+        if scale[largest] > 0:
+            assert all(found.units > held.budget for found in held.worst.values()), (held.name, name)
+
+
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_a_vector_that_is_a_little_off_is_met_by_neither_side(operator: str):
-    """Off by four budgets (or four units) in the scale of its component, in one element of one array."""
     component = COMPONENTS[OPERATORS[operator].component]
     trials = [trial for v in collect([operator]) if isinstance(trial := OPERATORS[operator].trial(v), Trial)]
     for trial in trials:
-        scales = component.magnitude(trial.case)
-        allowed = max(component.budget.allowed(trial.case, "cpu"), 1)
-        for name, right in trial.expected.items():
-            scale = np.broadcast_to(scales.get(name, np.abs(right).max()), right.shape)
-            largest = np.unravel_index(np.argmax(scale), right.shape)
-            wrong = np.array(right)
-            wrong[largest] += 4 * allowed * np.finfo(right.dtype).eps * scale[largest]
-            held = hold(replace(trial, expected={**trial.expected, name: wrong}), component, "cpu")
-            assert all(found.units > held.budget for found in held.worst.values()), (held.name, name)
+        assert_can_fail(trial, component)
+
+
+@pytest.mark.parametrize("name", sorted(torch_tests.COMPONENTS))
+def test_a_sample_that_is_a_little_off_is_met_by_neither_side(name: str, samples):
+    for trial in [trial for _, trial in samples[name] if isinstance(trial, Trial)][::7]:
+        assert_can_fail(trial, COMPONENTS[name])
 
 
 @pytest.mark.parametrize("name", sorted({o.component for o in OPERATORS.values()} - BLIND))
@@ -119,14 +194,15 @@ def exposed(component: Component, mistake: Mistake, monkeypatch) -> bool:
         for name, function in mistake.functions.items():
             patch.setattr(f"scratch.{component.topic}.{name}", function)
         found = run([component], "cpu")
-    assert all(held.worst["torch"].units <= held.budget for held in found.held)
+    assert all(held.worst["torch"].units <= held.budget for held in found.held if not held.error)
     return bool(found.different)
 
 
 def test_a_mistake_of_torch_is_exposed(monkeypatch):
     monkeypatch.setattr("torch_ref.activations.relu", torch.abs)
     found = run([COMPONENTS["relu"]], "cpu")
-    assert found.different[:2] == ["test_relu", "test_ReLU"]
+    assert found.different[:2] == ["ONNX's test_relu", "ONNX's test_ReLU"]
+    assert "PyTorch's nn.ReLU 2, float64" in found.different
     assert all(held.worst["scratch"].units == 0 for held in found.held)
 
 
@@ -134,23 +210,26 @@ def test_a_form_that_is_not_known_is_not_ours_and_an_exception_is_a_difference(m
     def unknown(vector):
         raise KeyError("new")
 
-    monkeypatch.setitem(vectors.OPERATORS, "Relu", replace(OPERATORS["Relu"], trial=unknown))
+    monkeypatch.setitem(onnx_tests.OPERATORS, "Relu", replace(OPERATORS["Relu"], trial=unknown))
     assert set(run([COMPONENTS["relu"]], "cpu").not_ours.values()) == {"not understood: KeyError: 'new'"}
     monkeypatch.setattr("scratch.activations.tanh_forward", unknown)
-    assert [held.error for held in run([COMPONENTS["tanh"]], "cpu").held] == ["KeyError: 'new'"] * 3
+    held, _ = of("ONNX", run([COMPONENTS["tanh"]], "cpu"))
+    assert [one.error for one in held] == ["KeyError: 'new'"] * 3
 
 
 def test_the_command_counts_them_and_a_failure_is_the_verdict(tmp_path, capsys, monkeypatch):
     arguments = ["--only", "relu", "--dtype", "float64", "--out", str(tmp_path)]
     assert main(arguments) == 0
-    line = "other people's vectors: 3 ONNX tests on both sides, 0 not ours"
+    line = "other people's tests: 3 of ONNX's on both sides, 0 not ours"
     assert line in capsys.readouterr().out.splitlines()
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["vectors"]["text"] == line
-    assert "Other people&#39;s vectors: 3 ONNX" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Other people&#39;s tests: 3 of ONNX&#39;s" in (tmp_path / "index.html").read_text(
+        encoding="utf-8"
+    )
 
     right = OPERATORS["Relu"].trial
     wrong = replace(OPERATORS["Relu"], trial=lambda v: right(replace(v, outputs=[v.outputs[0] + 1])))
-    monkeypatch.setitem(vectors.OPERATORS, "Relu", wrong)
+    monkeypatch.setitem(onnx_tests.OPERATORS, "Relu", wrong)
     assert main(arguments) == 1
     *_, verdict, _ = capsys.readouterr().out.splitlines()
     assert verdict == "NOT equal: ONNX's test_relu, ONNX's test_ReLU, ONNX's test_single_relu_model"
@@ -186,4 +265,24 @@ def test_without_the_package_the_comparison_runs_and_says_so_and_showing_does_no
     command = [sys.executable, "-c", WITHOUT, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "ONNX's vectors: not run (the package onnx is not installed)" in done.stdout.splitlines()
+    line = "other people's tests: ONNX's not run (the package onnx is not installed)"
+    assert line in done.stdout.splitlines()
+
+
+HARMLESS = """
+import json, os, sys
+import torch
+from compare import cases
+from compare.cases.vectors import torch_tests
+def state():
+    flags = [torch.backends.flags_frozen(), torch.get_default_dtype(), torch.get_num_threads()]
+    return flags, dict(os.environ), sys.path[:], torch.get_rng_state().tolist()
+before = state()
+assert list(torch_tests.trials(["relu"]))
+assert state() == before
+"""
+
+
+def test_reading_pytorchs_tests_changes_nothing_of_the_process():
+    done = subprocess.run([sys.executable, "-c", HARMLESS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

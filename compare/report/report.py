@@ -92,7 +92,7 @@ class Report:
         unequal = [result.component for result in self.results if not result.equal]
         unequal += [name for name, groups in self.edges.items() if not all(group.ok for group in groups)]
         unequal += [run.name for run in self.training if not run.equal]
-        return list(dict.fromkeys(unequal + [f"ONNX's {name}" for name in self.vectors.different]))
+        return list(dict.fromkeys(unequal + self.vectors.different))
 
     @property
     def equal(self) -> bool:
@@ -185,11 +185,11 @@ def _training_finding(run: TrainingResult) -> Finding:
 def _vector_finding(held: Held) -> Finding:
     lines = [held.error] if held.error else []
     lines += [
-        difference_text(found, held.budget, "float32", (side, "should be"))
+        difference_text(found, held.budget, held.dtype, (side, "should be"))
         for side, found in held.worst.items()
         if not found.units <= held.budget
     ]
-    return Finding(f"{held.component}, ONNX's {held.name}", lines)
+    return Finding(f"{held.component}, {held.name}", lines)
 
 
 # report.json

@@ -1,8 +1,8 @@
-"""Other people's vectors: what ONNX's own tests of its operators expect, held against both sides.
+"""ONNX's own tests of its operators: what goes in, and what they expect to come out.
 
 They are NumPy's results in float32 and, in the recorded ones, those of a PyTorch of 2018: no printed
-decimals, but a third implementation. So the tolerance is the component's own budget, in units of its own
-magnitude. Where an operator means something else than we do, the vector is put into our terms:
+decimals, but a third implementation. Where an operator means something else than we do, the vector is put
+into our terms:
 
 - BatchNormalization: its channels are our features, all other axes the batch. Its momentum m weighs the old
   value: ours is 1 − m. It feeds the running variance v with the biased variance: the unbiased one, times
@@ -10,7 +10,6 @@ magnitude. Where an operator means something else than we do, the vector is put 
 - Dropout: `ratio` is our p. A training pass gets the mask that the vector was made with; where the vector has
   the mask as a second output, the gradient for an upstream of ones is mask/(1 − p).
 - Gemm, α·A·B + β·C: the affine layer with x = A, W = (α·B)ᵀ, b = β·C; MatMul: the one without a bias.
-- SoftmaxCrossEntropyLoss: its axis 1 holds the classes, all others are the batch.
 - Softmax, LogSoftmax: `axis` is our dim.
 - LayerNormalization, RMSNormalization: from `axis` on, all axes are our features.
 
@@ -22,18 +21,17 @@ Attributes are stored in float32; what was meant is the shortest decimal that ro
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compare.component import Case, Component
-from compare.draws import SharedDraws
-from compare.measure import Difference, compare_arrays, to_numpy
-from compare.run import SIDES, in_words, run_both
+from compare.cases.vectors.trial import MaskedCase, Trial, rows
+from compare.component import Case
+from compare.run import in_words
 
 
 @dataclass(frozen=True)
@@ -47,94 +45,20 @@ class Vector:
     outputs: Sequence[Any]
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A case of a component, and those of its results that a vector knows."""
+def trials(known: Collection[str]) -> Iterator[tuple[str, str, Trial | str]]:
+    """Every test of an operator that is one of the components: name, component, and the trial or why none.
 
-    case: Case
-    expected: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Held:
-    """What holding one vector against both sides gave."""
-
-    name: str
-    component: str
-    budget: float = 0.0
-    worst: Mapping[str, Difference] = field(
-        default_factory=dict
-    )  # side → where it is furthest from the vector
-    error: str = ""
-
-    @property
-    def equal(self) -> bool:
-        """Whether both sides are within the budget."""
-        return not self.error and all(d.units <= self.budget for d in self.worst.values())
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """All vectors of some components: those held against both sides, and why the others are not."""
-
-    held: Sequence[Held] = ()
-    not_ours: Mapping[str, str] = field(default_factory=dict)
-    not_run: str = ""  # why there is none at all
-
-    @property
-    def different(self) -> list[str]:
-        """The names of those that one side or both do not meet."""
-        return [held.name for held in self.held if not held.equal]
-
-    @property
-    def text(self) -> str:
-        """All of it in one line; empty where there are no vectors."""
-        if self.not_run:
-            return f"ONNX's vectors: not run ({self.not_run})"
-        counts = f"{len(self.held)} ONNX tests on both sides, {len(self.not_ours)} not ours"
-        return f"other people's vectors: {counts}" if self.held or self.not_ours else ""
-
-
-def run(components: Sequence[Component], device: str) -> Vectors:
-    """Hold the vectors of these components against both sides."""
-    known = {component.name: component for component in components}
+    Raises:
+        ImportError: the package onnx is not installed, or has its tests elsewhere.
+    """
     wanted = [name for name, operator in OPERATORS.items() if operator.component in known]
-    if not wanted:
-        return Vectors()
-    try:
-        vectors = collect(wanted)
-    except ImportError as error:
-        return Vectors(not_run="the package onnx is not installed" if error.name == "onnx" else str(error))
-    held, not_ours = [], {}
-    for vector in vectors:
+    for vector in collect(wanted) if wanted else []:
         operator = OPERATORS[vector.operator]
         try:
             trial = operator.trial(vector)
         except Exception as error:  # a form that the installed onnx has, and this file does not know
             trial = f"not understood: {in_words(error)}"
-        if isinstance(trial, str):
-            not_ours[vector.name] = trial
-        else:
-            held.append(hold(trial, known[operator.component], device))
-    return Vectors(held, not_ours)
-
-
-def hold(trial: Trial, component: Component, device: str) -> Held:
-    """Run a trial on both sides."""
-    case, worst = replace(trial.case, device=device), {side: Difference("") for side in SIDES}
-    scales, budget = component.magnitude(case), component.budget.allowed(case, device)
-    outcome = run_both(component, case)
-    if outcome.error:
-        return Held(case.name, component.name, budget, worst, outcome.error)
-    for side, results in zip(SIDES, outcome.results, strict=True):
-        for name, expected in trial.expected.items():
-            difference = compare_arrays(name, to_numpy(results[name]), expected, scales.get(name))
-            worst[side] = max(worst[side], difference, key=_units)
-    return Held(case.name, component.name, budget, worst)
-
-
-def _units(difference: Difference) -> float:
-    return np.inf if np.isnan(difference.units) else difference.units
+        yield vector.name, operator.component, trial
 
 
 # Reading the package
@@ -210,11 +134,6 @@ def _meant(value: Any) -> Any:
 # From an operator to a component: its trials, or why it is none of ours
 
 
-def _rows(array: np.ndarray, axis: int = 1) -> np.ndarray:
-    """(batch, features), with `axis` as the features."""
-    return np.ascontiguousarray(np.moveaxis(array, axis, -1)).reshape(-1, array.shape[axis])
-
-
 def _activation(component: str, vector: Vector) -> Trial:
     x, y = vector.inputs[0], vector.outputs[0]
     options = {"negative_slope": vector.attributes.get("alpha", 0.01)} if component == "leaky_relu" else {}
@@ -236,8 +155,8 @@ def _softmax(vector: Vector) -> Trial:
 
 def _batch_norm(vector: Vector) -> Trial:
     given = dict(zip(("x", "gamma", "beta", "running_mean", "running_var"), vector.inputs, strict=True))
-    x, old = _rows(given["x"]), vector.attributes.get("momentum", 0.9)
-    training, y = vector.attributes.get("training_mode", 0), _rows(vector.outputs[0])
+    x, old = rows(given["x"]), vector.attributes.get("momentum", 0.9)
+    training, y = vector.attributes.get("training_mode", 0), rows(vector.outputs[0])
     options = {"eps": vector.attributes.get("epsilon", 1e-5), "momentum": 1 - old if training else 0.0}
     case = Case(vector.name, {**given, "x": x, "next_x": x, "dy": x}, options, dtype=x.dtype)
     if not training:  # at momentum 0 the statistics are still the given ones when evaluation comes
@@ -255,36 +174,6 @@ def _layer_norm(names: tuple[str, ...], vector: Vector) -> Trial:
     options = {"eps": vector.attributes.get("epsilon", 1e-5)}
     case = Case(vector.name, {"x": rows, "dy": rows, **arrays}, options, dtype=x.dtype)
     return Trial(case, {"output": vector.outputs[0].reshape(rows.shape)})
-
-
-@dataclass(frozen=True)
-class Masked:
-    """A generator whose next dropout mask is known."""
-
-    mask: np.ndarray
-
-    def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
-        """Return the mask to scratch."""
-        return self.mask.astype(x.dtype)
-
-    def bernoulli(self, size: tuple[int, ...], p: float, dtype: Any) -> np.ndarray:
-        """Return the mask to PyTorch."""
-        return self.mask.astype(dtype)
-
-
-@dataclass(frozen=True)
-class MaskedCase(Case):
-    """A case of dropout with the mask of its vector."""
-
-    mask: Any = None
-
-    def generator(self) -> Any:
-        """Scratch's draws."""
-        return Masked(self.mask)
-
-    def torch_draws(self) -> Any:
-        """PyTorch's draws."""
-        return SharedDraws(self.generator())
 
 
 def _dropout(vector: Vector) -> Trial:
@@ -325,18 +214,14 @@ def _linear(vector: Vector, x: np.ndarray, weight: np.ndarray, bias: Any) -> Tri
     return Trial(Case(vector.name, arrays, dtype=x.dtype), {"output": y})
 
 
-def _cross_entropy(vector: Vector) -> Trial | str:
-    if len(vector.inputs) > 2 and vector.inputs[2] is not None:
-        return "weighs the classes"
-    if "ignore_index" in vector.attributes:
-        return "leaves the targets of one class out"
-    x, targets = _rows(vector.inputs[0]), vector.inputs[1].reshape(-1)
-    reduction, loss = vector.attributes.get("reduction", "mean"), vector.outputs[0]
-    if reduction == "none":
-        return "gives each example's loss, where ours is one number"
-    arrays = {"logits": x, "targets": targets, "dloss": np.ones((), x.dtype)}
-    case = Case(vector.name, arrays, {"reduction": reduction}, dtype=x.dtype)
-    return Trial(case, {"loss": np.asarray(loss)})
+def _cross_entropy(vector: Vector) -> Trial:
+    logits, targets, weight = (*vector.inputs, None)[:3]
+    loss = np.asarray(vector.outputs[0])
+    arrays = {"logits": logits, "targets": targets, "dloss": np.ones(loss.shape, logits.dtype)}
+    options = {k: v for k, v in vector.attributes.items() if k in ("reduction", "ignore_index")}
+    arrays |= {} if weight is None else {"weight": weight}
+    case = Case(vector.name, arrays, {"reduction": "mean", **options}, dtype=logits.dtype)
+    return Trial(case, {"loss": loss})
 
 
 @dataclass(frozen=True)
