@@ -9,6 +9,7 @@ their rows and columns, with their norm; complex ones as pairs of real numbers.
 """
 
 import json
+import math
 import os
 import platform
 import sys
@@ -176,26 +177,28 @@ class Kept:
             tensor = tensor.to_dense()
         if tensor.numel() <= largest:
             return cls(_copied(tensor))
-        norm, shape = _norm(tensor), tuple(tensor.shape)
-        for axis, kept in enumerate(sampled_axes(shape, largest)):
-            if len(kept) < shape[axis]:
-                tensor = tensor.index_select(axis, torch.as_tensor(kept, device=tensor.device))
-        return cls(_copied(tensor), shape, norm)
+        # As it lies in memory: the sum and the choice are then cheap, whatever its axes are.
+        order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+        flat = tensor.permute(order).reshape(-1)
+        steps = {axis: math.prod(tensor.shape[a] for a in order[i + 1 :]) for i, axis in enumerate(order)}
+        axes = np.ix_(*sampled_axes(tuple(tensor.shape), largest))
+        chosen = torch.from_numpy(sum(steps[axis] * kept for axis, kept in enumerate(axes)))
+        sample = flat.index_select(0, chosen.reshape(-1).to(tensor.device)).reshape(chosen.shape)
+        return cls(_copied(sample), tuple(tensor.shape), _norm(flat))
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to("cpu", copy=True).resolve_conj().resolve_neg().contiguous()
 
 
-def _norm(tensor: torch.Tensor) -> float:
+def _norm(flat: torch.Tensor) -> float:
     """√Σ|x|², a part at a time: to float32's digits, and without a second tensor of this size."""
-    order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
-    parts = tensor.permute(order).reshape(-1).split(CHUNK)
+    parts = flat.split(CHUNK) if flat.is_cpu else (flat,)
 
     def norm(least: torch.dtype) -> float:
-        wide = torch.promote_types(tensor.dtype, least)
-        norms = [torch.linalg.vector_norm(part.to(wide)) for part in parts]
-        return torch.linalg.vector_norm(torch.stack(norms).double()).item()
+        wide = torch.promote_types(flat.dtype, least)
+        norms = torch.stack([torch.linalg.vector_norm(part.to(wide)) for part in parts])
+        return torch.linalg.vector_norm(norms.double()).item()
 
     found = norm(torch.float32)
     return found if 1e-15 < found < 1e15 else norm(torch.float64)  # squares that float32 does not hold
