@@ -1,6 +1,7 @@
 """A recording holds what a training run computed, changes nothing of it, and says so where it is none."""
 
 import contextlib
+import copy
 import errno
 import json
 import os
@@ -572,6 +573,62 @@ def test_the_training_is_the_same_to_the_bit_and_everything_is_gone_afterwards(t
     assert patched == {name: getattr(F, name) for name in patched}
     assert backward == (torch.autograd.backward, torch.Tensor.backward)
     assert Recording(tmp_path / "r").steps == [0, 1, 2]
+
+
+def test_a_copy_of_the_model_is_another_model(tmp_path):
+    copies = []
+
+    def loop(model, optimizer):
+        loss = F.cross_entropy(model(X), Y)
+        copies.append(copy.deepcopy(model))
+        torch.save(model, tmp_path / "model.pt")
+        copies.append(torch.load(tmp_path / "model.pt", weights_only=False))
+        for each in copies:
+            F.cross_entropy(each(X * 2), Y).backward()
+        loss.backward()
+        optimizer.step()
+
+    model = mlp()
+    step = recorded(tmp_path / "r", model, loop)
+    assert not [name for name in step.order if "@" in name]
+    assert same(step["input"], X)
+    assert all(torch.equal(each.fc1.weight, torch.from_numpy(step["fc1.weight.before"])) for each in copies)
+
+
+def test_weights_of_a_loss_that_were_seen_in_a_pass_that_does_not_count(tmp_path):
+    weight = torch.tensor([1.0, 2.0, 3.0])
+
+    def loop(model, optimizer):
+        F.cross_entropy(model(X * 2), Y, weight)
+        F.cross_entropy(model(X), Y, weight=weight, label_smoothing=0.1).backward()
+        optimizer.step()
+
+    step = recorded(tmp_path / "r", mlp(), loop)
+    assert step.facts["calls"][-1] == {
+        "loss": "cross_entropy", "inputs": ["fc2.output", "loss.targets"], "weight": "loss.weight",
+        "options": {"ignore_index": -100, "reduction": "mean", "label_smoothing": 0.1},
+    }  # fmt: skip
+    assert same(step["loss.weight"], weight)
+    assert same(step["input"], X)
+
+
+def test_a_model_that_computes_its_loss_itself(tmp_path):
+    class WithLoss(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.loss = mlp(), nn.CrossEntropyLoss()
+
+        def forward(self, x, y):
+            return self.loss(self.net(x), y)
+
+    def loop(model, optimizer):
+        model(X, Y).backward()
+        optimizer.step()
+
+    step = recorded(tmp_path / "r", WithLoss(), loop)
+    assert step.facts["calls"][-2]["inputs"] == ["net.fc2.output", "input.1"]
+    assert step["output"] == step["loss"]
+    assert "output.grad" in step
 
 
 def test_one_recording_within_another(tmp_path):

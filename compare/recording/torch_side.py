@@ -4,6 +4,7 @@ Of every step, in order of computation:
 
     fc1.weight.before                   every parameter, as the forward pass has it
     input, fc1.output, …, output        what goes in, and what every submodule gives; again: fc1.output@2
+    fc2.input                           what goes into one, where it is not recorded already
     loss.input, loss.targets, loss      what the loss function takes, and that on which `backward` is called
     fc1.output.grad, fc1.weight.grad    gradients of the loss
     fc1.weight.exp_avg, …               the optimizer's state
@@ -60,7 +61,7 @@ class record:  # noqa: N801  # it reads as the verb that it is
     A step ends with `optimizer.step()`. Recorded is what its gradients come from: no forward pass without a
     backward pass, none from before the gradients were set to zero, no loss of another model. Within a module
     that `torch.compile` has compiled PyTorch calls no hooks: only what goes in and comes out is recorded, and
-    the index says which these are.
+    the index says which these are. Loss functions are seen where they are called as `F.…` or as a module.
 
     Args:
         model: whose submodules are recorded
@@ -73,6 +74,8 @@ class record:  # noqa: N801  # it reads as the verb that it is
         ValueError: a limit below 1; RecordingError, which is one: a folder with other files, or that can not
             be written.
     """
+
+    _modules: Mapping[str, torch.nn.Module] = {}
 
     def __init__(
         self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, folder: str | Path,
@@ -136,6 +139,9 @@ class record:  # noqa: N801  # it reads as the verb that it is
             self._undo.pop()()
         self._writer.close(error)
 
+    def __reduce__(self) -> Any:
+        return object.__new__, (record,)  # a model that is copied or saved on the way is not recorded
+
     def _watch(self, name: str, module: torch.nn.Module) -> None:
         compiled = module._compiled_call_impl
         if compiled is None:
@@ -173,8 +179,11 @@ class record:  # noqa: N801  # it reads as the verb that it is
         wanted = self._writer.limits.want(self._writer.step)
         return wanted and torch.is_grad_enabled() and not self._in_backward
 
+    def _sees(self, name: str, module: torch.nn.Module) -> bool:
+        return self._modules.get(name) is module and not torch.compiler.is_compiling()
+
     def _before_call(self, name: str, module: Any, args: tuple, kwargs: Mapping[str, Any]) -> None:
-        if torch.compiler.is_compiling():
+        if not self._sees(name, module):
             return
         inputs = None
         if self._recorded:
@@ -188,9 +197,9 @@ class record:  # noqa: N801  # it reads as the verb that it is
         self._open.append(inputs)
 
     def _after_call(self, name: str, module: Any, args: tuple, kwargs: Mapping[str, Any], y: Any) -> None:
-        if torch.compiler.is_compiling() or not self._open:
+        if not self._sees(name, module):
             return
-        inputs = self._open.pop()
+        inputs = self._open.pop() if self._open else None
         if inputs is None:
             return
         outputs = _tensors([y])
@@ -198,16 +207,12 @@ class record:  # noqa: N801  # it reads as the verb that it is
         for i, tensor in enumerate(outputs):
             inner = self._recorded_as(tensor) if any(True for _ in module.children()) else None
             output = inner or self._keep(prefix if len(outputs) == 1 else f"{prefix}.{i}", tensor)
-            if not inner:
-                self._await_gradient(output, tensor)
+            if tensor.requires_grad and not inner:
+                output.of.differentiable = True
+                self._handles.append(tensor.register_hook(functools.partial(self._gradient, output)))
             self._passes[-1].calls.append(
                 {"module": name, "inputs": inputs, "output": output, "training": module.training}
             )
-
-    def _await_gradient(self, output: _Tensor, tensor: torch.Tensor) -> None:
-        if tensor.requires_grad:
-            output.of.differentiable = True
-            self._handles.append(tensor.register_hook(functools.partial(self._gradient, output)))
 
     def _gradient(self, output: _Tensor, gradient: torch.Tensor) -> None:
         output.of.used = True
@@ -352,7 +357,7 @@ class record:  # noqa: N801  # it reads as the verb that it is
         names = _Names({*self._before, *self._gradients, *last})
 
         calls = [call for each in self._passes if each.used for call in each.calls]
-        needed = {tensor for call in calls for tensor in call["inputs"]}
+        needed = {tensor for call in calls for value in call.values() for tensor in _listed(value)}
         unique = {
             tensor: names.new(tensor.name)
             for each in self._passes for tensor in each.tensors if each.used or tensor in needed
@@ -399,13 +404,18 @@ def _as_named(value: Any, names: Mapping[_Tensor, str]) -> Any:
     return names[value] if isinstance(value, _Tensor) else value
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if isinstance(value, _Tensor) else []
+
+
 def _name(name: str) -> str:
     """Without what `torch.compile` put in."""
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def _is_compiled(module: torch.nn.Module) -> bool:
-    return "_orig_mod" in module._modules or module._compiled_call_impl is not None
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    return scripted or "_orig_mod" in module._modules or module._compiled_call_impl is not None
 
 
 def _all_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
