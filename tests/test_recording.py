@@ -440,6 +440,15 @@ def test_within_what_is_compiled_nothing_is_recorded(tmp_path, form):
     torch._dynamo.reset()
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
+def test_a_scripted_model_takes_no_hooks(tmp_path):
+    model = torch.jit.script(mlp())
+    step = recorded(tmp_path / "r", model)
+    assert Recording(tmp_path / "r").about["compiled"][0] == ""
+    assert {"fc1.weight.before", "loss.input", "loss", "fc1.weight.grad", "fc2.bias"} <= {*step.order}
+    assert "fc1.output" not in step
+
+
 def test_a_model_that_is_wrapped_has_its_own_names(tmp_path):
     model = nn.DataParallel(mlp())
     step = recorded(tmp_path / "r", model)

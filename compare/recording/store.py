@@ -148,7 +148,8 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, safetensors.SafetensorError) as error:
-        raise RecordingError(f"{path}: can not be written: {visible(str(error))}") from None
+        words = getattr(error, "strerror", None) or str(error)
+        raise RecordingError(f"{path}: can not be written: {visible(words)}") from None
 
 
 def _versions() -> dict[str, Any]:

@@ -92,7 +92,8 @@ class record:  # noqa: N801  # it reads as the verb that it is
         modules = list(model.named_modules())
         compiled = {name: module for name, module in modules if _is_compiled(module)}
         inside = {inner for module in compiled.values() for inner in list(module.modules())[1:]}
-        self._modules = {_name(n): m for n, m in modules if m not in inside and not isinstance(m, _Loss)}
+        unseen = (_Loss, torch.jit.ScriptModule)  # seen where it calls F; takes no hooks
+        self._modules = {_name(n): m for n, m in modules if m not in inside and not isinstance(m, unseen)}
         names = {id(param): name for name, param in self._parameters().items()}
         about = {
             "modules": {_name(name): _described(module) for name, module in modules},
