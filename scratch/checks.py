@@ -197,6 +197,9 @@ def _rule(wanted: Any, annotation: Any) -> tuple[str, Callable[[Any], bool]]:
     if annotation is int:
         least = int(wanted.removeprefix(">="))
         return f"an integer {wanted}", lambda value: value >= least
+    if annotation == int | None:
+        words, fits = _rule(wanted, int)
+        return f"None or {words}", lambda value: value is None or fits(value)
     words, fits = RANGES[wanted]
     if NoneType in _kinds(annotation):
         return f"None or {words}", lambda value: value is None or fits(value)
@@ -222,6 +225,10 @@ def _number_or_none(name: str, value: Any, arguments: Any) -> Any:
     return None if value is None else _number(name, value, arguments)
 
 
+def _integer_or_none(name: str, value: Any, arguments: Any) -> Any:
+    return None if value is None else _integer(name, value, arguments)
+
+
 def _numbers(name: str, value: Any, arguments: Any) -> Any:
     if type(value) is tuple and [type(number) for number in value] == [float, float]:
         return value
@@ -245,6 +252,7 @@ _NUMBERS: dict[Any, tuple[type | None, Callable]] = {  # what needs no look, and
     float | None: (float, _number_or_none),
     tuple[float, float]: (None, _numbers),
     int: (int, _integer),
+    int | None: (int, _integer_or_none),
 }
 
 

@@ -163,12 +163,13 @@ class Network:
         self._logits = x
         return x
 
-    def cost(self, logits: np.ndarray, targets: np.ndarray) -> float:
-        """Mean loss of the batch + (λ/2m)·Σ‖W‖²"""
+    def cost(self, logits: np.ndarray, targets: np.ndarray, *, penalty: bool = True) -> float:
+        """Mean loss of the batch + (λ/2m)·Σ‖W‖², or the mean loss alone; so is the gradient that follows."""
         loss, self._loss_cache = self._loss_forward(logits, targets, **self.loss_options)
         self._cost_of = logits
         self._batch = len(logits)
-        if self.l2:
+        self._penalised = penalty
+        if self.l2 and penalty:
             weights = [linear.parameters["weight"] for linear in self._linear_layers()]
             loss = loss + l2_penalty(weights, self.l2, self._batch)
         return float(loss)
@@ -186,7 +187,7 @@ class Network:
         for layer in reversed(later):
             dy = layer.backward(dy)
         dx = first.backward(dy, input_gradient=input_gradient)
-        if self.l2:
+        if self.l2 and self._penalised:
             for linear in self._linear_layers():
                 weight = linear.parameters["weight"]
                 linear.gradients["weight"] += l2_gradient(weight, self.l2, self._batch)

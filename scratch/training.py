@@ -9,6 +9,7 @@ import numpy as np
 
 from scratch.batch_norm import BatchNorm1d
 from scratch.checks import expects
+from scratch.clipping import clip_grad_norm_
 from scratch.early_stopping import EarlyStopping
 from scratch.network import LOSSES, Network
 from scratch.random import Generator
@@ -39,12 +40,63 @@ def minibatches(
     return ((x[batch], targets[batch]) for batch in batches)
 
 
-def train_step(network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray) -> float:
-    """Forward → cost → backward → update; returns the cost before the update."""
-    logits = network.forward(x)
-    cost = network.cost(logits, targets)
-    network.backward()
-    optimizer.step(network.gradients(optimizer.params))
+@expects(micro_batch_size=">= 1", max_norm=">= 0 or infinite")
+def train_step(
+    network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray,
+    *, micro_batch_size: int | None = None, max_norm: float | None = None,
+) -> float:  # fmt: skip
+    """Forward → cost → backward → update; returns the cost before the update.
+
+    Args:
+        network: in training mode
+        optimizer: built on `network.parameters()`
+        x: (batch, features)
+        targets: what the network's loss wants
+        micro_batch_size: for a batch that is too large to be taken at once, how many examples are; see
+            `accumulate`
+        max_norm: gradients are clipped to this norm, see `clip_grad_norm_`; None for none
+
+    Raises ValueError or TypeError for what the network, the loss or the optimizer can not take.
+    """
+    if micro_batch_size is None:
+        logits = network.forward(x)
+        cost = network.cost(logits, targets)
+        network.backward()
+    else:
+        cost = accumulate(network, x, targets, micro_batch_size)
+    gradients = network.gradients(optimizer.params)
+    if max_norm is not None:
+        clip_grad_norm_(gradients, max_norm)
+    optimizer.step(gradients)
+    return cost
+
+
+@expects(micro_batch_size=">= 1")
+def accumulate(network: Network, x: np.ndarray, targets: np.ndarray, micro_batch_size: int) -> float:
+    """Gradient accumulation: the cost of a batch and its gradient, from micro-batches, one after the other
+
+        L = Σₖ nₖ/n·Lₖ        ∂L/∂θ = Σₖ nₖ/n·∂Lₖ/∂θ
+
+    with nₖ of the n examples in micro-batch k, fewer in the last one. Weighted like this they are the cost
+    and the gradient of the whole batch, but for rounding. The penalty counts with one micro-batch alone: its
+    λ/(2nₖ) times nₖ/n is the λ/(2n) of the batch.
+
+    Batch normalisation takes its statistics from each micro-batch: with it, this is another gradient than
+    that of the whole batch, and the running statistics move once for each.
+
+    Fills `network.flat_gradients`; returns the cost.
+    """
+    if len(x) == 0:
+        raise ValueError("x: expected at least one example, got none")
+    cost, gradient = 0.0, np.zeros_like(network.flat_gradients)
+    for start in range(0, len(x), micro_batch_size):
+        part = slice(start, start + micro_batch_size)
+        share = len(x[part]) / len(x)
+        logits = network.forward(x[part])
+        cost += share * network.cost(logits, targets[part], penalty=start == 0)
+        network.backward()
+        gradient += share * network.flat_gradients
+    network.flat_gradients[...] = gradient
     return cost
 
 
@@ -69,11 +121,14 @@ class History:
         return (self.validation_cost if mode == "min" else self.validation_accuracy)[-1]
 
 
-@expects(epochs=">= 0", batch_size=">= 1", generator="draws")
+@expects(
+    epochs=">= 0", batch_size=">= 1", generator="draws", micro_batch_size=">= 1", max_norm=">= 0 or infinite"
+)  # fmt: skip
 def train(
     network: Network, optimizer: Any, x: np.ndarray, targets: np.ndarray,
     *, epochs: int, batch_size: int, generator: Generator, scheduler: Any = None, drop_last: bool = False,
     validation: tuple[np.ndarray, np.ndarray] | None = None, early_stopping: EarlyStopping | None = None,
+    micro_batch_size: int | None = None, max_norm: float | None = None,
 ) -> History:  # fmt: skip
     """Train in place, epoch after epoch, on mini-batches in a new order each time.
 
@@ -93,13 +148,16 @@ def train(
         drop_last: leave the last batch of an epoch out where it is smaller
         validation: examples and targets that are looked at after each epoch, in evaluation mode
         early_stopping: ends the run; once it has stopped, no further epoch runs
+        micro_batch_size: see `train_step`
+        max_norm: see `train_step`
 
     Raises:
         ValueError: as `minibatches`; a batch of one example, of which batch normalisation takes no variance;
             no validation set, or no accuracy, where there has to be one.
     """
-    check_batches(network, len(x), batch_size, drop_last)
+    check_batches(network, len(x), batch_size, drop_last, micro_batch_size)
     check_validation(network, validation, early_stopping, scheduler)
+    how: dict[str, Any] = {"micro_batch_size": micro_batch_size, "max_norm": max_norm}
     history = History()
     network.train()
     for _ in range(epochs):
@@ -107,7 +165,7 @@ def train(
             break
         history.learning_rate.append(optimizer.lr)
         for batch_x, batch_targets in minibatches(x, targets, batch_size, generator, drop_last=drop_last):
-            history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
+            history.cost.append(train_step(network, optimizer, batch_x, batch_targets, **how))
         if network.loss != "mse_loss":
             history.accuracy.append(accuracy(network, x, targets))
         if validation is not None:
@@ -196,12 +254,16 @@ def check_validation(
             raise ValueError(f"{name}: expected mode min for mse_loss, which has no accuracy, got max")
 
 
-def check_batches(network: Network, examples: int, batch_size: int, drop_last: bool) -> None:
-    """Raise ValueError if a batch of one example would meet a batch normalisation."""
-    normalised = any(isinstance(layer, BatchNorm1d) for layer in network.layers.values())
-    of_one = batch_size == 1 or (examples % batch_size == 1 and not drop_last)
-    if normalised and of_one:
-        raise ValueError(
-            "batch_size: expected no batch of one example, of which batch normalisation takes no variance, "
-            f"got {examples} examples in batches of {batch_size}: another batch_size, or drop_last=True"
-        )
+def check_batches(
+    network: Network, examples: int, batch_size: int, drop_last: bool, micro_batch_size: int | None = None
+) -> None:
+    """Raise ValueError if a batch of one example, or a micro-batch, would meet a batch normalisation."""
+    if not any(isinstance(layer, BatchNorm1d) for layer in network.layers.values()):
+        return
+    sizes = {min(batch_size, examples)} | (set() if drop_last else {examples % batch_size})
+    of_one = "expected no batch of one example, of which batch normalisation takes no variance, got"
+    batches = f"{examples} examples in batches of {batch_size}"
+    if 1 in sizes:
+        raise ValueError(f"batch_size: {of_one} {batches}: another batch_size, or drop_last=True")
+    if micro_batch_size and 1 in {micro_batch_size, *(size % micro_batch_size for size in sizes)}:
+        raise ValueError(f"micro_batch_size: {of_one} {batches}, each in micro-batches of {micro_batch_size}")

@@ -14,7 +14,7 @@ import torch_ref.training
 from compare.cases.training import EPOCHS, random_training
 from compare.training.data import breast_cancer, digits
 from scratch.network import LOSSES, Network
-from scratch.optimizers import Adam
+from scratch.optimizers import SGD, Adam
 from scratch.random import NumpyGenerator
 
 
@@ -167,3 +167,99 @@ def test_a_history_of_pytorch_keeps_the_rate_of_the_first_group():
     x, targets = torch.ones(4, 2), torch.zeros(4, dtype=torch.int64)
     history = torch_ref.training.train(network, optimizer, x, targets, epochs=2, batch_size=2)
     assert history.learning_rate == [0.1, 0.1]
+
+
+def both(**options):
+    """The same network on both sides, and a batch."""
+    rng = np.random.default_rng(0)
+    ours = Network((5, 4, 3), NumpyGenerator(0), activation="tanh", dtype=np.float64, **options)
+    theirs = torch_ref.network.Network((5, 4, 3), activation="tanh", dtype=torch.float64, **options)
+    theirs.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in ours.state_dict().items()})
+    return ours, theirs, rng.standard_normal((11, 5)), rng.integers(0, 3, 11)
+
+
+def stepped(network, x, targets, **how):
+    """The cost of a step of gradient descent at a rate of 1, and by how much it moves each parameter."""
+    if isinstance(network, Network):
+        before = network.flat_parameters.copy()
+        cost = scratch.training.train_step(network, SGD(network.parameters(), 1.0), x, targets, **how)
+        return cost, network.named(before - network.flat_parameters)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    optimizer = torch.optim.SGD(network.parameters(), 1.0)
+    cost = torch_ref.training.train_step(
+        network, optimizer, torch.from_numpy(x), torch.from_numpy(targets), **how
+    )
+    return cost, {name: (before[name] - p.detach()).numpy() for name, p in network.named_parameters()}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 10, 11, 12])
+@pytest.mark.parametrize("l2", [0.0, 3.0])
+def test_micro_batches_make_the_gradient_of_the_whole_batch(size, l2):
+    """However small the last one is, with the penalty once; so is the cost"""
+    for side in (0, 1):
+        *whole, x, targets = both(l2=l2)
+        *parts, _, _ = both(l2=l2)
+        cost, gradient = stepped(whole[side], x, targets)
+        found, accumulated = stepped(parts[side], x, targets, micro_batch_size=size)
+        assert found == pytest.approx(cost, rel=1e-13)
+        for name, array in gradient.items():
+            np.testing.assert_allclose(accumulated[name], array, rtol=0, atol=1e-14, err_msg=name)
+
+
+def test_batch_norm_sees_the_micro_batches_so_their_gradient_is_another_one():
+    """On both sides the same one; and the running statistics move once for each"""
+    *networks, x, targets = both(batch_norm=True)
+    ours, theirs = (stepped(network, x, targets, micro_batch_size=4)[1] for network in networks)
+    whole = stepped(both(batch_norm=True)[0], x, targets)[1]
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], rtol=0, atol=1e-14, err_msg=name)
+    assert np.abs(ours["linear1.weight"] - whole["linear1.weight"]).max() > 1e-3
+    for network in networks:
+        assert network.state_dict()["batch_norm1.num_batches_tracked"] == 3
+
+
+def test_a_micro_batch_of_one_before_a_batch_norm_is_refused_before_anything_is_trained():
+    network, _, x, targets = both(batch_norm=True)
+    before = network.flat_parameters.copy()
+    optimizer = SGD(network.parameters(), 1.0)
+    recipe = {"epochs": 1, "generator": NumpyGenerator(0)}
+    for batch_size, micro_batch_size in ((11, 5), (11, 1), (9, 4), (8, 2)):
+        with pytest.raises(ValueError, match="expected no batch of one example, of which batch norm"):
+            scratch.training.train(
+                network, optimizer, x, targets, batch_size=batch_size, micro_batch_size=micro_batch_size,
+                **recipe,
+            )  # fmt: skip
+    np.testing.assert_array_equal(network.flat_parameters, before)
+    for batch_size, micro_batch_size, drop_last in ((100, 3, False), (11, 4, False), (10, 4, True)):
+        scratch.training.train(
+            network, optimizer, x, targets, batch_size=batch_size, micro_batch_size=micro_batch_size,
+            drop_last=drop_last, **recipe,
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="x: expected batch >= 2, got 1"):
+        scratch.training.train_step(network, optimizer, x, targets, micro_batch_size=5)
+    with pytest.raises(ValueError, match="x: expected at least one example, got none"):
+        scratch.training.train_step(network, optimizer, x[:0], targets[:0], micro_batch_size=5)
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 3])
+def test_a_step_is_no_longer_than_max_norm_and_keeps_its_direction(micro_batch_size):
+    for side in (0, 1):
+        *networks, x, targets = both()
+        *clipped, _, _ = both()
+        _, free = stepped(networks[side], x, targets)
+        _, short = stepped(clipped[side], x, targets, max_norm=0.1, micro_batch_size=micro_batch_size)
+        free, short = (np.concatenate([a.ravel() for a in step.values()]) for step in (free, short))
+        assert np.linalg.norm(free) > 0.2
+        assert np.linalg.norm(short) == pytest.approx(0.1, rel=1e-4)
+        np.testing.assert_allclose(short / np.linalg.norm(short), free / np.linalg.norm(free), atol=1e-12)
+
+
+def test_the_norm_is_that_of_all_groups_of_an_optimizer():
+    *networks, x, targets = both()
+    grouped, _, _, _ = both()
+    named = dict(grouped.named_parameters())
+    groups = [{"params": [p for n, p in named.items() if n.endswith(end)]} for end in ("weight", "bias")]
+    for network, optimizer in ((networks[0], None), (grouped, SGD(groups, 1.0))):
+        optimizer = optimizer or SGD(network.parameters(), 1.0)
+        scratch.training.train_step(network, optimizer, x, targets, max_norm=0.1)
+    np.testing.assert_allclose(grouped.flat_parameters, networks[0].flat_parameters, rtol=1e-13)

@@ -80,10 +80,10 @@ class Network(nn.Sequential):
         """The layers whose weights the penalty is about."""
         return [layer for layer in self if isinstance(layer, nn.Linear)]
 
-    def cost(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean loss of the batch + (λ/2m)·Σ‖W‖²; `.backward()` on it gives all gradients."""
+    def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, penalty: bool = True) -> torch.Tensor:
+        """Mean loss of the batch + (λ/2m)·Σ‖W‖², or the loss alone; `.backward()` gives all gradients."""
         loss = self.loss(logits, targets, **self.loss_options)
-        if self.l2:
+        if self.l2 and penalty:
             weights = [layer.weight for layer in self.linear_layers()]
             loss = loss + l2_penalty(weights, self.l2, len(logits))
         return loss

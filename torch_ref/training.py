@@ -1,12 +1,14 @@
 """Mini-batches and the training loop: `DataLoader`, autograd, `torch.optim`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset
 
+from torch_ref.clipping import clip_grad_norm_
 from torch_ref.early_stopping import EarlyStopping
 from torch_ref.losses import mse_loss
 from torch_ref.network import Network
@@ -21,13 +23,35 @@ def minibatches(
     return DataLoader(data, batch_size, shuffle=True, generator=generator, drop_last=drop_last)
 
 
-def train_step(network: Network, optimizer: Optimizer, x: torch.Tensor, targets: torch.Tensor) -> float:
-    """Forward → cost → backward → update; returns the cost before the update."""
+def train_step(
+    network: Network,
+    optimizer: Optimizer,
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    micro_batch_size: int | None = None,
+    max_norm: float | None = None,
+) -> float:
+    """Forward → cost → backward → update; returns the cost before the update.
+
+    `backward` adds to the gradients that are there: those of micro-batches, each weighted by its share of the
+    batch, add up to the gradient of the mean over the batch. The penalty counts with one of them alone. Batch
+    normalisation takes the statistics of each micro-batch, so that with it the gradient is another one.
+
+    Keras' `gradient_accumulation_steps` and Lightning's `accumulate_grad_batches` take the plain mean over
+    the micro-batches, in which the examples of a smaller last one count more.
+    """
     optimizer.zero_grad()
-    cost = network.cost(network(x), targets)
-    cost.backward()
+    total = 0.0
+    size = micro_batch_size or len(x)
+    for i, (part, part_targets) in enumerate(zip(x.split(size), targets.split(size), strict=True)):
+        cost = len(part) / len(x) * network.cost(network(part), part_targets, penalty=i == 0)
+        cost.backward()
+        total += cost.item()
+    if max_norm is not None:
+        clip_grad_norm_(network.parameters(), max_norm)
     optimizer.step()
-    return cost.item()
+    return total
 
 
 @dataclass
@@ -60,6 +84,8 @@ def train(
     drop_last: bool = False,
     validation: tuple[torch.Tensor, torch.Tensor] | None = None,
     early_stopping: EarlyStopping | None = None,
+    micro_batch_size: int | None = None,
+    max_norm: float | None = None,
 ) -> History:
     """Train in place, epoch after epoch; the network is left in training mode.
 
@@ -68,6 +94,7 @@ def train(
 
     ReduceLROnPlateau and early stopping watch the cost of the validation set or, in mode max, its accuracy.
     """
+    how: dict[str, Any] = {"micro_batch_size": micro_batch_size, "max_norm": max_norm}
     history = History()
     loader = minibatches(x, targets, batch_size, generator, drop_last=drop_last)
     network.train()
@@ -76,7 +103,7 @@ def train(
             break
         history.learning_rate.append(optimizer.param_groups[0]["lr"])
         for batch_x, batch_targets in loader:
-            history.cost.append(train_step(network, optimizer, batch_x, batch_targets))
+            history.cost.append(train_step(network, optimizer, batch_x, batch_targets, **how))
         if network.loss is not mse_loss:
             history.accuracy.append(accuracy(network, x, targets))
         if validation:

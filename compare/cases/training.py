@@ -11,7 +11,7 @@ import torch
 
 import scratch.network
 import scratch.training
-from compare.cases.choices import any_seed, any_size, floats, power
+from compare.cases.choices import any_seed, any_size, floats, power, some_of
 from compare.cases.error_analysis import ErrorAnalysis, scales
 from compare.cases.inputs import SPECIAL, fortran, normal, strided, subnormals, zeros_and_subnormals
 from compare.cases.limits import ADDITION, LARGEST, OVERFLOW, at
@@ -45,6 +45,8 @@ RECIPE = {
     "momentum": 0.9,
     "decay_rate": 0.5,
     "drop_last": False,
+    "micro_batch_size": None,
+    "max_norm": None,
 }
 STOPPING = ("patience", "min_delta", "mode", "restore_best")  # arguments of EarlyStopping
 
@@ -98,6 +100,12 @@ def training_refused(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield good.but("a target too few", {"targets": good["targets"][1:]})
     yield good.but("batch norm, and a last batch of one", batch_norm=True, batch_size=7)
     yield good.but("batch norm, and batches of one", batch_norm=True, batch_size=1, drop_last=True)
+    for size in (0, -1, 1.5):
+        yield good.but(f"micro-batches of {size}", micro_batch_size=size)
+    yield good.but("batch norm, and micro-batches of one", batch_norm=True, micro_batch_size=1)
+    yield good.but("batch norm, and a last micro-batch of one", batch_norm=True, micro_batch_size=7)
+    for max_norm in (-1.0, np.nan):
+        yield good.but(f"max_norm {max_norm}", max_norm=max_norm)
     yield good.but("early stopping without a validation set", patience=1)
     few = {"x_validation": good["x"][:3], "targets_validation": good["targets"][:3]}
     yield good.but("a validation target too few", {**few, "targets_validation": good["targets"][:2]})
@@ -147,6 +155,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "large": {"widths": (512, 64, 10), **EVERYTHING},
     "relu": {"widths": (7, 5, 3)},
     "batch norm": {"widths": (7, 5, 3), "batch_norm": True, **SMOOTH},
+    "penalty": {"widths": (7, 5, 3), "l2": 2.0, **SMOOTH},
 }
 EXAMPLES = {"smallest": 2, "odd": 129, "large": 69}  # of the others: 29, whose last batch has 5
 
@@ -182,6 +191,24 @@ def training_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     yield case("fortran order", "everything", fortran)
     yield case("not contiguous", "everything", strided)
     yield from _validated(case)
+    yield from _in_parts(case)
+
+
+def _in_parts(case: Callable[..., Case]) -> Iterator[Case]:
+    """Micro-batches that divide the batches and that do not, and gradients that are too large."""
+    yield case("", "typical").but("micro-batches", micro_batch_size=3)
+    yield case("", "typical").but(
+        "micro-batches that divide", batch_size=6, micro_batch_size=3, drop_last=True
+    )
+    yield case("", "typical").but("micro-batches of one", micro_batch_size=1)
+    yield case("", "typical").but("one micro-batch", micro_batch_size=100)
+    yield case("", "regression, two outputs").but("micro-batches, regression", micro_batch_size=5)
+    yield case("", "penalty").but("micro-batches, penalty", micro_batch_size=3)
+    yield case("", "everything").but("micro-batches, everything", batch_size=12, micro_batch_size=7)
+    for max_norm in (0.05, 1e3, 0.0):
+        yield case("", "typical").but(f"max_norm {max_norm:g}", max_norm=max_norm)
+    yield case("", "penalty").but("max_norm, micro-batches", micro_batch_size=3, max_norm=0.1)
+    yield case("", "everything").but("max_norm, everything", max_norm=0.1)
 
 
 def _validated(case: Callable[..., Case]) -> Iterator[Case]:
@@ -232,6 +259,15 @@ def random_training(choose: Choose, dtype: Any) -> Case:
         "momentum": choose.number(0, 0.95),
         "decay_rate": choose.number(0, 2),
     }
+    sizes = {batch_size, examples % batch_size or batch_size} if examples > batch_size else {examples}
+    more = some_of(
+        choose,
+        micro_batch_size=lambda choose: any_size(choose, least, 12),
+        max_norm=lambda choose: power(choose, -3, 1),
+    )
+    if size := more.get("micro_batch_size"):
+        choose.assume(all(n % size == 0 or n % size >= least for n in sizes))
+    options |= more
     seed = any_seed(choose)
     arrays = {
         "x": floats(choose, (examples, options["widths"][0]), dtype, (-3, 0)),
@@ -263,12 +299,13 @@ def _recipe(case: Case) -> tuple[dict[str, Any], SimpleNamespace]:
     return options, SimpleNamespace(**recipe, stopping=stopping)
 
 
-def _validation(case: Case, stopping: Any) -> dict[str, Any]:
-    """The arguments of `train` that have to do with a validation set, if the case has one."""
+def _more(case: Case, stopping: Any) -> dict[str, Any]:
+    """The arguments of `train` that only some cases have."""
     found: dict[str, Any] = {}
     if "x_validation" in case.arrays:
         found["validation"] = (case["x_validation"], case["targets_validation"])
-    return found | ({"early_stopping": stopping} if stopping else {})
+    steps = {n: case.options[n] for n in ("micro_batch_size", "max_norm") if n in case.options}
+    return found | steps | ({"early_stopping": stopping} if stopping else {})
 
 
 def _told(history: Any, stopping: Any, given: dict[str, Any]) -> Results:
@@ -287,7 +324,7 @@ def run_training_scratch(case: Case, f: Any) -> Results:
     network = scratch.network.Network(generator=generator, dtype=case.dtype, **description)
     optimizer = optimizers.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum)
     stopping = early_stopping.EarlyStopping(**recipe.stopping) if recipe.stopping else None
-    more = _validation(case, stopping)
+    more = _more(case, stopping)
     history = f.train(
         network,
         optimizer,
@@ -313,7 +350,7 @@ def run_training_torch(case: Case) -> Results:
         network = torch_network.Network(dtype=case.dtype, device=case.device, **description)
         optimizer = torch_optimizers.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum)
         stopping = torch_early_stopping.EarlyStopping(**recipe.stopping) if recipe.stopping else None
-        more = _validation(case, stopping)
+        more = _more(case, stopping)
         history = reference.train(
             network,
             optimizer,
@@ -370,7 +407,7 @@ def training_magnitude(case: Case) -> dict[str, Any]:
     velocity = {name: np.zeros(array.shape) for name, array in parameters.items()}
     found: dict[str, list[float]] = {name: [] for name in ("cost", "accuracy")}
     stopping = early_stopping.EarlyStopping(**recipe.stopping) if recipe.stopping else None
-    best, validation = dict(analysis.state), _validation(wide, None).get("validation")
+    best, validation = dict(analysis.state), _more(wide, None).get("validation")
     if validation:
         found |= {"validation_cost": [], "validation_accuracy": []}
 
@@ -394,8 +431,9 @@ def training_magnitude(case: Case) -> dict[str, Any]:
                 wide["x"], wide["targets"], recipe.batch_size, generator, drop_last=recipe.drop_last
             )
             for x, targets in batches:
-                found["cost"].append(analysis.cost(*analysis.forward(x), targets))
-                analysis.backward()
+                found["cost"].append(_accumulated(analysis, x, targets, recipe.micro_batch_size))
+                if recipe.max_norm is not None:
+                    _clipped(analysis, recipe.max_norm)
                 optimizer.step(network.gradients(optimizer.params))
                 for name, parameter in parameters.items():
                     velocity[name] = recipe.momentum * velocity[name] + np.sqrt(analysis.gradients[name])
@@ -416,6 +454,44 @@ def training_magnitude(case: Case) -> dict[str, Any]:
     return scales(measured | kept) | {"learning_rate": recipe.lr}
 
 
+def _accumulated(analysis: ErrorAnalysis, x: np.ndarray, targets: np.ndarray, size: int | None) -> float:
+    """V of the cost, and in `gradients` that of the gradient: Σ (nₖ/n)²·Vₖ of the micro-batches, and a sum"""
+    if size is None:
+        variance = analysis.cost(*analysis.forward(x), targets)
+        analysis.backward()
+        return variance
+    network, l2 = analysis.network, analysis.network.l2
+    gradient, variance, cost = np.zeros_like(network.flat_gradients), 0.0, 0.0
+    variances = {name: np.zeros(shape) for name, shape in network.shapes.items()}
+    for start in range(0, len(x), size):
+        part = slice(start, start + size)
+        share = len(x[part]) / len(x)
+        network.l2 = l2 if start == 0 else 0.0
+        logits, variance_logits = analysis.forward(x[part])
+        variance += share**2 * analysis.cost(logits, variance_logits, targets[part])
+        cost += share * network.cost(logits, targets[part])
+        analysis.backward()
+        gradient += share * network.flat_gradients
+        for name, v in analysis.gradients.items():
+            variances[name] += share**2 * v
+    network.l2 = l2
+    network.flat_gradients[...] = gradient
+    analysis.gradients = {n: variances[n] + g**2 for n, g in network.named(gradient).items()}
+    return variance + cost**2
+
+
+def _clipped(analysis: ErrorAnalysis, max_norm: float) -> None:
+    """g ← c·g with c = max_norm/‖g‖, whose error is that of the norm, Σ g²·V/‖g‖², relative to it"""
+    gradients = analysis.network.named(analysis.network.flat_gradients)
+    norm2 = sum(float((g**2).sum()) for g in gradients.values())
+    factor = max_norm / (np.sqrt(norm2) + 1e-6)
+    if factor < 1:
+        of_norm = sum(float((g**2 * analysis.gradients[n]).sum()) for n, g in gradients.items()) / norm2**2
+        for name, g in gradients.items():
+            g *= factor
+            analysis.gradients[name] = factor**2 * analysis.gradients[name] + g**2 * (of_norm + 1)
+
+
 def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, classes: bool) -> float:
     """The share of rows whose class, or of labels that, depend on a rounding."""
     if not classes:
@@ -427,11 +503,11 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, c
     return float(np.mean(lead < tolerance * np.sqrt(variance)))
 
 
-GRADIENT = (
-    "    logits = network.forward(x)\n    cost = network.cost(logits, targets)\n    network.backward()\n"
-)
+FORWARD = "    if micro_batch_size is None:\n"
 AFTER_AN_EPOCH = "        if scheduler:\n"
-STEP = "    optimizer.step(network.gradients(optimizer.params))\n"
+STEP = "    optimizer.step(gradients)\n"
+SHARE = "share = len(x[part]) / len(x)"
+ALL_GRADIENTS = "    gradients = network.gradients(optimizer.params)\n"
 
 
 def against_orders(cases: Sequence[Case], results: Sequence[Results], expected: Sequence[Results]) -> str:
@@ -560,8 +636,10 @@ COMPONENTS = (
                 "The scheduler steps after every mini-batch: the rate decays as if each were an epoch.",
                 [
                     (
-                        "batch_targets))\n",
-                        "batch_targets))\n            if scheduler:\n                scheduler.step()\n",
+                        "batch_targets, **how))\n",
+                        "batch_targets, **how))\n"
+                        "            if scheduler:\n"
+                        "                scheduler.step()\n",
                     ),
                     (AFTER_AN_EPOCH, "        if False:\n"),
                 ],
@@ -616,12 +694,8 @@ COMPONENTS = (
                 "gradients never cleared",
                 "Every step is taken with the sum of all gradients so far, as without zero_grad().",
                 [
-                    (
-                        "    network.backward()\n",
-                        "    earlier = network.flat_gradients.copy()\n"
-                        "    network.backward()\n"
-                        "    network.flat_gradients += earlier\n",
-                    )
+                    (FORWARD, "    earlier = network.flat_gradients.copy()\n" + FORWARD),
+                    (ALL_GRADIENTS, "    network.flat_gradients += earlier\n" + ALL_GRADIENTS),
                 ],
             ),
             Mistake(
@@ -632,7 +706,7 @@ COMPONENTS = (
             Mistake(
                 "step before the backward pass",
                 "Every step is taken with the gradient of the batch before, and the first one with none.",
-                [(GRADIENT + STEP, STEP + GRADIENT)],
+                [(FORWARD, ALL_GRADIENTS + STEP + FORWARD), (STEP, "")],
             ),
             Mistake(
                 "optimizer made anew every epoch",
@@ -683,12 +757,48 @@ COMPONENTS = (
                 [("history.metric(early_stopping.mode)", "history.cost[-1]")],
             ),
             Mistake(
+                "mean of the means",
+                "The last micro-batch is smaller: its examples count more than all others.",
+                [(SHARE, "share = 1 / -(-len(x) // micro_batch_size)")],
+                convention="Keras and Lightning, whose micro-batches all count alike",
+            ),
+            Mistake(
+                "sum of the means",
+                "Not divided by the number of micro-batches: the step is as many times too long.",
+                [(SHARE, "share = 1")],
+            ),
+            Mistake(
+                "micro-batches not added up",
+                "The gradient is cleared before each of them: only the last one counts.",
+                [("gradient += share", "gradient = share")],
+            ),
+            Mistake(
+                "penalty in every micro-batch",
+                "It is added up as often as there are micro-batches, not once.",
+                [("penalty=start == 0", "penalty=True")],
+            ),
+            Mistake(
+                "cost of the last micro-batch",
+                "What is told is the cost of a part of the batch.",
+                [("cost += share * network.cost(", "cost = network.cost(")],
+            ),
+            Mistake(
+                "micro-batches not looked at",
+                "The batch is taken at once, which takes the memory that there is not.",
+                [(FORWARD, "    if True:\n")],
+            ),
+            Mistake(
+                "not clipped",
+                "`max_norm` is not looked at, or the gradients are clipped after the step.",
+                [("    if max_norm is not None:\n", "    if False:\n")],
+            ),
+            Mistake(
                 "cost of the last batch",
                 "One cost an epoch, that of its last and smallest batch: the curve jumps without a reason.",
                 [
                     (
-                        "history.cost.append(train_step(network, optimizer, batch_x, batch_targets))",
-                        "cost = train_step(network, optimizer, batch_x, batch_targets)\n"
+                        "history.cost.append(train_step(network, optimizer, batch_x, batch_targets, **how))",
+                        "cost = train_step(network, optimizer, batch_x, batch_targets, **how)\n"
                         "        history.cost.append(cost)",
                     )
                 ],

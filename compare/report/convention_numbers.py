@@ -443,6 +443,21 @@ def epsilon_of_clipping() -> Numbers:
     return Numbers(float(textbook), *norms)
 
 
+def gradient_accumulation() -> Numbers:
+    x = _tensor(1, 2, 6)
+    parts = x.split(2)
+
+    def accumulated(*weights: float) -> float:
+        theta = torch.ones((), dtype=torch.float64, requires_grad=True)
+        for part, weight in zip(parts, weights, strict=True):
+            (weight * (theta * part).mean()).backward()
+        return cast(torch.Tensor, theta.grad).item()
+
+    textbook = np.mean([part.numpy().mean() for part in parts])
+    by_size = accumulated(*(len(part) / len(x) for part in parts))
+    return Numbers(float(textbook), by_size, accumulated(*[1 / len(parts)] * len(parts)))
+
+
 def _plateau(**options: Any) -> tuple[torch.optim.lr_scheduler.ReduceLROnPlateau, torch.optim.Optimizer]:
     optimizer = torch.optim.SGD([_tensor(0)], lr=1.0)
     return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **options), optimizer
