@@ -163,16 +163,26 @@ class Network:
         self._logits = x
         return x
 
-    def cost(self, logits: np.ndarray, targets: np.ndarray, *, penalty: bool = True) -> float:
-        """Mean loss of the batch + (λ/2m)·Σ‖W‖², or the mean loss alone; so is the gradient that follows."""
+    def cost(self, logits: np.ndarray, targets: np.ndarray, *, batch: int | None = None) -> float:
+        """Mean loss of the batch + (λ/2m)·Σ‖W‖²; m is `batch` where these are a part of one alone"""
         loss, self._loss_cache = self._loss_forward(logits, targets, **self.loss_options)
         self._cost_of = logits
-        self._batch = len(logits)
-        self._penalised = penalty
-        if self.l2 and penalty:
+        self._batch = batch or len(logits)
+        if self.l2:
             weights = [linear.parameters["weight"] for linear in self._linear_layers()]
             loss = loss + l2_penalty(weights, self.l2, self._batch)
         return float(loss)
+
+    def counted(self, targets: np.ndarray) -> float:
+        """What the mean loss of a batch divides by, but for the outputs of an example
+
+        The number of the examples; of classes the sum of their weights, without those that are ignored.
+        """
+        if self.loss != "cross_entropy" or targets.dtype.kind == "f":
+            return len(targets)
+        classes = targets[targets != self.loss_options.get("ignore_index", -100)]
+        weight = self.loss_options.get("weight")
+        return len(classes) if weight is None else float(weight[classes].sum())
 
     def backward(self, *, input_gradient: bool = False) -> np.ndarray | None:
         """Fill `flat_gradients` with the gradient of the last `cost`; return dx if it is asked for.
@@ -187,7 +197,7 @@ class Network:
         for layer in reversed(later):
             dy = layer.backward(dy)
         dx = first.backward(dy, input_gradient=input_gradient)
-        if self.l2 and self._penalised:
+        if self.l2:
             for linear in self._linear_layers():
                 weight = linear.parameters["weight"]
                 linear.gradients["weight"] += l2_gradient(weight, self.l2, self._batch)

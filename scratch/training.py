@@ -77,9 +77,9 @@ def accumulate(network: Network, x: np.ndarray, targets: np.ndarray, micro_batch
 
         L = Σₖ nₖ/n·Lₖ        ∂L/∂θ = Σₖ nₖ/n·∂Lₖ/∂θ
 
-    with nₖ of the n examples in micro-batch k, fewer in the last one. Weighted like this they are the cost
-    and the gradient of the whole batch, but for rounding. The penalty counts with one micro-batch alone: its
-    λ/(2nₖ) times nₖ/n is the λ/(2n) of the batch.
+    with nₖ of the n examples in micro-batch k, fewer in the last one, or what their classes weigh
+    (`Network.counted`). Weighted like this they are the cost and the gradient of the whole batch, but for
+    rounding; the penalty is λ/2m with the m of the whole batch in each of them.
 
     Batch normalisation takes its statistics from each micro-batch: with it, this is another gradient than
     that of the whole batch, and the running statistics move once for each.
@@ -88,12 +88,12 @@ def accumulate(network: Network, x: np.ndarray, targets: np.ndarray, micro_batch
     """
     if len(x) == 0:
         raise ValueError("x: expected at least one example, got none")
-    cost, gradient = 0.0, np.zeros_like(network.flat_gradients)
+    cost, gradient, counted = 0.0, np.zeros_like(network.flat_gradients), network.counted(targets)
     for start in range(0, len(x), micro_batch_size):
         part = slice(start, start + micro_batch_size)
-        share = len(x[part]) / len(x)
+        share = network.counted(targets[part]) / counted
         logits = network.forward(x[part])
-        cost += share * network.cost(logits, targets[part], penalty=start == 0)
+        cost += share * network.cost(logits, targets[part], batch=len(x))
         network.backward()
         gradient += share * network.flat_gradients
     network.flat_gradients[...] = gradient

@@ -264,3 +264,18 @@ def test_the_norm_is_that_of_all_groups_of_an_optimizer():
         optimizer = optimizer or SGD(network.parameters(), 1.0)
         scratch.training.train_step(network, optimizer, x, targets, max_norm=0.1)
     np.testing.assert_allclose(grouped.flat_parameters, networks[0].flat_parameters, rtol=1e-13)
+
+
+@pytest.mark.parametrize("options", [{"weight": np.array([1.0, 5.0, 0.2])}, {"ignore_index": 1}])
+def test_micro_batches_count_for_what_their_classes_weigh(options):
+    for side in (0, 1):
+        found = []
+        for size in (None, 4):
+            *networks, x, targets = both(l2=3.0)
+            tensors = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+            networks[side].loss_options = tensors if side else options
+            found.append(stepped(networks[side], x, targets, micro_batch_size=size))
+        (cost, gradient), (accumulated_cost, accumulated) = found
+        assert accumulated_cost == pytest.approx(cost, rel=1e-13)
+        for name, array in gradient.items():
+            np.testing.assert_allclose(accumulated[name], array, rtol=0, atol=1e-14, err_msg=name)

@@ -80,12 +80,20 @@ class Network(nn.Sequential):
         """The layers whose weights the penalty is about."""
         return [layer for layer in self if isinstance(layer, nn.Linear)]
 
-    def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, penalty: bool = True) -> torch.Tensor:
-        """Mean loss of the batch + (λ/2m)·Σ‖W‖², or the loss alone; `.backward()` gives all gradients."""
+    def counted(self, targets: torch.Tensor) -> float:
+        """What the mean loss of a batch divides by: its examples, or what its classes weigh."""
+        if self.loss is not cross_entropy or targets.is_floating_point():
+            return len(targets)
+        classes = targets[targets != self.loss_options.get("ignore_index", -100)]
+        weight = self.loss_options.get("weight")
+        return len(classes) if weight is None else weight[classes].sum().item()
+
+    def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, batch: int | None = None) -> torch.Tensor:
+        """Mean loss of the batch + (λ/2m)·Σ‖W‖²; m is `batch` where these are a part of one alone."""
         loss = self.loss(logits, targets, **self.loss_options)
-        if self.l2 and penalty:
+        if self.l2:
             weights = [layer.weight for layer in self.linear_layers()]
-            loss = loss + l2_penalty(weights, self.l2, len(logits))
+            loss = loss + l2_penalty(weights, self.l2, batch or len(logits))
         return loss
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:

@@ -35,8 +35,8 @@ def train_step(
     """Forward → cost → backward → update; returns the cost before the update.
 
     `backward` adds to the gradients that are there: those of micro-batches, each weighted by its share of the
-    batch, add up to the gradient of the mean over the batch. The penalty counts with one of them alone. Batch
-    normalisation takes the statistics of each micro-batch, so that with it the gradient is another one.
+    batch, add up to the gradient of the mean over the batch. Batch normalisation takes the statistics of each
+    micro-batch, so that with it the gradient is another one.
 
     Keras' `gradient_accumulation_steps` and Lightning's `accumulate_grad_batches` take the plain mean over
     the micro-batches, in which the examples of a smaller last one count more.
@@ -44,8 +44,9 @@ def train_step(
     optimizer.zero_grad()
     total = 0.0
     size = micro_batch_size or len(x)
-    for i, (part, part_targets) in enumerate(zip(x.split(size), targets.split(size), strict=True)):
-        cost = len(part) / len(x) * network.cost(network(part), part_targets, penalty=i == 0)
+    for part, part_targets in zip(x.split(size), targets.split(size), strict=True):
+        share = network.counted(part_targets) / network.counted(targets)
+        cost = share * network.cost(network(part), part_targets, batch=len(x))
         cost.backward()
         total += cost.item()
     if max_norm is not None:

@@ -343,7 +343,7 @@ COMPONENTS = (
             Mistake(
                 "penalty without its gradient",
                 "The cost contains (λ/2m)‖W‖², the gradients lack (λ/m)·W: nothing is regularised.",
-                [("        if self.l2 and self._penalised:\n" + PENALTY_GRADIENT, "")],
+                [("        if self.l2:\n" + PENALTY_GRADIENT, "")],
             ),
             Mistake(
                 "never in evaluation mode",

@@ -465,8 +465,8 @@ def _accumulated(analysis: ErrorAnalysis, x: np.ndarray, targets: np.ndarray, si
     variances = {name: np.zeros(shape) for name, shape in network.shapes.items()}
     for start in range(0, len(x), size):
         part = slice(start, start + size)
-        share = len(x[part]) / len(x)
-        network.l2 = l2 if start == 0 else 0.0
+        share = network.counted(targets[part]) / network.counted(targets)
+        network.l2 = l2 * len(x[part]) / len(x)  # λ/2m with the m of the whole batch
         logits, variance_logits = analysis.forward(x[part])
         variance += share**2 * analysis.cost(logits, variance_logits, targets[part])
         cost += share * network.cost(logits, targets[part])
@@ -506,7 +506,7 @@ def _undecided(logits: np.ndarray, variances: np.ndarray, tolerance: float, *, c
 FORWARD = "    if micro_batch_size is None:\n"
 AFTER_AN_EPOCH = "        if scheduler:\n"
 STEP = "    optimizer.step(gradients)\n"
-SHARE = "share = len(x[part]) / len(x)"
+SHARE = "share = network.counted(targets[part]) / counted"
 ALL_GRADIENTS = "    gradients = network.gradients(optimizer.params)\n"
 
 
@@ -731,7 +731,7 @@ COMPONENTS = (
                 "It falls with the weights, whatever becomes of the examples, and the best epoch is another.",
                 [
                     (
-                        "float(forward(network._evaluate(x), targets)[0])",
+                        "float(forward(network._evaluate(x), targets, **network.loss_options)[0])",
                         "network.cost(network._evaluate(x), targets)",
                     )
                 ],
@@ -773,9 +773,9 @@ COMPONENTS = (
                 [("gradient += share", "gradient = share")],
             ),
             Mistake(
-                "penalty in every micro-batch",
-                "It is added up as often as there are micro-batches, not once.",
-                [("penalty=start == 0", "penalty=True")],
+                "penalty of every micro-batch",
+                "λ/2m with the m of a micro-batch: as many times too strong as there are micro-batches.",
+                [("batch=len(x)", "batch=None")],
             ),
             Mistake(
                 "cost of the last micro-batch",
