@@ -28,6 +28,7 @@ FILES = {
     "NAdam": "optimizers",
     "Lion": "optimizers",
     "Scheduler": "schedules",
+    "ReduceLROnPlateau": "schedules",
     "Standardizer": "standardization",
     "AveragedModel": "averages",
     "update_bn": "averages",

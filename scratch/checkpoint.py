@@ -6,7 +6,7 @@ PyTorch's nested checkpoint, joined by dots:
     network.linear1.weight …          every parameter and running statistic
     optimizer.state.0.exp_avg …       of each parameter, by its number in the optimizer's groups
     optimizer.param_groups.0.lr …     the hyperparameters of a group, and the numbers of its `params`
-    scheduler.last_epoch, generator, epoch
+    scheduler.last_epoch, generator, epoch; of ReduceLROnPlateau, scheduler.best and its counts too
     early_stopping.best, early_stopping.best_weights.linear1.weight …
     averaged.n_averaged, averaged.module.linear1.weight …
 """
@@ -25,14 +25,14 @@ from scratch.files import read_state, write_state
 from scratch.network import Network
 from scratch.optimizer import Optimizer, buffers_and_steps
 from scratch.random import NumpyGenerator, TorchGenerator
-from scratch.schedules import Scheduler
+from scratch.schedules import ReduceLROnPlateau, Scheduler
 
 
 @expects(epoch=">= 0")
 def save_checkpoint(
     path: str | Path, network: Network, optimizer: Optimizer, generator: NumpyGenerator | TorchGenerator,
-    epoch: int, scheduler: Scheduler | None = None, early_stopping: EarlyStopping | None = None,
-    averaged: AveragedModel | None = None,
+    epoch: int, scheduler: Scheduler | ReduceLROnPlateau | None = None,
+    early_stopping: EarlyStopping | None = None, averaged: AveragedModel | None = None,
 ) -> None:  # fmt: skip
     """Write a run, whole or not at all.
 
@@ -53,7 +53,7 @@ def save_checkpoint(
         "optimizer": _by_parameter(optimizer.state_dict(), network, optimizer),
         "generator": generator.get_state(),
         "epoch": epoch,
-        "scheduler": {"last_epoch": scheduler.last_epoch if scheduler else epoch},
+        "scheduler": scheduler.state_dict() if scheduler else {"last_epoch": epoch},
         "early_stopping": early_stopping.state_dict() if early_stopping else {},
         "averaged": averaged.state_dict() if averaged else {},
     }
@@ -62,7 +62,7 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: str | Path, network: Network, optimizer: Optimizer, generator: NumpyGenerator | TorchGenerator,
-    scheduler: Scheduler | None = None, early_stopping: EarlyStopping | None = None,
+    scheduler: Scheduler | ReduceLROnPlateau | None = None, early_stopping: EarlyStopping | None = None,
     averaged: AveragedModel | None = None,
 ) -> int:  # fmt: skip
     """Read what `save_checkpoint` wrote, here or by way of `compare.training.weights` from PyTorch.
@@ -80,12 +80,14 @@ def load_checkpoint(
     others_before = {name: copy.deepcopy(one.state_dict()) for name, one in others.items()}
     try:
         checkpoint = nested(read_state(path))
-        epoch, last_epoch = int(checkpoint["epoch"]), checkpoint["scheduler"]["last_epoch"]
+        epoch, schedule = int(checkpoint["epoch"]), checkpoint["scheduler"]
         network.load_state_dict(checkpoint["network"])
         optimizer.load_state_dict(_by_buffer(checkpoint["optimizer"], network, optimizer))
         generator.set_state(checkpoint["generator"])
         for name, one in others.items():
             one.load_state_dict(checkpoint[name])
+        if scheduler:
+            scheduler.load_state_dict(schedule)
     except Exception as error:
         network.load_state_dict(before[0])
         optimizer.load_state_dict(before[1])
@@ -95,8 +97,6 @@ def load_checkpoint(
         if isinstance(error, KeyError):
             raise ValueError(f"{path}: expected a checkpoint, found no {error.args[0]} in it") from None
         raise type(error)(f"{path}: {error}") from None
-    if scheduler:
-        scheduler.last_epoch = last_epoch
     return epoch
 
 
@@ -136,8 +136,8 @@ def nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
                 checkpoint.setdefault("early_stopping", {"best_weights": {}})[count] = array.item()
             case ["averaged", *rest]:
                 checkpoint.setdefault("averaged", {})[".".join(rest)] = array
-            case ["scheduler", "last_epoch"]:
-                checkpoint["scheduler"] = {"last_epoch": array.item()}
+            case ["scheduler", kept]:
+                checkpoint.setdefault("scheduler", {})[kept] = array.item()
             case ["epoch"]:
                 checkpoint["epoch"] = array.item()
             case ["generator"]:

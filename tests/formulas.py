@@ -407,3 +407,28 @@ def cosine_with_warmup(lr, epoch, *, warmup_epochs, total_epochs, lr_min=0.0):
         return (epoch + 1) / warmup_epochs * lr
     angle = math.pi * (epoch - warmup_epochs) / (total_epochs - warmup_epochs)
     return lr_min + 0.5 * (lr - lr_min) * (1 + math.cos(angle))
+
+
+def cosine_with_restarts(lr, epoch, *, T_0, T_mult=1, eta_min=0.0):
+    since, length = 0, T_0
+    for _ in range(epoch):
+        since += 1
+        if since == length:
+            since, length = 0, length * T_mult
+    return eta_min + 0.5 * (lr - eta_min) * (1 + math.cos(math.pi * since / length))
+
+
+def one_cycle(
+    lr, epoch, *, total_steps, pct_start=0.3, anneal_strategy="cos", div_factor=25.0,
+    final_div_factor=1e4, three_phase=False,
+):  # fmt: skip
+    first, peak, back = lr / div_factor, pct_start * total_steps - 1, 2 * pct_start * total_steps - 2
+    last = total_steps - 1
+    if epoch <= peak:
+        a, b, p = first, lr, epoch / peak
+    elif three_phase and epoch <= back:
+        a, b, p = lr, first, (epoch - peak) / (back - peak)
+    else:
+        begin = back if three_phase else peak
+        a, b, p = first if three_phase else lr, first / final_div_factor, (epoch - begin) / (last - begin)
+    return a + (b - a) * (p if anneal_strategy == "linear" else (1 - math.cos(math.pi * p)) / 2)

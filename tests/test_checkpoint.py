@@ -43,6 +43,12 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "NAdam": ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
     "Lion": ("Lion", {"weight_decay": 0.1, "maximize": True}),
 }
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "exponential": {"gamma": 0.5},
+    "cosine_with_warmup": {"warmup_epochs": 3, "total_epochs": 9},
+    "cosine_with_restarts": {"T_0": 2, "T_mult": 2, "eta_min": 0.001},
+    "one_cycle": {"total_steps": 9},
+}
 EPOCHS = 4
 
 
@@ -51,7 +57,7 @@ class Ours:
 
     suffix = ".npz"
 
-    def __init__(self, kind: str, groups: bool = False, seed: int = 0) -> None:
+    def __init__(self, kind: str, groups: bool = False, seed: int = 0, schedule: str = "exponential") -> None:
         name, options = OPTIMIZERS[kind]
         self.generator: Any = TorchGenerator(seed)
         self.network = scratch.network.Network(generator=self.generator, dtype=np.float64, **DESCRIPTION)
@@ -59,8 +65,8 @@ class Ours:
         if groups:
             params = grouped(self.network.named_parameters())
         self.optimizer = getattr(scratch.optimizers, name)(params, 0.01, **options)
-        schedule = partial(scratch.schedules.exponential, gamma=0.5)
-        self.scheduler = scratch.schedules.Scheduler(self.optimizer, schedule)
+        function = partial(getattr(scratch.schedules, schedule), **SCHEDULES[schedule])
+        self.scheduler = scratch.schedules.Scheduler(self.optimizer, function)
 
     def train(self, epochs: int) -> None:
         scratch.training.train(
@@ -91,7 +97,7 @@ class Theirs:
 
     suffix = ".pt"
 
-    def __init__(self, kind: str, groups: bool = False, seed: int = 0) -> None:
+    def __init__(self, kind: str, groups: bool = False, seed: int = 0, schedule: str = "exponential") -> None:
         name, options = OPTIMIZERS[kind]
         torch.manual_seed(seed)
         self.network = torch_ref.network.Network(dtype=torch.float64, **DESCRIPTION)
@@ -99,7 +105,7 @@ class Theirs:
         if groups:
             params = grouped(self.network.named_parameters())
         self.optimizer = getattr(torch_ref.optimizers, name)(params, 0.01, **options)
-        self.scheduler = torch_ref.schedules.exponential(self.optimizer, gamma=0.5)
+        self.scheduler = getattr(torch_ref.schedules, schedule)(self.optimizer, **SCHEDULES[schedule])
 
     def train(self, epochs: int) -> None:
         data = torch.from_numpy(X), torch.from_numpy(TARGETS)
@@ -193,6 +199,77 @@ def test_a_run_goes_on_on_the_other_side(here, there, kind, groups, tmp_path):
     whole = here(kind, groups)
     whole.train(4)
     close(found, whole.state())
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("at", [0, 2, 4, 6])
+@pytest.mark.parametrize("here", [Ours, Theirs], ids=["from scratch", "from torch"])
+@pytest.mark.parametrize("there", [Ours, Theirs], ids=["to scratch", "to torch"])
+def test_every_schedule_goes_on_with_the_rate_of_the_next_epoch(here, there, schedule, at, tmp_path):
+    """A warm-up that is over, a second cycle, a rate that falls again: on either side, from either side."""
+    stopped, other = (side("gradient descent", True, schedule=schedule) for side in (here, there))
+    for _ in range(at):
+        stopped.scheduler.step()
+    name = save_and_convert(stopped, there, tmp_path, at)
+    assert other.load(name) == at
+    for _ in range(3):
+        rates = [[group["lr"] for group in side.optimizer.param_groups] for side in (stopped, other)]
+        np.testing.assert_allclose(rates[1], rates[0], rtol=1e-12)
+        stopped.scheduler.step()
+        other.scheduler.step()
+
+
+def save_and_convert(run: Any, there: Any, folder: Path, epoch: int) -> Path:
+    """The file for the other side, or for its own."""
+    saved, file = folder / f"here{run.suffix}", folder / f"there{there.suffix}"
+    run.save(saved, epoch)
+    if saved.suffix == file.suffix:
+        return saved
+    convert(saved, file)
+    return file
+
+
+@pytest.mark.parametrize("here", [Ours, Theirs], ids=["from scratch", "from torch"])
+@pytest.mark.parametrize("there", [Ours, Theirs], ids=["to scratch", "to torch"])
+def test_a_plateau_is_counted_on(here, there, tmp_path):
+    """From any epoch on either side: the best cost, the bad epochs and the cooldown come with the file."""
+    costs = [1.0, 0.9, 0.9, 0.9, np.nan, 0.95, 0.9, 0.9, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8]
+    expected = plateau(here)
+    whole = [(expected.scheduler.step(cost), rate_of(expected))[1] for cost in costs]
+    assert len({*whole}) == 5
+    for at in range(len(costs)):
+        stopped, other = plateau(here), plateau(there)
+        for cost in costs[:at]:
+            stopped.scheduler.step(cost)
+        assert other.load(save_and_convert(stopped, there, tmp_path, at)) == at
+        assert [(other.scheduler.step(cost), rate_of(other))[1] for cost in costs[at:]] == whole[at:]
+
+
+def plateau(side: Any) -> Any:
+    run = side("gradient descent")
+    module = scratch.schedules if side is Ours else torch_ref.schedules
+    for group in run.optimizer.param_groups:
+        group["lr"] = 0.5
+    run.scheduler = module.ReduceLROnPlateau(run.optimizer, factor=0.5, patience=1, cooldown=1)
+    return run
+
+
+def rate_of(run: Any) -> float:
+    return run.optimizer.param_groups[0]["lr"]
+
+
+def test_a_plateau_does_not_go_on_from_a_file_without_its_counts(tmp_path):
+    run = Ours("gradient descent")
+    run.train(1)
+    run.save(tmp_path / "run.npz", 1)
+    other = plateau(Ours)
+    other.scheduler.step(0.5)
+    before = other.state(), other.scheduler.state_dict()
+    with pytest.raises(ValueError, match=r"run\.npz: scheduler: expected .*, found no best, num_bad_epochs"):
+        other.load(tmp_path / "run.npz")
+    equal(other.state(), before[0])
+    assert other.scheduler.state_dict() == before[1]
 
 
 def without(*names: str) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:

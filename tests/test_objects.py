@@ -358,6 +358,8 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "staircase": {"step_size": 13, "gamma": 0.9},
     "milestones": {"milestones": [3, 99, 251, 500], "gamma": 0.5},
     "cosine_with_warmup": {"warmup_epochs": 9, "total_epochs": 700},
+    "cosine_with_restarts": {"T_0": 9, "T_mult": 2, "eta_min": 0.01},
+    "one_cycle": {"total_steps": 700, "three_phase": True},
 }
 
 

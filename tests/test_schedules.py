@@ -1,6 +1,8 @@
 """What only a test can ask of the schedules: errors, which epoch gets which rate, and PyTorch's rounding."""
 
+import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ OPTIONS = {
     "staircase": {"step_size": 2, "gamma": 0.1},
     "milestones": {"milestones": (2, 3), "gamma": 0.5},
     "cosine_with_warmup": COSINE,
+    "cosine_with_restarts": {"T_0": 2, "T_mult": 2},
+    "one_cycle": {"total_steps": 5, "pct_start": 0.6, "div_factor": 4.0, "final_div_factor": 10.0},
 }
 FIRST_RATES = {  # of epochs 0 to 4, from a rate of 1
     "inverse_time": [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5],
@@ -34,6 +38,8 @@ FIRST_RATES = {  # of epochs 0 to 4, from a rate of 1
     "staircase": [1, 1, 0.1, 0.1, 0.01],
     "milestones": [1, 1, 0.5, 0.25, 0.25],
     "cosine_with_warmup": [0.5, 1, 1, 0.5 + 0.125**0.5, 0.5],
+    "cosine_with_restarts": [1, 0.5, 1, 0.5 + 0.125**0.5, 0.5],
+    "one_cycle": [0.25, 0.625, 1, 0.5125, 0.025],
 }
 
 
@@ -76,7 +82,7 @@ def test_which_epoch_gets_which_rate(name):
     assert all(type(rate) is float for rate in rates)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - {"cosine_with_restarts"}))  # whose `step` is its own
 def test_pytorch_still_warns_of_a_step_before_the_optimizers(name):
     scheduler = getattr(theirs, name)(optimizer(), **OPTIONS[name])
     with pytest.warns(UserWarning, match=r"before `optimizer.step\(\)`"):
@@ -149,12 +155,127 @@ def test_the_warm_up_rises_to_the_peak_and_the_cosine_falls_from_it_as_it_arrive
 
 
 @each_side
+@seeded
+@given(case=random_cases("cosine_with_restarts"))
+def test_every_cycle_is_the_first_one_stretched(side, case):
+    """It begins at lr; every T_mult-th rate of the second cycle is one of the first."""
+    length, times = case.options["T_0"], case.options["T_mult"]
+    case = replace(case, options={**case.options, "epochs": length * (1 + times + times**2)})
+    rates = run(side, "cosine_with_restarts", case)["learning_rate"]
+    first, second, third = np.split(rates, [length, length * (1 + times)])
+    for cycle, stretched in ((second, times), (third, times**2)):
+        np.testing.assert_allclose(cycle[::stretched], first, rtol=1e-14, atol=1e-300)
+    assert (first <= max(case.options["lr"], case.options["eta_min"]) * (1 + 1e-14)).all()
+
+
+@each_side
+@seeded
+@given(case=random_cases("one_cycle"))
+def test_a_cycle_goes_up_to_lr_and_down_to_the_last_rate_and_is_nowhere_above(side, case):
+    lr, steps = case.options["lr"], case.options["total_steps"]
+    factors = [case.options.get(f"{name}div_factor", d) for name, d in (("", 25.0), ("final_", 1e4))]
+    case = replace(case, options={**case.options, "epochs": steps})
+    rates, ends = run(side, "one_cycle", case)["learning_rate"], [lr / factors[0], lr / math.prod(factors)]
+    off = 1e-14 * max(lr, *ends)
+    assert (rates <= max(lr, *ends) + off).all()
+    assert (rates >= min(lr, *ends) - off).all()
+    peak = case.options.get("pct_start", 0.3) * steps - 1
+    if peak > 0:
+        assert abs(rates[0] - ends[0]) <= off
+    if peak >= 0 and peak == int(peak):
+        assert abs(rates[int(peak)] - lr) <= off
+    back = 2 * peak if case.options.get("three_phase") else peak
+    if back < steps - 1:
+        assert abs(rates[-1] - ends[1]) <= off
+
+
+def test_the_step_after_the_last_one_of_a_cycle_is_the_end_of_it():
+    scheduler = ours.Scheduler(SGD([np.ones(2)], 1.0), partial(ours.one_cycle, total_steps=3))
+    for _ in range(3):
+        scheduler.step()
+    with pytest.raises(ValueError, match="epoch: expected at most total_steps = 3, got 4"):
+        scheduler.step()
+
+
+METRICS = st.lists(st.sampled_from([1.0, 0.5, 0.25, 0.75, np.nan, np.inf, -np.inf, -1.0]), max_size=30)
+
+
+@seeded
+@given(
+    metrics=METRICS,
+    mode=st.sampled_from(["min", "max"]),
+    threshold_mode=st.sampled_from(["rel", "abs"]),
+    patience=st.integers(0, 3),
+    cooldown=st.integers(0, 3),
+)
+def test_a_plateau_is_counted_as_pytorch_counts_it(metrics, **options):
+    """Not the rates alone: what is kept of a state, and a scheduler that goes on from it."""
+    optimizers = [SGD([np.ones(2)], 1.0) for _ in range(2)]
+    scheduler, other = (ours.ReduceLROnPlateau(o, factor=0.5, **options) for o in optimizers)
+    reference = theirs.ReduceLROnPlateau(optimizer(), factor=0.5, **options)
+    for metric in metrics:
+        reference.step(metric)
+        scheduler.step(metric)
+        other.load_state_dict(scheduler.state_dict())
+        scheduler, other = other, scheduler
+        scheduler.optimizer.lr = other.optimizer.lr
+        assert scheduler.optimizer.lr == reference.optimizer.param_groups[0]["lr"]
+        assert {name: getattr(reference, name) for name in scheduler.state_dict()} == scheduler.state_dict()
+
+
+@seeded
+@given(metrics=METRICS, threshold=st.floats(0, 1), patience=st.integers(0, 3), cooldown=st.integers(0, 3))
+def test_a_cost_that_falls_is_an_accuracy_that_rises(metrics, threshold, patience, cooldown):
+    rates = []
+    for mode, sign in (("min", 1), ("max", -1)):
+        sgd = SGD([np.ones(2)], 1.0)
+        options = {"threshold": threshold, "threshold_mode": "abs", "cooldown": cooldown}
+        scheduler = ours.ReduceLROnPlateau(sgd, mode, patience=patience, **options)
+        rates.append([(scheduler.step(sign * metric), sgd.lr)[1] for metric in metrics])
+    assert rates[0] == rates[1]
+
+
+def test_a_plateau_of_equal_costs_is_left_after_patience_and_one_more():
+    """Of the first epoch, which is the best so far, and patience + 1 that are no better."""
+    sgd = SGD([np.ones(2)], 1.0)
+    scheduler = ours.ReduceLROnPlateau(sgd, factor=0.5, patience=2, cooldown=1)
+    rates = []
+    for _ in range(10):
+        scheduler.step(np.float32(1.0))
+        rates.append(sgd.lr)
+    assert rates == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"mode": "lowest"}, ValueError, "mode: expected one of min, max, got lowest"),
+        ({"min_lr": [0.1, 0.2]}, ValueError, "min_lr: expected 1, one for each group, got 2"),
+        ({"min_lr": [-0.1]}, ValueError, "min_lr: expected a finite number >= 0, got -0.1"),
+        ({"min_lr": ["0"]}, TypeError, "min_lr: expected a number, got str"),
+        ({"patience": 1.5}, TypeError, "patience: expected an integer, got float"),
+    ],
+)
+def test_a_plateau_that_is_described_wrongly_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        ours.ReduceLROnPlateau(SGD([np.ones(2)], 1.0), **options)
+
+
+def test_a_metric_is_a_number():
+    scheduler = ours.ReduceLROnPlateau(SGD([np.ones(2)], 1.0))
+    with pytest.raises(TypeError, match="metrics: expected a number, got str"):
+        scheduler.step("better")
+    assert scheduler.last_epoch == 0
+
+
+@each_side
 @pytest.mark.parametrize("name", OPTIONS)
 @seeded
 @given(data=st.data())
 def test_every_rate_is_proportional_to_the_first(side, name, data):
     case = data.draw(random_cases(name))
-    doubled = {key: 2 * value if key in ("lr", "lr_min") else value for key, value in case.options.items()}
+    rates = ("lr", "lr_min", "eta_min")
+    doubled = {key: 2 * value if key in rates else value for key, value in case.options.items()}
     rates, twice = (run(side, name, c)["learning_rate"] for c in (case, replace(case, options=doubled)))
     np.testing.assert_array_equal(twice[rates > 1e-300], 2 * rates[rates > 1e-300])
 

@@ -45,8 +45,11 @@ def large(component: Component, dtype: Any) -> Iterator[Case]:
             yield from (draws(case) for case in list(cases.values())[8:9])
         case "initializers":
             yield cases["typical"].but("large", shape=(1027, 1031))
+        case "schedules" if name == "reduce_lr_on_plateau":
+            yield cases["typical"].but("long", metrics=cases["typical"].options["metrics"] * 150)
         case "schedules":
-            yield cases["typical"].but("long", epochs=5000)
+            total = {"total_steps": 5000} if name == "one_cycle" else {}
+            yield cases["typical"].but("long", epochs=5000, **total)
         case "linear":
             yield rows(cases["typical"], 3001)
             yield rows(cases["smallest"], MANY)

@@ -24,6 +24,7 @@ FILES = {
     "AdamW": "optimizers",
     "NAdam": "optimizers",
     "Lion": "optimizers",
+    "ReduceLROnPlateau": "schedules",
     "Standardizer": "standardization",
     "AveragedModel": "averages",
     "update_bn": "averages",

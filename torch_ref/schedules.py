@@ -11,6 +11,7 @@ paper, but every epoch adds a rounding, unless γ is a power of two.
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from torch.optim import Optimizer, lr_scheduler
 
@@ -61,3 +62,45 @@ def cosine_with_warmup(
     warmup = lr_scheduler.LambdaLR(optimizer, lambda epoch: (epoch + 1) / warmup_epochs)
     cosine = lr_scheduler.CosineAnnealingLR(optimizer, total_epochs - warmup_epochs, lr_min)
     return lr_scheduler.SequentialLR(optimizer, [warmup, cosine], [warmup_epochs])
+
+
+def cosine_with_restarts(
+    optimizer: Optimizer, *, T_0: int, T_mult: int = 1, eta_min: float = 0.0
+) -> lr_scheduler.LRScheduler:
+    """η + ½(lr − η)(1 + cos(π·e/T)), with e epochs since the last restart and η = `eta_min`"""
+    return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0, T_mult, eta_min)
+
+
+def one_cycle(
+    optimizer: Optimizer,
+    *,
+    total_steps: int,
+    pct_start: float = 0.3,
+    anneal_strategy: Literal["cos", "linear"] = "cos",
+    div_factor: float = 25.0,
+    final_div_factor: float = 1e4,
+    three_phase: bool = False,
+) -> lr_scheduler.LRScheduler:
+    """From lr/d up to lr, and down to lr/(d·f), with d = `div_factor` and f = `final_div_factor`
+
+    The optimizer's rate is the largest one, `max_lr`; PyTorch's `initial_lr` is lr/d then. Momentum is left
+    alone: by default, OneCycleLR lowers it from 0.95 to 0.85 as the rate rises.
+    """
+    return lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=total_steps,
+        pct_start=pct_start,
+        anneal_strategy=anneal_strategy,
+        cycle_momentum=False,
+        div_factor=div_factor,
+        final_div_factor=final_div_factor,
+        three_phase=three_phase,
+    )
+
+
+ReduceLROnPlateau = lr_scheduler.ReduceLROnPlateau
+"""lr ← max(factor·lr, min_lr), once more than `patience` epochs in a row were no better than the best
+
+`step` takes the metric: the cost or the accuracy after an epoch, of a set that is not trained on.
+"""

@@ -102,6 +102,9 @@ _NAMES = {
         "staircase": ("staircase", "staircase"),
         "milestones": ("milestones", "milestones"),
         "cosine_with_warmup": ("cosine_with_warmup", "cosine_with_warmup"),
+        "cosine_with_restarts": ("cosine_with_restarts", "cosine_with_restarts"),
+        "one_cycle": ("one_cycle", "one_cycle"),
+        "reduce_lr_on_plateau": ("ReduceLROnPlateau", "ReduceLROnPlateau"),
     },
     "gradient_check": {
         "gradient_check": (

@@ -760,6 +760,86 @@ def warm_up() -> Numbers:
     return Numbers(lr * 1 / w, rate(total_iters=w), rate(start_factor=1 / w, total_iters=w - 1))
 
 
+def smallest_rate() -> Numbers:
+    lr, alpha = 0.1, 0.5
+
+    def rate(eta_min: float) -> float:
+        optimizer = torch.optim.SGD([_tensor(0)], lr)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2, eta_min=eta_min)
+        optimizer.step()
+        scheduler.step()
+        return optimizer.param_groups[0]["lr"]
+
+    half = 0.5 * (1 + math.cos(math.pi / 2))
+    return Numbers(lr * (alpha + (1 - alpha) * half), rate(alpha), rate(alpha * lr))
+
+
+def last_rate_of_a_cycle() -> Numbers:
+    lr, d, f, steps = 1.0, 25.0, 1e4, 10
+
+    def rate(final_div_factor: float) -> float:
+        optimizer = torch.optim.SGD([_tensor(0)], lr)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, lr, steps, div_factor=d, final_div_factor=final_div_factor, cycle_momentum=False
+        )
+        for _ in range(steps - 1):
+            optimizer.step()
+            scheduler.step()
+        return optimizer.param_groups[0]["lr"]
+
+    return Numbers(lr / f, rate(f), rate(f / d))
+
+
+def _after_costs(*costs: float, **options: Any) -> float:
+    optimizer = torch.optim.SGD([_tensor(0)], 1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, **options)
+    for cost in costs:
+        scheduler.step(cost)
+    return optimizer.param_groups[0]["lr"]
+
+
+def _after_costs_in_keras(*costs: float, patience: int, min_delta: float = 0, cooldown: int = 0) -> float:
+    rate, best, wait, counter = 1.0, math.inf, 0, 0
+    for cost in costs:
+        if counter > 0:
+            counter -= 1
+            wait = 0
+        if cost < best - min_delta:
+            best, wait = cost, 0
+        elif counter == 0:
+            wait += 1
+            if wait >= patience:
+                rate, counter, wait = 0.5 * rate, cooldown, 0
+    return rate
+
+
+def patience_of_a_schedule() -> Numbers:
+    costs = (1.0, 1.0, 1.0)
+    return Numbers(
+        _after_costs_in_keras(*costs, patience=2),
+        _after_costs(*costs, patience=2),
+        _after_costs(*costs, patience=1),
+    )
+
+
+def threshold_of_a_schedule() -> Numbers:
+    costs = (100.0, 99.0, 98.0)
+    return Numbers(
+        _after_costs_in_keras(*costs, patience=1, min_delta=0.1),
+        _after_costs(*costs, patience=0, threshold=0.1),
+        _after_costs(*costs, patience=0, threshold=0.1, threshold_mode="abs"),
+    )
+
+
+def cooldown() -> Numbers:
+    costs = (1.0,) * 4
+    return Numbers(
+        _after_costs_in_keras(*costs, patience=1, cooldown=2),
+        _after_costs(*costs, patience=0, cooldown=2),
+        _after_costs(*costs, patience=0, cooldown=1),
+    )
+
+
 class _SlightlyWrong(torch.autograd.Function):
     """x², with a gradient that is too large by half a thousandth."""
 

@@ -13,6 +13,7 @@ import scratch.files
 from compare.files import write_whole
 from scratch.checkpoint import flattened, nested
 
+SCHEDULER = ("last_epoch", "best", "num_bad_epochs", "cooldown_counter")  # what scratch keeps of a schedule
 CHECKPOINT = {"network", "optimizer", "generator", "epoch", "scheduler"}
 WATCHING = {"early_stopping", "averaged"}  # of a checkpoint that has them
 
@@ -89,12 +90,15 @@ def checkpoint_to_scratch(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         {name: float(v) if isinstance(v, torch.Tensor) else v for name, v in group.items() if v is not None}
         for group in checkpoint["optimizer"]["param_groups"]
     ]
+    for group in groups:
+        if "max_lr" in group:  # of OneCycleLR: the rate that scratch/ begins with
+            group["initial_lr"] = group["max_lr"]
     return {
         "network": to_scratch(checkpoint["network"]),
         "optimizer": {"state": arrays, "param_groups": groups},
         "generator": checkpoint["generator"].numpy(),
         "epoch": checkpoint["epoch"],
-        "scheduler": {"last_epoch": checkpoint["scheduler"]["last_epoch"]},
+        "scheduler": {name: value for name, value in checkpoint["scheduler"].items() if name in SCHEDULER},
         **_watching(checkpoint, to_scratch),
     }
 
