@@ -124,6 +124,16 @@ def test_one_flat_buffer_is_the_same_as_its_parts(name):
     np.testing.assert_array_equal(flat, np.concatenate(parts))
 
 
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
+def test_the_number_of_a_parameter_is_changed_once_however_many_blocks_it_has(size):
+    optimizer = scratch.NAdam([np.ones(size)], momentum_decay=0.0)
+    for _ in range(2):
+        optimizer.step([np.ones(size)])
+    (product,) = optimizer.state["mu_product"]
+    assert product.shape == ()
+    assert product == pytest.approx(0.45**2, rel=1e-15)
+
+
 def test_centered_rmsprop_can_lose_its_variance_to_rounding():
     """With α = 0 the variance s − a² is rounding alone; PyTorch's root of it is NaN for many elements."""
     grad = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
