@@ -1023,6 +1023,7 @@ COMPONENTS = (
                 "smoothing over the other classes",
                 "ε/(K − 1) for each of the wrong classes: the right one has no share in ε.",
                 [("label_smoothing / classes)", "label_smoothing / (classes - 1) * (1 - q))")],
+                convention="fairseq",
             ),
             Mistake(
                 "smoothing without 1 − ε",

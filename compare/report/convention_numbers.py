@@ -295,6 +295,29 @@ def weighted_mean() -> Numbers:
     )
 
 
+def smoothed_labels() -> Numbers:
+    logits, targets, epsilon = np.array([[2.0, 1.0, 0.0]]), torch.tensor([0]), 0.3
+    log_p = logits - np.log(np.exp(logits).sum())
+    return Numbers(
+        float(-((1 - epsilon) * log_p[0, 0] + epsilon / 2 * log_p[0, 1:].sum())),
+        F.cross_entropy(torch.tensor(logits), targets, label_smoothing=epsilon).item(),
+        F.cross_entropy(torch.tensor(logits), targets, label_smoothing=epsilon * 3 / 2).item(),
+    )
+
+
+def weights_of_smoothed_labels() -> Numbers:
+    logits, targets, weight = np.array([[2.0, 1.0, 0.0]]), torch.tensor([0]), np.array([3.0, 1.0, 1.0])
+    log_p = logits - np.log(np.exp(logits).sum())
+    q = np.array([0.7 + 0.1, 0.1, 0.1])
+    x, w = torch.tensor(logits), torch.tensor(weight)
+    unweighted = F.cross_entropy(x, targets, reduction="none", label_smoothing=0.3)
+    return Numbers(
+        float(-weight[0] * (q * log_p).sum()),
+        F.cross_entropy(x, targets, w, reduction="sum", label_smoothing=0.3).item(),
+        (unweighted * w[targets]).sum().item(),
+    )
+
+
 def broadcast_targets() -> Numbers:
     x, targets = np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 2.0, 3.0])
     column, row = torch.tensor(x), torch.tensor(targets)
