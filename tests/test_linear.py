@@ -1,12 +1,16 @@
 """What only a test can ask of the affine layer: its errors, on both sides alike."""
 
+import math
+
 import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from laws import each_side, in_any_dtype, run, seeded
 
 from compare.cases.choices import any_seed, any_size, laid_out
 from compare.component import Case
-from scratch.linear import Linear, linear_forward
+from scratch.linear import Linear, linear_backward, linear_forward
 from scratch.random import NumpyGenerator
 
 
@@ -22,6 +26,53 @@ def test_a_gradient_of_the_input_that_nobody_wants_is_left_out():
     unwanted = layer.backward(layer.forward(x), input_gradient=False), *layer.gradients.values()
     assert unwanted[0] is None
     np.testing.assert_equal(unwanted[1:], wanted[1:])
+
+
+@pytest.mark.parametrize("front", [(), (1,), (6,), (2, 3), (2, 1, 3), (0, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_axes_in_front_are_pytorchs_and_their_examples_the_rows_of_one_matrix(front, bias):
+    rng = np.random.default_rng(0)
+    x, dy, weight = (rng.standard_normal(shape) for shape in ((*front, 4), (*front, 3), (3, 4)))
+    b = rng.standard_normal(3) if bias else None
+    y, cache = linear_forward(x, weight, b)
+    gradients = linear_backward(dy, cache)
+    inputs = [torch.tensor(array, requires_grad=True) for array in (x, weight, b) if array is not None]
+    right = torch.nn.functional.linear(*inputs)
+    expected = torch.autograd.grad(right, inputs, torch.tensor(dy))
+    np.testing.assert_allclose(y, right.detach().numpy(), rtol=1e-14, atol=1e-14, strict=True)
+    for found, of_torch in zip(gradients, expected, strict=False):
+        np.testing.assert_allclose(found, of_torch.numpy(), rtol=1e-13, atol=1e-14, strict=True)
+    rows = math.prod(front)
+    _, cache_of_rows = linear_forward(x.reshape(rows, 4), weight, b)
+    _, dweight, dbias = linear_backward(dy.reshape(rows, 3), cache_of_rows)
+    np.testing.assert_array_equal(gradients[1], dweight)
+    np.testing.assert_array_equal(gradients[2], dbias)
+
+
+def test_a_layer_takes_sequences_and_sums_the_gradients_of_all_steps():
+    layer, twin = Linear(4, 2, NumpyGenerator(0)), Linear(4, 2, NumpyGenerator(0))
+    x = np.random.default_rng(0).standard_normal((3, 5, 4), np.float32)
+    dy = np.random.default_rng(1).standard_normal((3, 5, 2), np.float32)
+    layer.forward(x)
+    dx = layer.backward(dy)
+    twin.forward(x.reshape(15, 4))
+    np.testing.assert_allclose(dx.reshape(15, 4), twin.backward(dy.reshape(15, 2)), rtol=1e-6)
+    np.testing.assert_equal(layer.gradients, twin.gradients)
+
+
+@pytest.mark.parametrize(
+    ("x", "dy", "message"),
+    [
+        ((), (3,), r"x: expected shape \(4,\), got \(\)"),
+        ((3,), (3,), r"x: expected shape \(4,\), got \(3,\)"),
+        ((2, 3, 4), (6, 3), r"dy: expected shape \(2, 3, 3\), got \(6, 3\)"),
+        ((2, 3, 4), (3, 2, 3), r"dy: expected shape \(2, 3, 3\), got \(3, 2, 3\)"),
+        ((4,), (1, 3), r"dy: expected shape \(3,\), got \(1, 3\)"),
+    ],
+)
+def test_other_axes_than_those_of_the_input_are_named(x, dy, message):
+    with pytest.raises(ValueError, match=message):
+        linear_backward(np.ones(dy), linear_forward(np.ones(x), np.ones((3, 4)), None)[1])
 
 
 def whole_numbers(choose, dtype) -> Case:

@@ -1,6 +1,7 @@
 """What only a test can ask of the losses: errors on both sides alike, and where conventions differ."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from compare.cases.choices import any_seed
 from compare.cases.losses import COMPONENTS
 from compare.component import Case
 from scratch import losses as ours
+from torch_ref import losses as theirs
 
 LOGITS, PROBABILITIES = "binary_cross_entropy_with_logits", "binary_cross_entropy"
 CLASSES, SQUARES = "cross_entropy", "mse_loss"
@@ -199,6 +201,86 @@ def test_the_softmax_is_summed_as_exactly_in_fortran_order():
     losses = [ours.cross_entropy_forward(x, np.zeros(3, int))[0] for x in (logits, np.asfortranarray(logits))]
     assert losses[0] == losses[1]
     assert abs(losses[1] - np.log1p(33 * np.exp(-16.6))) < 4 * np.finfo(np.float32).eps
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+@pytest.mark.parametrize("shape", [(7, 5), (5,), (3, 4, 6), (2, 4, 3, 5)])
+def test_every_combination_of_options_is_pytorchs(shape, probabilities):
+    rng, axis = np.random.default_rng(0), min(1, len(shape) - 1)
+    x, classes, labels = rng.standard_normal(shape), shape[axis], shape[:axis] + shape[axis + 1 :]
+    for ignored, weighted, smoothing, reduction in product(
+        [None] if probabilities else [None, -100, 2], [False, True], [0.0, 0.1, 1.0], ours.REDUCTIONS
+    ):
+        targets = rng.random(shape) if probabilities else rng.integers(0, classes, labels)
+        weight = rng.random(classes) + 0.1 if weighted else None
+        options = {"reduction": reduction, "label_smoothing": smoothing}
+        if ignored is not None:
+            options["ignore_index"] = ignored
+            targets.flat[1::2] = ignored
+            targets.flat[0] = 0
+        loss, cache = ours.cross_entropy_forward(x, targets, weight=weight, **options)
+        dloss = np.asarray(rng.standard_normal(loss.shape))
+        logits = torch.tensor(x, requires_grad=True)
+        tensor = torch.tensor(weight) if weighted else None
+        right = theirs.cross_entropy(logits, torch.tensor(targets), weight=tensor, **options)
+        (gradient,) = torch.autograd.grad(right, logits, torch.tensor(dloss))
+        np.testing.assert_allclose(loss, right.detach().numpy(), rtol=1e-13, atol=1e-14, strict=True)
+        found = ours.cross_entropy_backward(dloss, cache)
+        np.testing.assert_allclose(found, gradient.numpy(), rtol=1e-12, atol=1e-14, strict=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.2}, {"weight": np.arange(1.0, 5)}])
+def test_further_axes_are_more_examples(options):
+    """To the bit: the classes of each in a row of their own, the rows in the order of the targets"""
+    rng = np.random.default_rng(0)
+    x, targets = rng.standard_normal((3, 4, 2, 5)), rng.integers(0, 4, (3, 2, 5))
+    rows = np.moveaxis(x, 1, -1).reshape(-1, 4)
+    loss, cache = ours.cross_entropy_forward(x, targets, **options)
+    of_rows, cache_of_rows = ours.cross_entropy_forward(rows, targets.ravel(), **options)
+    assert loss == of_rows
+    gradient = np.moveaxis(ours.cross_entropy_backward(0.7, cache), 1, -1).reshape(-1, 4)
+    np.testing.assert_array_equal(gradient, ours.cross_entropy_backward(0.7, cache_of_rows))
+
+
+def test_a_mean_of_targets_none_of_which_counts_is_refused_and_their_sum_is_0():
+    ignored, zeros = np.full(3, -100), np.zeros(4)
+    for targets, weight in ((ignored, None), (LABELS, zeros), (ignored, zeros + 1)):
+        for smoothing in (0.0, 0.1):
+            options = {"weight": weight, "label_smoothing": smoothing}
+            with pytest.raises(ValueError, match="targets: expected at least one that counts in a mean"):
+                ours.cross_entropy_forward(SCORES, targets, **options)
+            loss, cache = ours.cross_entropy_forward(SCORES, targets, "sum", **options)
+            assert loss == 0
+            np.testing.assert_array_equal(ours.cross_entropy_backward(1.0, cache), 0 * SCORES)
+            tensors = [torch.tensor(array) for array in (SCORES, targets)]
+            tensor = None if weight is None else torch.tensor(weight)
+            assert theirs.cross_entropy(*tensors, weight=tensor, label_smoothing=smoothing).isnan()
+
+
+def test_ignored_examples_are_as_if_they_were_not_there():
+    rng, targets = np.random.default_rng(0), np.array([0, -100, 3, -100, 1])
+    x = rng.standard_normal((5, 4))
+    x[[1, 3]] = np.nan
+    kept = targets >= 0
+    for reduction in ("mean", "sum"):
+        loss, cache = ours.cross_entropy_forward(x, targets, reduction)
+        alone, cache_alone = ours.cross_entropy_forward(x[kept], targets[kept], reduction)
+        assert loss == pytest.approx(alone, rel=1e-15)
+        gradient = ours.cross_entropy_backward(0.7, cache)
+        np.testing.assert_allclose(gradient[kept], ours.cross_entropy_backward(0.7, cache_alone), rtol=1e-14)
+
+
+def test_probabilities_of_one_class_are_that_class_and_smoothed_labels_a_mixture():
+    rng = np.random.default_rng(0)
+    x, targets, weight = rng.standard_normal((6, 4)), rng.integers(0, 4, 6), rng.random(4)
+    one_hot, options = np.eye(4)[targets], {"reduction": "none", "weight": weight}
+
+    def both(targets, **smoothing):
+        losses, cache = ours.cross_entropy_forward(x, targets, **options, **smoothing)
+        return losses, ours.cross_entropy_backward(np.arange(1.0, 7), cache)
+
+    np.testing.assert_equal(both(targets), both(one_hot))
+    np.testing.assert_equal(both(targets, label_smoothing=0.3), both(0.7 * one_hot + 0.3 / 4))
 
 
 def unit(case: Case) -> float:
