@@ -4,9 +4,9 @@ All take `reduction`: "mean", "sum" or "none". The mean is PyTorch's: over all n
 losses and the squared error (over batch and outputs alike), over the batch for the softmax cross-entropy. A
 textbook that divides by the batch size m only is the same as long as there is one output.
 
-Some take a `weight`, an array that broadcasts against the losses and multiplies them one by one: of each
-example with the shape (batch, 1), of each output with (outputs,). As in PyTorch, the mean of a binary loss
-still divides by n, that of the squared error by the sum of the weights.
+A `weight` is an array that broadcasts against the losses and multiplies them one by one: of each example with
+the shape (batch, 1), of each output with (outputs,). That of the softmax cross-entropy is one of each class.
+As in PyTorch, the mean of a binary loss still divides by n, the others' by the sum of the weights.
 
 A forward pass returns the loss, a single number of the dtype of its first argument (for "none" an array of
 all losses), and the cache for the backward pass. That one takes `dloss`, the gradient of the cost with

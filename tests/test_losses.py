@@ -72,6 +72,26 @@ def test_loss_and_gradient_keep_the_dtype_with_a_python_number_as_upstream(name,
     assert loss.dtype == gradient.dtype == dtype
 
 
+@pytest.mark.parametrize("reduction", ours.REDUCTIONS)
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3, 4)])
+@pytest.mark.parametrize("name", [LOGITS, PROBABILITIES, SQUARES])
+def test_losses_of_elements_take_any_shape_as_pytorch_does(name, shape, reduction):
+    rng = np.random.default_rng(0)
+    prediction, targets, full = (np.asarray(rng.random(shape)) for _ in range(3))
+    for weight in (None, full, *([] if name == SQUARES else [full[..., :1] if shape else full])):
+        loss, cache = getattr(ours, f"{name}_forward")(prediction, targets, reduction, weight=weight)
+        dloss = np.asarray(rng.standard_normal(loss.shape))
+        x, tensor = (
+            torch.tensor(prediction, requires_grad=True),
+            weight if weight is None else torch.tensor(weight),
+        )
+        right = getattr(theirs, name)(x, torch.tensor(targets), reduction, weight=tensor)
+        (gradient,) = torch.autograd.grad(right, x, torch.tensor(dloss))
+        np.testing.assert_allclose(loss, right.detach().numpy(), rtol=1e-13, strict=True)
+        found = getattr(ours, f"{name}_backward")(dloss, cache)
+        np.testing.assert_allclose(found, gradient.numpy(), rtol=1e-12, strict=True)
+
+
 def test_pytorch_keeps_its_epsilon_in_float32_even_for_float64():
     p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(F.binary_cross_entropy(p, torch.ones_like(p)), p)
