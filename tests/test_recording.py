@@ -4,6 +4,7 @@ import contextlib
 import copy
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -704,6 +705,26 @@ def test_the_sample_of_a_transpose_is_the_transpose_of_the_sample():
     assert sample.tensor.numel() <= 100
     assert (sample.shape, turned.shape) == ((60, 100), (100, 60))
     assert sample.norm == turned.norm == pytest.approx(torch.linalg.vector_norm(x.double()).item(), 1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 100_000), (512, 512, 3, 3), (7, 7, 7), (1, 3000), (5, 1, 300, 2), (300, 300), (100_000,)]
+)
+@pytest.mark.parametrize("largest", [1, 2, 100, 16384])
+def test_a_sample_has_as_many_elements_as_allowed_at_most(shape, largest):
+    lengths = [len(kept) for kept in store.sampled_axes(shape, largest)]
+    assert min(math.prod(shape), max(1, largest / 2**4)) <= math.prod(lengths) <= largest
+    assert [len(kept) for kept in store.sampled_axes(shape[::-1], largest)] == lengths[::-1]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "uint16", "uint32", "uint64", "bool", "float8_e5m2", "complex128"]
+)
+def test_samples_of_other_dtypes(dtype):
+    x = torch.ones(30, 40).to(getattr(torch, dtype))
+    kept = Kept.of(x, 50)
+    assert (kept.tensor.dtype, kept.tensor.shape) == (x.dtype, (7, 7))
+    assert kept.norm == pytest.approx(1200**0.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64])

@@ -33,6 +33,7 @@ INDEX = "index.json"
 KINDS = ("numpy", "torch")
 LARGEST = 16384  # elements of a tensor that is kept whole
 CHUNK = 32768  # elements that are added up at once: PyTorch's float32 norm of 10⁷ has three digits
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # index_select does not take them
 
 
 class RecordingError(ValueError):
@@ -184,7 +185,11 @@ class Kept:
         steps = {axis: math.prod(tensor.shape[a] for a in order[i + 1 :]) for i, axis in enumerate(order)}
         axes = np.ix_(*sampled_axes(tuple(tensor.shape), largest))
         chosen = torch.from_numpy(sum(steps[axis] * kept for axis, kept in enumerate(axes)))
-        sample = flat.index_select(0, chosen.reshape(-1).to(tensor.device)).reshape(chosen.shape)
+        chosen = chosen.to(flat.device)
+        if flat.dtype in UNSIGNED:
+            sample = flat[chosen]
+        else:  # this does not wait for a second thread
+            sample = flat.index_select(0, chosen.reshape(-1)).reshape(chosen.shape)
         return cls(_copied(sample), tuple(tensor.shape), _norm(flat))
 
 
@@ -197,7 +202,7 @@ def _norm(flat: torch.Tensor) -> float:
     parts = flat.split(CHUNK) if flat.is_cpu else (flat,)
 
     def norm(least: torch.dtype) -> float:
-        wide = torch.promote_types(flat.dtype, least)
+        wide = least if flat.element_size() < 4 else torch.promote_types(flat.dtype, least)
         norms = torch.stack([torch.linalg.vector_norm(part.to(wide)) for part in parts])
         return torch.linalg.vector_norm(norms.double()).item()
 
@@ -206,12 +211,17 @@ def _norm(flat: torch.Tensor) -> float:
 
 
 def sampled_axes(shape: tuple[int, ...], largest: int) -> list[np.ndarray]:
-    """Which indices of each axis are kept: evenly spaced, by the length of the axes alone
+    """Which indices of each axis are kept: evenly spaced, of each axis as many as of the others, or all
 
     So the sample of a transpose is the transpose of the sample.
     """
-    share = (largest / np.prod(shape, dtype=float)) ** (1 / max(1, sum(n > 1 for n in shape)))
-    return [np.linspace(0, n - 1, max(1, int(n * share))).astype(np.int64) for n in shape]
+    left, most = largest, largest
+    for axes, n in zip(range(len(shape), 0, -1), sorted(shape), strict=True):
+        most = int(left ** (1 / axes) + 1e-9)
+        if n > most:
+            break
+        left //= max(1, n)
+    return [np.linspace(0, n - 1, min(n, most)).astype(np.int64) for n in shape]
 
 
 @dataclass
