@@ -8,9 +8,11 @@ shape that fits. Where several fit equally well, none is taken.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from compare.recording.calls import ACTIVATIONS
 from compare.recording.store import Recording, RecordingError, Step
 
 FIRST = 3  # steps whose values are looked at
@@ -23,6 +25,7 @@ USUAL = {  # what people call what PyTorch has no name for
     "loss.targets": ("y", "targets", "target", "labels", "t", "yb", "y_batch", "batch_y", "y_true"),
 }
 GRADIENT = (r"d_?(.+)", r"g_?(.+)", r"grads?[_.]d?(.+)", r"(.+)[_.]grad")
+NUMBERED = {"z": ("Linear",), "a": tuple(ACTIVATIONS), "h": tuple(ACTIVATIONS)}  # z1, a1, …
 BIAS = (("W", "b"), ("w", "b"), ("weight", "bias"), ("gamma", "beta"))
 
 
@@ -69,12 +72,13 @@ def pair_up(mine: Recording, theirs: Recording, given: Mapping[str, str] | None 
         raise RecordingError(
             f"{mine.folder} and {theirs.folder}: expected a step that both recorded, got none"
         )
-    return _Search([(mine.step(s), theirs.step(s)) for s in common[:FIRST]]).run(given or {})
+    steps = [(mine.step(s), theirs.step(s)) for s in common[:FIRST]]
+    return _Search(steps, theirs.about.get("modules", {})).run(given or {})
 
 
 class _Search:
-    def __init__(self, steps: Sequence[tuple[Step, Step]]) -> None:
-        self.steps = steps
+    def __init__(self, steps: Sequence[tuple[Step, Step]], modules: Mapping[str, Any]) -> None:
+        self.steps, self.modules = steps, modules
         a, b = steps[0]
         self.mine, self.theirs = list(a.order), list(b.order)
         self.found = Pairing()
@@ -85,7 +89,8 @@ class _Search:
             if name in self.theirs and (turns := self._turns(name, name)):
                 turned = min(turns, key=lambda turn: self._distance(name, name, turn) or 0.0)
                 self._take(name, name, "same name", turned)
-        while self._by_value() or self._by_name() or self._by_usual_name() or self._by_shape():
+        searches = (self._by_value, self._by_name, self._by_usual_name, self._by_number, self._by_shape)
+        while any(search() for search in searches):
             pass
         self.found.only_mine, self.found.only_theirs = self.mine, self.theirs
         self.found.ambiguous = {n: c for n in self.mine if len(c := self._ambiguous(n)) > 1}
@@ -155,10 +160,15 @@ class _Search:
                 if best <= SAME and (first := self._first_of(name, candidates)):
                     theirs, turned = first
                     others = []
-                if all(distance > CLEARLY * max(best, SAME) for distance, *_ in others):
+                rounding = 64 * max(self._eps(name, 0), self._eps(theirs, 1))
+                if all(distance > CLEARLY * max(best, rounding) for distance, *_ in others):
                     self._take(name, theirs, "equal values", turned)
                     found = True
         return found
+
+    def _eps(self, name: str, side: int) -> float:
+        dtype = self.steps[0][side][name].dtype
+        return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
     def _first_of(self, name: str, candidates: Sequence[tuple[float, str, bool]]) -> tuple[str, bool] | None:
         """Of those that are equal to it, and so to each other, the first; else None."""
@@ -198,7 +208,7 @@ class _Search:
         """Of a parameter that has not started from 0, what the first step says."""
         before = f"{parameter}.before"
         if before in self.theirs and parameter in self.theirs:
-            first = _Search(self.steps[:1])
+            first = _Search(self.steps[:1], self.modules)
             as_before, as_after = (
                 min(first._distance(name, theirs, turn) or 0.0 for turn in first._turns(name, parameter))
                 for theirs in (before, parameter)
@@ -210,6 +220,21 @@ class _Search:
         for theirs, names in USUAL.items():
             for name in list(self.mine):
                 if theirs in self.theirs and name.lower() in names and (turns := self._turns(name, theirs)):
+                    self._take(name, theirs, "by its name", turns[0])
+                    return True
+        return False
+
+    def _by_number(self) -> bool:
+        """z1, z2, … are what the first, the second, … linear module gives; a1, a2, … are of activations."""
+        for kind, classes in NUMBERED.items():
+            outputs = [f"{name}.output" for name, of in self.modules.items() if of["class"] in classes]
+            paired = {pair.mine: pair.theirs for pair in self.found.pairs}
+            counted = {f"{kind}{i}": theirs for i, theirs in enumerate(outputs, start=1)}
+            if any(paired.get(n.lower(), t) != t for n, t in counted.items()):
+                continue  # they are counted otherwise
+            for name in list(self.mine):
+                theirs = counted.get(name.lower(), "")
+                if theirs in self.theirs and (turns := self._turns(name, theirs)):
                     self._take(name, theirs, "by its name", turns[0])
                     return True
         return False

@@ -6,9 +6,9 @@ So an error is found where it is made: what came in is taken as it was. An opera
 own numbers follow from it, which a penalty in the loss, say, or a tensor that is used twice, rule out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -16,33 +16,13 @@ import numpy as np
 from compare import cases, run
 from compare.component import Case, Component
 from compare.measure import compare_arrays
+from compare.recording.calls import Between, between, understood
 from compare.recording.pairing import Pairing
 from compare.recording.store import Recording, Step
 
 ALLOWED = 64.0  # rounding units, and four budgets: what one operation may be off
-ACTIVATIONS = {
-    "ReLU": "relu",
-    "LeakyReLU": "leaky_relu",
-    "Tanh": "tanh",
-    "Sigmoid": "sigmoid",
-    "GELU": "gelu",
-    "SiLU": "silu",
-    "Softplus": "softplus",
-    "Softmax": "softmax",
-    "LogSoftmax": "log_softmax",
-}
-NORMALISATIONS = {"BatchNorm1d": "batch_norm", "LayerNorm": "layer_norm", "RMSNorm": "rms_norm"}
-OPTIONS = ("negative_slope", "approximate", "beta", "threshold", "dim")
-LOSSES = {
-    "cross_entropy": "logits",
-    "binary_cross_entropy_with_logits": "logits",
-    "binary_cross_entropy": "probabilities",
-    "mse_loss": "input",
-}
 RATES = ("lr", "learning_rate", "alpha", "eta")
 MOST_STEPS = 20  # of an optimizer, replayed from its start
-
-Get = Callable[[str], np.ndarray | None]  # a tensor by PyTorch's name, as one of the runs recorded it
 
 
 @dataclass(frozen=True)
@@ -59,6 +39,12 @@ class Operation:
         case = replace(self.case, options={**self.case.options, **options})
         return run.run_scratch(self.component, case, functions)
 
+    @cached_property
+    def scales(self) -> Mapping[str, Any]:
+        """In which its rounding units are counted."""
+        with np.errstate(all="ignore"):
+            return self.component.magnitude(self.case)
+
 
 class Runs:
     """Two recordings and their pairs: my numbers by PyTorch's names, lying as PyTorch's do."""
@@ -73,6 +59,16 @@ class Runs:
         self.assumed: set[str] = set()  # what was not recorded, and taken from theirs
         self._opened: dict[tuple[int, int], Step] = {}
         self._replays: dict[tuple[int, int], Replay] = {}
+        self._between: Between | None = None
+
+    def calls(self, step: int) -> list[Mapping[str, Any]]:
+        """Those of their step, and of functions between modules."""
+        calls = self.step(1, step).facts.get("calls", ())
+        if self._between is None:
+            self._between = between(
+                calls, self.step(1, step).order, lambda name: self.of_theirs(step, name), _activated
+            )
+        return self._between.calls(calls)
 
     def step(self, side: int, step: int) -> Step:
         """A step of mine (0) or theirs (1); the last few stay open."""
@@ -112,6 +108,16 @@ class Runs:
             found = self._assumed(step, name)
         return found
 
+    def position(self, tensor: str) -> int:
+        """Of one of their tensors, in the order of computation."""
+        order = self.step(1, self.steps[0]).order
+        return order.index(tensor) if tensor in order else len(order)
+
+    def number(self, step: int, name: str) -> float | None:
+        """One of mine that is a single number, by my own name."""
+        found = self._of(0, step, name)
+        return float(found) if found is not None and found.size == 1 else None
+
     def rate(self, step: int, side: int, theirs: float) -> float:
         """The learning rate: mine, if it is recorded, or theirs."""
         mine = None if side else next((self._of(0, step, name) for name in self.rates), None)
@@ -142,6 +148,11 @@ def components() -> Mapping[str, Component]:
     return cases.all_components()
 
 
+def _activated(component: str, x: np.ndarray) -> Any:
+    case = Case("", {"x": x.astype(np.float64), "dy": np.zeros(x.shape)}, dtype=np.float64, finite=False)
+    return run.run_scratch(components()[component], case)["output"]
+
+
 @dataclass(frozen=True)
 class Change:
     """What one operation is replayed with instead: other functions of scratch, other options."""
@@ -168,10 +179,10 @@ class Replay:
     expected: dict[str, np.ndarray] = field(default_factory=dict)  # of what is recorded
     filled: dict[str, np.ndarray] = field(default_factory=dict)
     filling: set[str] = field(default_factory=set)  # the operations that something was filled in from
-    components: dict[str, str] = field(default_factory=dict)  # operation → component
+    operations: dict[str, list[Operation]] = field(default_factory=dict)  # by name: its two passes
 
     def __post_init__(self) -> None:
-        calls = self.runs.step(1, self.step).facts.get("calls", ())
+        calls = self.runs.calls(self.step)
         for call in calls:
             self._run(call, backward=False)
         for call in reversed(calls):
@@ -179,39 +190,32 @@ class Replay:
 
     def get(self, name: str) -> np.ndarray | None:
         """A tensor: recorded, or what follows; None for one of which a sample alone is known."""
-        if name in self.runs.step(1, self.step).sampled:
-            return None
-        recorded = self._recorded(name)
+        recorded = self.recorded(name)
         return self.filled.get(name) if recorded is None else recorded
 
-    def _recorded(self, name: str) -> np.ndarray | None:
+    def recorded(self, name: str) -> np.ndarray | None:
+        """A tensor as this run has recorded it, the whole of it."""
+        if name in self.runs.step(1, self.step).sampled:
+            return None
         return (self.runs.of_theirs if self.side else self.runs.of_mine)(self.step, name)
 
     def _run(self, call: Any, *, backward: bool) -> None:
-        made = _loss(call, self.get) if "loss" in call else _module(call, self)
-        if made is None or made[1] not in components():
+        found = understood(call, self, backward=backward)
+        if found is None or found.component not in components():
             return
-        name, component, arrays, options, outputs = made
-        outputs = {result: tensor for result, tensor in outputs.items() if ("grad" in result) == backward}
-        if not outputs:
-            return
-        arrays = {n: a.astype(np.float64) if a.dtype.kind == "f" else a for n, a in arrays.items()}
-        case = Case(name, arrays, options, dtype=np.float64, finite=False)
-        operation = Operation(
-            name, components()[component], case, {r: (self.step, t) for r, t in outputs.items()}
-        )
-        self.components[name] = component
+        name = found.name
+        made = {result: (self.step, tensor) for result, tensor in found.outputs.items()}
+        operation = Operation(name, components()[found.component], found.case(), made)
+        self.operations.setdefault(name, []).append(operation)
         change = self.change if self.change and self.change.operation == name else Change(name)
         try:
             expected = operation.expected(change.functions, **change.options)
         except Exception:  # shapes that do not fit, an edited version that breaks down
             return
-        with np.errstate(all="ignore"):
-            scales = operation.component.magnitude(case)
-        for result, tensor in outputs.items():
-            recorded = self._recorded(tensor)
+        for result, tensor in found.outputs.items():
+            recorded = self.recorded(tensor)
             if recorded is not None:
-                self.off[tensor] = units(operation, result, expected[result], recorded, scales)
+                self.off[tensor] = units(operation, result, expected[result], recorded)
                 self.made_by[tensor] = operation, result
                 self.expected[tensor] = np.asarray(expected[result])
                 continue
@@ -220,181 +224,22 @@ class Replay:
             self.filled[tensor] = expected[result] + (self.filled.get(tensor, 0) if backward else 0)
 
 
-Made = tuple[str, str, dict[str, np.ndarray], dict[str, Any], dict[str, str]] | None
-
-
-PARAMETERS = {"gamma": "weight", "beta": "bias"}
-
-
-def _module(call: Any, replay: Replay) -> Made:
-    """What a call of a module is: name, component, arrays, options, and which result is which tensor."""
-    module, output, inputs = call["module"], call["output"], call["inputs"]
-    of = replay.runs.theirs.about.get("modules", {}).get(module)
-    if of is None or len(inputs) != 1 or (x := replay.get(inputs[0])) is None:
-        return None
-    kind, given, prefix = of["class"], of["options"], f"{module}." if module else ""
-    name, dy = f"{module} ({kind})", replay.get(f"{output}.grad")
-    weight, bias = (replay.get(f"{prefix}{parameter}.before") for parameter in ("weight", "bias"))
-    arrays, results = {"x": x}, {"output": output, "grad.x": f"{inputs[0]}.grad"}
-    if kind == "Linear" and weight is not None:
-        arrays |= {"weight": weight} | ({} if bias is None else {"bias": bias})
-        results |= {f"grad.{n}": f"{prefix}{n}.grad" for n in arrays if n != "x"}
-        arrays["dy"] = np.zeros((*x.shape[:-1], len(weight))) if dy is None else dy
-        return name, "linear", arrays, {}, results
-    arrays["dy"] = np.zeros(x.shape) if dy is None else dy
-    if kind in ACTIVATIONS:
-        return name, ACTIVATIONS[kind], arrays, {k: v for k, v in given.items() if k in OPTIONS}, results
-    affine = given.get("affine", given.get("elementwise_affine"))
-    if kind in NORMALISATIONS and (weight is not None) == bool(affine):
-        for ours, value in zip(PARAMETERS, (weight, bias), strict=True):
-            if value is not None:
-                arrays[ours], results[f"grad.{ours}"] = value, f"{prefix}{PARAMETERS[ours]}.grad"
-        options = {} if given.get("eps") is None else {"eps": given["eps"]}
-        if kind == "BatchNorm1d":
-            return _batch_norm(call, replay, prefix, (name, "batch_norm", arrays, options, results))
-        if len(given["normalized_shape"]) == 1:
-            return name, NORMALISATIONS[kind], arrays, options, results
-    return None
-
-
-def _batch_norm(
-    call: Any,
-    replay: Replay,
-    prefix: str,
-    made: tuple[str, str, dict[str, Any], dict[str, Any], dict[str, str]],
-) -> Made:
-    """Its statistics before this step are those after the one before, or 0 and 1 at the start."""
-    name, component, arrays, options, results = made
-    x, runs, step = arrays["x"], replay.runs, replay.step
-    if x.ndim != 2:
-        return None
-    recorded = runs.of_theirs if replay.side else runs.of_mine
-    names = ("running_mean", "running_var")
-    before = [recorded(step - 1, prefix + n) if step - 1 in runs.steps else None for n in names]
-    known = all(value is not None for value in before)
-    start = before if known else [np.zeros(x.shape[1]), np.ones(x.shape[1])]
-    arrays |= {"next_x": x, **dict(zip(names, start, strict=True))}
-    if "gamma" not in arrays:
-        options["affine"] = False
-    if not call["training"]:
-        options["momentum"] = 0.0  # the statistics stay as they are
-        results = {f"evaluation.{result}": tensor for result, tensor in results.items()}
-        return (name, component, arrays, options, results) if known else None
-    options["momentum"] = runs.theirs.about["modules"][call["module"]]["options"].get("momentum")
-    if known or _is_first(runs, step, prefix):
-        results |= {f"first.{n}": prefix + n for n in names}
-    return name, component, arrays, options, results
-
-
-def _is_first(runs: Runs, step: int, prefix: str) -> bool:
-    """Whether a batch norm's statistics had just started at 0 and 1."""
-    tracked = runs.of_theirs(step, f"{prefix}num_batches_tracked")
-    return tracked is not None and int(tracked) == 1
-
-
-def _loss(call: Any, get: Get) -> Made:
-    kind = call["loss"]
-    if kind not in LOSSES:
-        return None
-    given, target = call["inputs"]
-    x, targets = get(given), get(target)
-    if x is None or targets is None:
-        return None
-    arrays = {LOSSES[kind]: x, "targets": targets, "dloss": np.ones(())}
-    for name in ("weight", "pos_weight"):
-        if name in call:
-            weight = get(call[name])
-            if weight is None:
-                return None
-            arrays[name] = weight
-    usual = {"reduction": None, "ignore_index": -100, "label_smoothing": 0.0}
-    options = {k: v for k, v in call["options"].items() if k in usual and usual[k] != v}
-    results = {"loss": "loss", f"grad.{LOSSES[kind]}": f"{given}.grad"}
-    return f"loss ({kind})", kind, arrays, options, results
-
-
-# The optimizer: all its steps from the first one on, since its state is what the gradients before have left
-
-CLASSES = {
-    "SGD": "sgd",
-    "Adam": "adam",
-    "AdamW": "adamw",
-    "RMSprop": "rmsprop",
-    "Adagrad": "adagrad",
-    "NAdam": "nadam",
-}
-HYPERPARAMETERS = (
-    "momentum", "dampening", "weight_decay", "nesterov", "alpha", "eps", "centered", "betas", "amsgrad",
-    "maximize", "lr_decay", "initial_accumulator_value", "momentum_decay", "decoupled_weight_decay",
-)  # fmt: skip
-
-
-def component_of(optimizer: str, options: Mapping[str, Any]) -> str | None:
-    """What we call an optimizer with these options."""
-    if optimizer == "SGD" and options.get("momentum"):
-        return "nesterov" if options.get("nesterov") else "momentum"
-    name = CLASSES.get(optimizer)
-    return name if name in components() else None
-
-
-def updates(runs: Runs, side: int, steps: int = MOST_STEPS) -> Iterator[Operation]:
-    """The update of every parameter over the first steps, on one run's own gradients."""
-    chosen = runs.steps[:steps]
-    if chosen[:1] != [0] or chosen != list(range(len(chosen))):
-        return  # what it has kept from the steps before is not known
-    about = runs.theirs.about.get("optimizer", {})
-
-    def recorded(step: int, name: str) -> np.ndarray | None:
-        found = (runs.of_theirs if side else runs.of_mine)(step, name)
-        return runs.replay(step, side).get(name) if found is None and name.endswith(".grad") else found
-
-    for number, group in enumerate(about.get("groups", ())):
-        facts = [runs.step(1, step).facts["groups"][number] for step in chosen]
-        options = {k: facts[0][k] for k in HYPERPARAMETERS if facts[0].get(k) not in (None, False)}
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-        component = component_of(about["class"], options)
-        for name in group if component else ():
-            rates = [runs.rate(step, side, f["lr"]) for step, f in zip(chosen, facts, strict=True)]
-            yield from _update(name, component, options, rates, chosen, recorded)
-
-
-def _update(
-    name: str, component: Any, options: Mapping[str, Any], rates: list[float], steps: list[int], recorded: Any
-) -> Iterator[Operation]:
-    start = recorded(steps[0], f"{name}.before")
-    grads = [recorded(step, f"{name}.grad") for step in steps]
-    missing = [i for i, grad in enumerate(grads) if grad is None]
-    grads = grads[: missing[0]] if missing else grads
-    if start is None or not grads:
-        return
-    arrays = {"param.0": start.astype(np.float64), "grads.0": np.stack(grads).astype(np.float64)}
-    rates = rates[: len(grads)]
-    outputs = {f"step{t + 1}.param.0": (steps[t], name) for t in range(len(grads))}
-    outputs = {k: v for k, v in outputs.items() if recorded(*v) is not None}
-    case_options = {"optimizer": CLASS_OF[component], "rates": tuple(rates), **options}
-    case = Case(name, arrays, case_options, dtype=np.float64, finite=False)
-    yield Operation(f"{name} ({CLASS_OF[component]})", components()[component], case, outputs)
-
-
-CLASS_OF = {
-    **{component: name for name, component in CLASSES.items()},
-    "momentum": "SGD",
-    "nesterov": "SGD",
-}
-
-
 # How far what was recorded is from what follows
 
 
-def units(operation: Operation, result: str, expected: Any, recorded: np.ndarray, scales: Any) -> float:
+def units(operation: Operation, result: str, expected: Any, recorded: np.ndarray) -> float:
     """In rounding units of the recorded dtype, over what one operation may be off: above 1 it is an error."""
     dtype = recorded.dtype if recorded.dtype.kind == "f" else np.dtype(np.float64)
     expected = np.asarray(expected)
     if expected.shape != recorded.shape:
-        return np.inf
+        if expected.size not in (1, recorded.size) or (
+            squeezed(expected) != squeezed(recorded) and expected.size > 1
+        ):
+            return np.inf
+        expected = expected.reshape(recorded.shape if expected.size > 1 else ()) + np.zeros(recorded.shape)
     with np.errstate(all="ignore"):
         narrow = np.asarray(expected.astype(dtype))
-        scale = scales.get(result)
+        scale = operation.scales.get(result)
         floor = np.abs(expected[np.isfinite(expected)]).max(initial=0) * 1e-3
         scale = floor if scale is None else np.maximum(scale, 0)
         if scale is floor:
@@ -408,17 +253,6 @@ def _unsigned(array: np.ndarray) -> np.ndarray:
     return array + np.zeros((), array.dtype)  # −0 + 0 is 0
 
 
-def judged(
-    runs: Runs, operation: Operation, side: int, functions: Any = None, **options: Any
-) -> dict[str, float]:
-    """How far each result of an operation is from what was recorded."""
-    recorded = runs.of_theirs if side else runs.of_mine
-    expected = operation.expected(functions, **options)
-    with np.errstate(all="ignore"):
-        scales = operation.component.magnitude(operation.case)
-    found = {}
-    for result, (step, tensor) in operation.outputs.items():
-        array = recorded(step, tensor)
-        if array is not None and result in expected:
-            found[result] = units(operation, result, expected[result], array, scales)
-    return found
+def squeezed(array: np.ndarray) -> tuple[int, ...]:
+    """Its shape without axes of length 1."""
+    return tuple(n for n in array.shape if n != 1)

@@ -2,35 +2,25 @@
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compare.measure import Difference, compare_arrays
-from compare.recording.cause import Cause, causes, update_causes
+from compare.recording.cause import Cause, causes
+from compare.recording.clip import clipped
+from compare.recording.fault import EQUAL, Fault, difference
+from compare.recording.given import given
 from compare.recording.pairing import Pairing, pair_up
-from compare.recording.replay import Operation, Runs, judged, updates
+from compare.recording.replay import Runs
+from compare.recording.rules import judged, updates
 from compare.recording.store import Recording
+from compare.recording.update_cause import update_causes
 
-EQUAL = 64.0  # rounding units, up to which two tensors are called equal
 JUMP = 1e3  # times as far apart as anything before: a parting, where nothing can be replayed
 REPLAYED = 60  # steps, of many
 SHOWN = 4  # causes, and faults
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something of mine that does not follow from my own numbers, or a number that is given another one."""
-
-    step: int
-    position: int  # in the order of computation
-    tensor: str  # by their name
-    mine: str
-    difference: Difference
-    what: str  # the operation, or that it is given
-    causes: Sequence[Cause] = ()
 
 
 @dataclass
@@ -133,6 +123,8 @@ class Trace:
                 else "  it is the first of all"
             )
         yield f"  {fault.what}"
+        if fault.also:
+            yield f"  so {'is' if len(fault.also) == 1 else 'are'} {', '.join(fault.also)}"
         for cause in fault.causes:
             yield f"  why: {cause.text}"
             yield from (f"      {line}" for line in cause.diff.splitlines())
@@ -185,140 +177,33 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
     found = Trace(a, b, pairing, runs.steps)
     for step in runs.steps:
         found.units[step] = _distances(runs, step)
-    faults = [*_given(runs), *_replayed(runs, found), *_updated(runs, found), *_jumps(runs, found)]
+    faults = [*given(runs), *_replayed(runs, found), *_updated(runs, found), *_jumps(runs, found)]
+    if b.kind == "torch":
+        faults += clipped(runs, _chosen(runs.steps))
+    faults = _merged(faults)
     found.faults = sorted(faults, key=lambda fault: (fault.step, fault.position))
     found.assumed = sorted(runs.assumed)
     found.kinks = _kinks(runs)
     return found
 
 
+def _merged(faults: Sequence[Fault]) -> list[Fault]:
+    """One fault of several layers with the same known cause is one."""
+    found: dict[Any, Fault] = {}
+    for i, fault in enumerate(sorted(faults, key=lambda fault: (fault.step, fault.position))):
+        names = tuple(cause.name for cause in fault.causes if cause.name)
+        key = names or i
+        if key in found:
+            also = [*found[key].also, fault.mine, *fault.also]
+            found[key] = replace(found[key], also=also)
+        else:
+            found[key] = fault
+    return list(found.values())
+
+
 def _distances(runs: Runs, step: int) -> dict[str, float]:
     """How far each pair is apart, in rounding units of the coarser dtype."""
-    return {pair.theirs: _difference(runs, step, pair.theirs).units for pair in runs.pairing.pairs}
-
-
-def _difference(runs: Runs, step: int, tensor: str, right: Any = None) -> Difference:
-    mine = runs.of_mine(step, tensor)
-    theirs = runs.of_theirs(step, tensor) if right is None else np.asarray(right)
-    if mine is None or theirs is None:
-        return Difference(tensor)
-    if mine.shape != theirs.shape:
-        return Difference(tensor, np.inf, problem=f"yours has the shape {mine.shape}, theirs {theirs.shape}")
-    kinds = {mine.dtype.kind, theirs.dtype.kind}
-    if "f" not in kinds:
-        return compare_arrays(tensor, mine.astype(np.int64), theirs.astype(np.int64))
-    dtype = min((a.dtype for a in (mine, theirs) if a.dtype.kind == "f"), key=lambda d: d.itemsize)
-    with np.errstate(all="ignore"):
-        zero = np.zeros((), dtype)
-        return compare_arrays(tensor, mine.astype(dtype) + zero, theirs.astype(dtype) + zero)
-
-
-# What a run is given: data, first parameters, learning rate, mode
-
-
-def _given(runs: Runs) -> Iterator[Fault]:
-    first = runs.steps[0]
-    for pair in runs.pairing.pairs:
-        if pair.theirs.endswith(".before"):
-            difference = _difference(runs, first, pair.theirs)
-            if difference.units > EQUAL:
-                mine, theirs = runs.of_mine(first, pair.theirs), runs.of_theirs(first, pair.theirs)
-                why = [Cause(_start(mine, theirs))]
-                yield Fault(
-                    first,
-                    -1,
-                    pair.theirs,
-                    pair.mine,
-                    difference,
-                    "the runs start from different numbers",
-                    why,
-                )
-        elif pair.theirs.startswith("input") or pair.theirs.startswith("loss.targets"):
-            yield from _data(runs, pair.theirs, pair.mine)
-    yield from _rates(runs)
-
-
-def _start(mine: Any, theirs: Any) -> str:
-    a, b = np.asarray(mine, float), np.asarray(theirs, float)
-    if a.shape == b.shape[::-1] and np.allclose(a.T, b):
-        return "yours is the transpose."
-    if a.size > 20 and a.std() > 0 and b.std() > 0:
-        ratio = a.std() / b.std()
-        if 0.8 < ratio < 1.25:
-            return (
-                "the spread is the same, the numbers are others: another seed, or another order of drawing."
-            )
-        return f"the spread is {ratio:.3g} times theirs: another initialisation, or another scale of it."
-    return "another start."
-
-
-def _data(runs: Runs, tensor: str, mine: str) -> Iterator[Fault]:
-    for step in runs.steps:
-        difference = _difference(runs, step, tensor)
-        if difference.units > EQUAL:
-            a, b = runs.of_mine(step, tensor), runs.of_theirs(step, tensor)
-            yield Fault(
-                step,
-                0,
-                tensor,
-                mine,
-                difference,
-                "the runs are given different data",
-                [Cause(_of_data(a, b))],
-            )
-            return
-
-
-def _of_data(mine: Any, theirs: Any) -> str:
-    a, b = np.asarray(mine, float), np.asarray(theirs, float)
-    if a.shape == b.shape and a.ndim and len(a):
-        rows_a, rows_b = (
-            np.sort(x.reshape(len(x), -1).view([("", x.dtype)] * x[0].size), axis=0) for x in (a, b)
-        )
-        if np.array_equal(rows_a, rows_b):
-            return "the same examples in another order within the batch."
-        if a.ndim == 2 and len(a) > 3:
-            centred = [x - x.mean(axis=0) for x in (a, b)]
-            scale = (centred[0] * centred[1]).sum(axis=0) / np.maximum((centred[1] ** 2).sum(axis=0), 1e-300)
-            if np.allclose(centred[0], scale * centred[1], rtol=1e-3, atol=1e-6 * np.abs(a).max()):
-                return "the same examples, shifted and scaled by feature: one side is standardised otherwise."
-    return "other examples: another order of the whole set, or another seed of it."
-
-
-def _rates(runs: Runs) -> Iterator[Fault]:
-    """My learning rate against that of the first group."""
-    rates = {}
-    for step in runs.steps:
-        groups = runs.step(1, step).facts.get("groups")
-        if not groups or not runs.rates:
-            return
-        rates[step] = runs.rate(step, 0, groups[0]["lr"]), groups[0]["lr"]
-    wrong = [step for step, (mine, theirs) in rates.items() if not np.isclose(mine, theirs, rtol=1e-6)]
-    if not wrong:
-        return
-    mine, theirs = rates[wrong[0]]
-    difference = Difference(
-        "lr", abs(mine - theirs) / np.finfo(float).eps / max(theirs, 1e-300), 0, (), mine, theirs
-    )
-    why = [Cause(_of_rates(list(rates.values())))]
-    yield Fault(
-        wrong[0], 10**6, "lr", runs.rates[0], difference, "the runs have different learning rates", why
-    )  # fmt: skip
-
-
-def _of_rates(rates: Sequence[tuple[float, float]]) -> str:
-    mine, theirs = (np.array(each) for each in zip(*rates, strict=True))
-    for shift, when in ((1, "one step late"), (-1, "one step early")):
-        a, b = (mine[1:], theirs[:-1]) if shift == 1 else (mine[:-1], theirs[1:])
-        if len(a) > 1 and np.allclose(a, b, rtol=1e-6) and np.ptp(b):
-            whose = "before" if shift == 1 else "after"
-            return f"your schedule is {when}: the rate of a step is theirs of the one {whose}."
-    ratio = mine / theirs
-    if np.ptp(ratio) <= 1e-6 * abs(ratio[0]):
-        return f"yours is {ratio[0]:.6g} times theirs throughout."
-    changes = [int((np.abs(np.diff(each)) > 1e-12 * each[0]).sum()) for each in (mine, theirs)]
-    times = f"yours changes {changes[0]} times in {len(mine)} steps, theirs {changes[1]} times"
-    return f"{times}: decay by step and by epoch, or another decay."
+    return {pair.theirs: difference(runs, step, pair.theirs).units for pair in runs.pairing.pairs}
 
 
 # What follows from a run's own numbers
@@ -350,15 +235,26 @@ def _replayed(runs: Runs, found: Trace) -> Iterator[Fault]:
             found.replayed += 1
             if off > 1 and tensor not in first and holds(step, tensor):
                 first[tensor] = step
+    by_operation: dict[str, list[str]] = {}
     order = {name: i for i, name in enumerate(runs.step(1, runs.steps[0]).order)}
-    for tensor, step in sorted(first.items(), key=lambda item: (item[1], order.get(item[0], 0))):
-        replay = runs.replay(step, 0)
-        pair = runs.pair_of.get(tensor) or runs.pair_of[f"{tensor}.before"]
-        operation, _ = replay.made_by[tensor]
-        difference = _difference(runs, step, tensor, replay.expected[tensor])
-        why = causes(runs, tensor, [s for s in steps if s >= step], holds)
-        what = f"{operation.name} gives something else for your own inputs"
-        yield Fault(step, found._position(pair.theirs), tensor, pair.mine, difference, what, why[:SHOWN])
+    for tensor in sorted(first, key=lambda tensor: (first[tensor], order.get(tensor, 0))):
+        by_operation.setdefault(runs.replay(first[tensor], 0).made_by[tensor][0].name, []).append(tensor)
+    for operation, faulty in by_operation.items():
+        tensor, step = faulty[0], first[faulty[0]]
+        why = causes(runs, faulty, [s for s in steps if s >= step], holds)
+        what = f"{operation} gives something else for your own inputs"
+        yield _fault(found, runs, step, faulty, runs.replay(step, 0).expected[tensor], what, why)
+
+
+def _fault(
+    found: Trace, runs: Runs, step: int, tensors: Sequence[str], right: Any, what: str, why: Sequence[Cause]
+) -> Fault:
+    """Of the first of these tensors, which should have been `right`."""
+    mine = [(runs.pair_of.get(tensor) or runs.pair_of[f"{tensor}.before"]) for tensor in tensors]
+    apart = difference(runs, step, tensors[0], right)
+    also = [pair.mine for pair in mine[1:]]
+    position = found._position(mine[0].theirs)
+    return Fault(step, position, tensors[0], mine[0].mine, apart, what, why[:SHOWN], also)
 
 
 def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
@@ -366,24 +262,25 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
     if runs.theirs.kind != "torch":
         return
     right = {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=np.inf) <= 1}
-    wrong: list[tuple[Operation, str]] = []
+    wrong: dict[str, str] = {}  # parameter → its first wrong result
+    operations = []
     for operation in updates(runs, 0):
         if operation.case.name not in right:
             continue
         off = judged(runs, operation, 0)
         found.replayed += len(off)
         if bad := [result for result, units in off.items() if units > 1]:
-            wrong.append((operation, bad[0]))
-    if not wrong:
-        return
-    operation, result = min(wrong, key=lambda each: each[0].outputs[each[1]][0])
-    step, tensor = operation.outputs[result]
-    pair = runs.pair_of.get(tensor) or runs.pair_of[f"{tensor}.before"]
-    difference = _difference(runs, step, tensor, operation.expected()[result])
-    why = update_causes(runs, [each for each, _ in wrong])
-    rule = operation.name.partition("(")[2][:-1]
-    what = f"{len(wrong)} of {len(right)} parameters do not go where {rule} brings them by your own gradients"
-    yield Fault(step, found._position(pair.theirs), tensor, pair.mine, difference, what, why[:SHOWN])
+            wrong[operation.case.name] = bad[0]
+            operations.append(operation)
+    for group, why in update_causes(runs, operations) if operations else ():
+        first = min(group, key=lambda o: o.outputs[wrong[o.case.name]][0])
+        result = wrong[first.case.name]
+        step, tensor = first.outputs[result]
+        rule = first.name.rpartition("(")[2][:-1]
+        share = f"{len(group)} of {len(right)} parameters"
+        what = f"{share} do not go where {rule} brings them by your own gradients"
+        tensors = [tensor, *(o.case.name for o in group if o is not first)]
+        yield _fault(found, runs, step, tensors, first.expected()[result], what, why)
 
 
 def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
@@ -399,9 +296,9 @@ def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
             units = found.units[step][pair.theirs]
             given = pair.theirs.startswith(("input", "loss.targets"))
             if units > JUMP * furthest and pair.theirs not in known and not given:
-                difference = _difference(runs, step, pair.theirs)
+                apart = difference(runs, step, pair.theirs)
                 what = "it can not be computed from what is recorded; all before it is as good as equal"
-                yield Fault(step, found._position(pair.theirs), pair.theirs, pair.mine, difference, what)
+                yield Fault(step, found._position(pair.theirs), pair.theirs, pair.mine, apart, what)
                 return
             if np.isfinite(units):
                 furthest = max(furthest, units)

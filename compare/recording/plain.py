@@ -1,0 +1,93 @@
+"""Why a result is wrong, where plain numbers say it: a factor, a term too many, zeros, NaN."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from compare.recording.replay import ALLOWED, Replay, Runs
+
+
+def plain(runs: Runs, tensor: str, replays: Mapping[int, Replay]) -> Iterator[str]:
+    """What can be said of a wrong result without knowing how it was made."""
+    mine = {step: runs.of_mine(step, tensor) for step in replays}
+    got = {s: np.asarray(a, float) for s, a in mine.items() if a is not None}
+    right = {s: np.asarray(replays[s].expected[tensor], float) for s in got}
+    if not got:
+        return
+    eps = {s: float(np.finfo(a.dtype).eps) for s, a in mine.items() if a is not None and a.dtype.kind == "f"}
+
+    def near(step: int, a: np.ndarray, b: np.ndarray) -> bool:
+        size = np.abs(b).max(initial=0)
+        return bool(np.abs(a - b).max(initial=0) <= 4 * ALLOWED * eps.get(step, 0) * size)
+
+    if any(np.isnan(a).any() and not np.isnan(right[s]).any() for s, a in got.items()):
+        first = next(s for s, a in got.items() if np.isnan(a).any())
+        yield f"yours is NaN from step {first} on, from finite numbers."
+        return
+    if all(not a.any() for a in got.values()) and any(b.any() for b in right.values()):
+        yield "yours is 0 throughout: it is never computed, or cut off."
+        return
+    factors = {s: float((got[s] * right[s]).sum() / max((right[s] ** 2).sum(), 1e-300)) for s in got}
+    if all(near(s, got[s], factors[s] * right[s]) and factors[s] != 0 for s in got):
+        factor = _factor(runs, tensor, factors, replays)
+        if max(a.size for a in got.values()) > 1 or "times a factor of its own" not in factor:
+            yield factor
+        return
+    previous = {s: runs.of_mine(s - 1, tensor) if s - 1 in runs.steps else None for s in got}
+    added = [s for s in got if previous[s] is not None]
+    if tensor.endswith(".grad") and added and all(near(s, got[s], right[s] + previous[s]) for s in added):
+        yield "yours is this step's gradient plus all those before: it is not set to zero between the steps."
+        return
+    parameter = tensor.removesuffix(".grad")
+    if parameter != tensor:
+        decay = {}
+        for s in got:
+            weight = runs.of_mine(s, f"{parameter}.before")
+            if weight is not None and weight.any():
+                rest = got[s] - right[s]
+                share = float((rest * weight).sum() / (np.asarray(weight, float) ** 2).sum())
+                if near(s, right[s] + share * weight, got[s]):
+                    decay[s] = share
+        values = list(decay.values())
+        if len(decay) == len(got) and np.ptp(values) <= 1e-4 * abs(values[0]):
+            times = f"{values[0]:.4g} times the parameter"
+            yield f"yours has {times} more: an L2 penalty in its gradient."
+
+
+def _factor(runs: Runs, tensor: str, factors: Mapping[int, float], replays: Mapping[int, Replay]) -> str:
+    """What a factor is, if that can be told."""
+    sizes = {s: _sizes(runs, s) for s in factors}
+    first = next(iter(factors))
+    for name in sizes[first]:
+        for power, words in ((1, "times"), (-1, "divided by")):
+            if all(np.isclose(factors[s], float(sizes[s][name]) ** power, rtol=1e-4) for s in factors):
+                if len({sizes[s][name] for s in factors}) == 1 and sizes[first][name] == 1:
+                    continue
+                meaning = {
+                    ("the batch", 1): "a sum over the batch where theirs is a mean",
+                    ("the batch", -1): "a mean over the batch where theirs is a sum, or divided by it twice",
+                    ("all elements", 1): "a sum over all elements where theirs is a mean",
+                    ("all elements", -1): "a mean over all elements where theirs is a sum",
+                    ("the outputs", 1): "a mean over the batch where theirs is over all elements",
+                    ("the outputs", -1): "a mean over all elements where theirs is over the batch",
+                }[name, power]
+                return f"yours is theirs {words} {name} ({sizes[first][name]}) in every step: {meaning}."
+    usual = max(sizes[s]["the batch"] for s in factors)
+    if len({f"{f:.6g}" for f in factors.values()}) > 1:
+        if all(np.isclose(f, sizes[s]["the batch"] / usual, rtol=1e-4) for s, f in factors.items()):
+            return f"yours is divided by {usual} also in the smaller last batch."
+        shown = ", ".join(f"{f:.4g}" for f in factors.values())
+        return f"yours is theirs times a factor of its own in every step ({shown})."
+    factor = factors[first]
+    known = {2.0: "the square without its ½", 0.5: "the square with a ½", -1.0: "the sign is reversed"}
+    meaning = next((words for value, words in known.items() if np.isclose(factor, value, rtol=1e-5)), "")
+    return f"yours is {factor:.6g} times theirs in every step{f': {meaning}' if meaning else ''}."
+
+
+def _sizes(runs: Runs, step: int) -> dict[str, int]:
+    for call in runs.step(1, step).facts.get("calls", ()):
+        if "loss" in call:
+            x = runs.of_theirs(step, call["inputs"][0])
+            if x is not None and x.ndim:
+                return {"the batch": len(x), "all elements": x.size, "the outputs": x.size // max(len(x), 1)}
+    return {"the batch": 1, "all elements": 1, "the outputs": 1}

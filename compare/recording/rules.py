@@ -1,0 +1,98 @@
+"""The optimizer: each parameter's steps from the first one on, by a run's own gradients
+
+All of them, since what it keeps is what the gradients before have left.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from compare.component import Case
+from compare.recording.replay import MOST_STEPS, Operation, Runs, components, units
+
+CLASSES = {
+    "SGD": "sgd",
+    "Adam": "adam",
+    "AdamW": "adamw",
+    "RMSprop": "rmsprop",
+    "Adagrad": "adagrad",
+    "NAdam": "nadam",
+}
+HYPERPARAMETERS = (
+    "momentum", "dampening", "weight_decay", "nesterov", "alpha", "eps", "centered", "betas", "amsgrad",
+    "maximize", "lr_decay", "initial_accumulator_value", "momentum_decay",
+)  # fmt: skip
+
+
+def component_of(optimizer: str, options: Mapping[str, Any]) -> str | None:
+    """What we call an optimizer with these options."""
+    if optimizer == "SGD" and options.get("momentum"):
+        return "nesterov" if options.get("nesterov") else "momentum"
+    name = CLASSES.get(optimizer)
+    return name if name in components() else None
+
+
+def updates(runs: Runs, side: int, steps: int = MOST_STEPS) -> Iterator[Operation]:
+    """The update of every parameter over the first steps, on one run's own gradients."""
+    chosen = runs.steps[:steps]
+    if chosen[:1] != [0] or chosen != list(range(len(chosen))):
+        return  # what it has kept from the steps before is not known
+    about = runs.theirs.about.get("optimizer", {})
+
+    def recorded(step: int, name: str) -> np.ndarray | None:
+        found = (runs.of_theirs if side else runs.of_mine)(step, name)
+        return runs.replay(step, side).get(name) if found is None and name.endswith(".grad") else found
+
+    for number, group in enumerate(about.get("groups", ())):
+        facts = [runs.step(1, step).facts["groups"][number] for step in chosen]
+        options = {k: facts[0][k] for k in HYPERPARAMETERS if facts[0].get(k) not in (None, False)}
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        decoupled = about["class"] == "Adam" and facts[0].get("decoupled_weight_decay")
+        component = component_of("AdamW" if decoupled else about["class"], options)
+        for name in group if component else ():
+            rates = [runs.rate(step, side, f["lr"]) for step, f in zip(chosen, facts, strict=True)]
+            yield from _update(name, component, options, rates, chosen, recorded)
+
+
+def _update(
+    name: str, component: Any, options: Mapping[str, Any], rates: list[float], steps: list[int], recorded: Any
+) -> Iterator[Operation]:
+    start = recorded(steps[0], f"{name}.before")
+    grads = [recorded(step, f"{name}.grad") for step in steps]
+    missing = [i for i, grad in enumerate(grads) if grad is None]
+    grads = grads[: missing[0]] if missing else grads
+    if start is None or not grads:
+        return
+    arrays = {"param.0": start.astype(np.float64), "grads.0": np.stack(grads).astype(np.float64)}
+    rates = rates[: len(grads)]
+    outputs = {f"step{t + 1}.param.0": (steps[t], name) for t in range(len(grads))}
+    outputs = {k: v for k, v in outputs.items() if recorded(*v) is not None}
+    case_options = {"optimizer": CLASS_OF[component], "rates": tuple(rates), **options}
+    case = Case(name, arrays, case_options, dtype=np.float64, finite=False)
+    yield Operation(f"{name} ({CLASS_OF[component]})", components()[component], case, outputs)
+
+
+CLASS_OF = {
+    **{component: name for name, component in CLASSES.items()},
+    "momentum": "SGD",
+    "nesterov": "SGD",
+}
+
+
+def judged(
+    runs: Runs,
+    operation: Operation,
+    side: int,
+    functions: Mapping[str, Callable] | None = None,
+    **options: Any,
+) -> dict[str, float]:
+    """How far each result of an operation is from what was recorded."""
+    recorded = runs.of_theirs if side else runs.of_mine
+    expected = operation.expected(functions, **options)
+    found = {}
+    for result, (step, tensor) in operation.outputs.items():
+        array = recorded(step, tensor)
+        if array is not None and result in expected:
+            found[result] = units(operation, result, expected[result], array)
+    return found

@@ -1,0 +1,221 @@
+"""Why parameters do not go where my own gradients and the other run's rule would bring them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from compare.recording.cause import DECAYS, FITS, SHARES, SMALL, Candidate, Cause, number, search
+from compare.recording.replay import ALLOWED, Operation, Runs, components
+from compare.recording.rules import CLASS_OF, judged, updates
+
+
+def update_causes(runs: Runs, wrong: Sequence[Operation]) -> list[tuple[Sequence[Operation], list[Cause]]]:
+    """Why these parameters do not go where my own gradients and theirs' rule would bring them
+
+    One cause for all of them, or else one for matrices and another for the rest, or one for each.
+    """
+    matrices = [o for o in wrong if o.case["param.0"].ndim > 1]
+    others = [o for o in wrong if o.case["param.0"].ndim <= 1]
+    for groups in ([wrong], [matrices, others], [[o] for o in wrong]):
+        found = [(group, _causes(runs, group)) for group in groups if group]
+        if all(each for _, each in found):
+            return found
+    return [(wrong, [])]
+
+
+def _causes(runs: Runs, wrong: Sequence[Operation]) -> list[Cause]:
+    component, given = wrong[0].component.name, wrong[0].case.options
+    found = [Cause(text) for text in _plain(runs, wrong)]
+
+    def fits(candidate: Candidate) -> bool:
+        functions = candidate.functions()
+        return all(_fits(runs, operation, functions, candidate.options) for operation in wrong)
+
+    options = [Candidate(component, options=o) for o in _other_hyperparameters(component, given)]
+    if named := search(options, component, fits):
+        return [*found, *(candidate.cause(given) for candidate in named)]
+    if found:
+        return found
+    for other, values in _other_rules(component, given):
+        changed = [_as(operation, other, values) for operation in wrong]
+        for candidate in (Candidate(other), *(Candidate(other, (m,)) for m in components()[other].mistakes)):
+            functions = candidate.functions()
+            if all(_fits(runs, operation, functions, {}) for operation in changed):
+                shown = " with ".join([other, ", ".join(f"{k} = {number(v)}" for k, v in values.items())])
+                text = (
+                    f"yours takes the steps of {shown.removesuffix(' with ')}, theirs those of {component}."
+                )
+                more = candidate.cause({})
+                name = " and ".join([other, *(mistake.name for mistake in candidate.mistakes)])
+                return [Cause(f"{text} {more.text}".strip(), name, more.diff)]
+    return []
+
+
+def _plain(runs: Runs, wrong: Sequence[Operation]) -> Iterator[str]:
+    """What needs no catalogue."""
+    if rate := _rate(runs, wrong):
+        yield rate
+
+
+def _fits(runs: Runs, operation: Operation, functions: Any, options: Mapping[str, Any]) -> bool:
+    try:
+        off = judged(runs, operation, 0, functions, **options)
+    except Exception:  # a version that breaks down
+        return False
+    return bool(off) and max(off.values()) <= FITS
+
+
+def _as(operation: Operation, component: str, values: Mapping[str, Any]) -> Operation:
+    rates = operation.case.options["rates"]
+    name = "Momentum" if component == "momentum" and "beta" in values else CLASS_OF[component]
+    options = {"optimizer": name, "rates": rates, **values}
+    return replace(
+        operation, component=components()[component], case=replace(operation.case, options=options)
+    )
+
+
+def _other_hyperparameters(component: str, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    ways: dict[str, Sequence[Any]] = {"weight_decay": DECAYS}
+    if component in ("adam", "adamw", "nadam"):
+        first, second = given.get("betas", (0.9, 0.999))
+        ways["betas"] = [
+            (second, first),
+            *((b, second) for b in SHARES),
+            *((first, b) for b in SHARES),
+            (0.9, 0.99),
+            (0.5, 0.999),
+        ]
+        ways["eps"] = (*SMALL, 0.0)
+        ways["amsgrad"] = (True, False)
+    if component == "rmsprop":
+        ways |= {"alpha": SHARES, "eps": (*SMALL, 0.0), "momentum": SHARES, "centered": (True, False)}
+    if component == "adagrad":
+        ways |= {"eps": (*SMALL, 0.0), "initial_accumulator_value": (0.0, 0.1, 1.0)}
+    if component in ("momentum", "nesterov", "sgd"):
+        ways |= {"momentum": SHARES[1:], "nesterov": (True, False), "dampening": SHARES}
+    usual = {"betas": (0.9, 0.999), "weight_decay": 0.0, "momentum": 0.0, "dampening": 0.0}
+    for name, values in ways.items():
+        for value in dict.fromkeys(values):
+            if value != given.get(name, usual.get(name, False if isinstance(value, bool) else None)):
+                yield {name: value}
+    if component in ("adam", "adamw"):
+        for eps in (1e-7, 1e-6):
+            for decay in DECAYS:
+                yield {"eps": eps, "weight_decay": decay}
+
+
+def _other_rules(component: str, given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    decay = given.get("weight_decay", 0)
+    known: dict[str, list[dict[str, Any]]] = {
+        "sgd": [{}],
+        "momentum": [{"momentum": m} for m in SHARES[1:]] + [{"beta": m} for m in SHARES[1:]],
+        "nesterov": [{"momentum": m, "nesterov": True} for m in SHARES[1:]],
+        "rmsprop": [{"alpha": a} for a in SHARES[1:]],
+        "adam": [{}],
+        "adamw": [{"weight_decay": 0.01}],
+        "adagrad": [{}],
+        "nadam": [{}],
+    }
+    kept = {k: v for k, v in given.items() if k in ("betas", "eps")}
+    for other, variants in known.items():
+        if other not in components():
+            continue
+        for values in variants:
+            own = dict(values)
+            if other == component and "beta" not in own:
+                continue
+            if other in ("adam", "adamw", "nadam") and component in ("adam", "adamw", "nadam"):
+                own |= kept
+            yield other, own
+            if decay and "beta" not in own:
+                yield other, {**own, "weight_decay": decay}
+
+
+def _rate(runs: Runs, wrong: Sequence[Operation]) -> str:
+    """Whether each of my steps is theirs times a number: another learning rate, or scaled gradients."""
+    factors: dict[int, list[float]] = {}
+    for operation in wrong:
+        moved = _moved(runs, operation)
+        if moved is None:
+            return ""
+        for step, (mine, right, floor) in moved.items():
+            size = float((right**2).sum())
+            if size == 0:
+                continue
+            factor = float((mine * right).sum() / size)
+            if np.abs(mine - factor * right).max() > 4 * ALLOWED * floor:
+                return ""
+            factors.setdefault(step, []).append(factor)
+    if not factors:
+        return ""
+    each = {step: float(np.mean(values)) for step, values in factors.items()}
+    if any(np.ptp(values) > 1e-3 * abs(each[s]) + 1e-6 for s, values in factors.items()):
+        return ""
+    rates = wrong[0].case.options["rates"]
+    implied = {step: each[step] * rates[i] for i, step in enumerate(each)}
+    values = list(each.values())
+    if not any(values):
+        return "your parameters never change."
+    if np.ptp(values) <= 1e-3 * abs(values[0]):
+        rate = implied[next(iter(each))]
+        times = f"your steps are {values[0]:.4g} times as long"
+        return f"{times}: a learning rate of {rate:.4g}, or gradients scaled by as much."
+    steps = list(each)
+    for shift in (1, -1):
+        pairs = [(implied[s], rates[i - shift]) for i, s in enumerate(steps) if 0 <= i - shift < len(rates)]
+        if pairs and all(np.isclose(a, b, rtol=1e-3) for a, b in pairs):
+            when = "a step late" if shift == 1 else "a step early"
+            return f"your learning rate is theirs {when}: the schedule is off by one."
+    shown = ", ".join(f"{implied[s]:.4g}" for s in steps[:6])
+    theirs = ", ".join(f"{r:.4g}" for r in rates[:6])
+    clipped = _clipped(runs, wrong, each)
+    return clipped or f"your steps are those of the learning rates {shown}, …, where theirs are {theirs}, …."
+
+
+def _moved(runs: Runs, operation: Operation) -> dict[int, tuple[np.ndarray, np.ndarray, float]] | None:
+    """At each step: how far I moved, how far the rule moves from where I was, and the rounding of that
+
+    Only for rules without a state of the steps' own lengths: what they have kept is of gradients alone.
+    """
+    expected = operation.expected()
+    moved = {}
+    before = operation.case["param.0"]
+    for t, (step, tensor) in enumerate(operation.outputs.values(), start=1):
+        after = runs.of_mine(step, tensor)
+        update = expected.get(f"step{t}.update.0")
+        if after is None or update is None:
+            return None
+        eps = float(np.finfo(after.dtype).eps) if after.dtype.kind == "f" else 0.0
+        moved[step] = (
+            np.asarray(after, float) - before,
+            np.asarray(update, float),
+            eps * float(np.abs(after).max(initial=0)),
+        )
+        before = np.asarray(after, float)
+    return moved
+
+
+def _clipped(runs: Runs, wrong: Sequence[Operation], factors: Mapping[int, float]) -> str:
+    """Whether the factors are those of clipping by the global norm."""
+    norms = {}
+    for step in factors:
+        squares = 0.0
+        for operation in updates(runs, 0):
+            name = operation.case.name
+            grad = runs.of_mine(step, f"{name}.grad")
+            grad = runs.replay(step, 0).get(f"{name}.grad") if grad is None else grad
+            if grad is None:
+                return ""
+            squares += float((np.asarray(grad, float) ** 2).sum())
+        norms[step] = squares**0.5
+    clipped = {s: f for s, f in factors.items() if f < 1 - 1e-6}
+    if not clipped:
+        return ""
+    most = [clipped[s] * norms[s] for s in clipped]
+    if np.ptp(most) <= 1e-3 * most[0] and all(
+        norms[s] <= most[0] * (1 + 1e-3) for s in factors if s not in clipped
+    ):
+        return f"your gradients are clipped to a global norm of {most[0]:.4g} before the step."
+    return ""

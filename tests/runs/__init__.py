@@ -1,0 +1,1 @@
+"""Programs that train, each of them twice: in NumPy, and in PyTorch."""
