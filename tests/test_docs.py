@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import compare
 import scratch
 import torch_ref
 from compare.cases import TOPICS, all_components
@@ -111,6 +112,16 @@ def test_the_program_of_the_front_page_trains_the_same_network_on_both_sides():
     (told,) = re.findall(r"`history\.accuracy\[-1\]` is ([\d.]+)…", text)
     for history in histories:
         assert str(history.accuracy[-1]).startswith(told)
+
+
+def test_the_two_runs_of_the_page_part_as_it_says(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "trace.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    for program in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(program, {})
+    _, told = text.split("    $ python -m compare trace mine theirs\n    …\n")
+    told = textwrap.dedent(told.partition("\nExit status")[0]).strip()
+    assert str(compare.trace("mine", "theirs")).endswith(told)
 
 
 @pytest.mark.parametrize("side", [scratch, torch_ref], ids=["scratch", "torch"])

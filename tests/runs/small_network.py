@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from conftest import COMPONENTS
 
 from compare.recording.numpy_side import Recorder
 from compare.recording.torch_side import record
-from conftest import COMPONENTS
 from scratch import optimizers
 from scratch.random import TorchGenerator
 
