@@ -12,10 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from laws import allowed, each_side, random_cases, run, seeded
 
+import torch_ref.network
+import torch_ref.training
 from compare.cases.schedules import any_decay, any_gamma, any_interval
 from compare.component import Case
+from compare.draws import SharedDraws
 from scratch import schedules as ours
+from scratch.network import Network
 from scratch.optimizers import SGD
+from scratch.random import NumpyGenerator
+from scratch.training import train
 from torch_ref import schedules as theirs
 
 COSINE = {"warmup_epochs": 2, "total_epochs": 6}
@@ -244,6 +250,31 @@ def test_a_plateau_of_equal_costs_is_left_after_patience_and_one_more():
         scheduler.step(np.float32(1.0))
         rates.append(sgd.lr)
     assert rates == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_training_reduces_its_rate_on_the_same_plateaus_on_both_sides(mode):
+    rng = np.random.default_rng(0)
+    x, targets = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
+    held_out = rng.standard_normal((15, 5)), rng.integers(0, 3, 15)
+    network = Network((5, 8, 3), NumpyGenerator(0), dtype=np.float64)
+    other = torch_ref.network.Network((5, 8, 3), dtype=torch.float64)
+    other.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in network.state_dict().items()})
+    sgd, their_sgd = SGD(network.parameters(), 0.5), torch.optim.SGD(other.parameters(), 0.5)
+    options = {"mode": mode, "patience": 1, "factor": 0.5, "cooldown": 1}
+    recipe = {"epochs": 20, "batch_size": 8}
+    history = train(
+        network, sgd, x, targets, **recipe, generator=NumpyGenerator(1), validation=held_out,
+        scheduler=ours.ReduceLROnPlateau(sgd, **options),
+    )  # fmt: skip
+    with SharedDraws(NumpyGenerator(1)):
+        theirs_too = torch_ref.training.train(
+            other, their_sgd, *map(torch.from_numpy, (x, targets)), **recipe,
+            validation=tuple(map(torch.from_numpy, held_out)),
+            scheduler=theirs.ReduceLROnPlateau(their_sgd, **options),
+        )  # fmt: skip
+    assert history.learning_rate == theirs_too.learning_rate
+    assert len(set(history.learning_rate)) > 2
 
 
 @pytest.mark.parametrize(
