@@ -1043,3 +1043,14 @@ def test_a_mask_has_the_dtype_of_its_array_whatever_the_probability_is(make, dty
     mask = make().dropout_mask(np.ones((3, 5), dtype), np.float64(0.3))
     assert mask.dtype == dtype
     np.testing.assert_array_equal(mask, make().dropout_mask(np.ones((3, 5), dtype), 0.3))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 64, 2047, 2079, 2080, 2081, 2144, 5000, 70_000])
+def test_swaps_in_blocks_are_those_one_by_one(n):
+    words = np.random.default_rng(n).integers(0, 2**32, max(n - 1, 0), dtype=np.uint32)
+    for steps in (words % np.arange(n, 1, -1, dtype=np.uint32), words * 0, words % 2 * (n > 2)):
+        steps = np.minimum(steps, np.arange(n - 1, 0, -1, dtype=np.uint32))
+        order = list(range(n))
+        for i, step in enumerate(steps.tolist()):
+            order[i], order[i + step] = order[i + step], order[i]
+        assert scratch.random._swapped(np.arange(n), steps).tolist() == order

@@ -461,13 +461,21 @@ TAIL = """\
             values[-16:] = self._normal_block(self._unit(16, dtype), mean, std)
 """
 WORDS = "self.random64(array.size) if high - low >= 1 << 28 else self.random(array.size)"
-SWAP = "order[i], order[i + step] = order[i + step], order[i]"
-SHUFFLE = f"""\
-steps = np.arange(n, 1, -1, dtype=np.uint32)  # n − i
+SHUFFLE = """\
+left = np.arange(n, 1, -1, dtype=np.uint32)  # n − i
+        return _swapped(np.arange(n), self.random(len(left)) % left)"""
+
+
+def _shuffled(words: str, swap: str) -> str:
+    """Another shuffle, in a loop."""
+    return f"""\
+left = np.arange(n, 1, -1, dtype=np.uint32)
         order = list(range(n))
-        for i, step in enumerate((self.random(len(steps)) % steps).tolist()):
-            {SWAP}
+        for i, j in enumerate(({words}).tolist()):
+            {swap}
         return np.array(order, np.int64)"""
+
+
 TWO_SEEDS = """\
 _, seed = self.random64(2) & np.uint64(2**63 - 1)
         return TorchGenerator(int(seed), variant=self.variant).randperm(n)"""
@@ -860,7 +868,7 @@ COMPONENTS = (
         reference=("randperm",),
         random_case=random_calls("randperm"),
         edges=edges_of({setting("n", n): [Call("randperm", (), (n,))] for n in LENGTHS}),
-        cases=cases_of(lambda n: Call("randperm", arguments=(n,)), sizes=(*SIZES[:-1], 2, 3, 1000)),
+        cases=cases_of(lambda n: Call("randperm", arguments=(n,)), sizes=(*SIZES[:-1], 2, 3, 1000, 3000)),
         refused=_refused("randperm", ((), (-1,)), ((), (2.5,))),
         budget=INTEGERS,
         mistakes=(
@@ -868,14 +876,24 @@ COMPONENTS = (
                 "swap with w mod n",
                 "Every element may go anywhere at every step: a biased shuffle, n^(n−1) ways to n! orders.",
                 [
-                    ("self.random(len(steps)) % steps", "self.random(len(steps)) % n"),
-                    (SWAP, "order[i], order[step] = order[step], order[i]"),
+                    (
+                        SHUFFLE,
+                        _shuffled("self.random(len(left)) % n", "order[i], order[j] = order[j], order[i]"),
+                    )
                 ],
             ),
             Mistake(
                 "from the end",
                 "i = n−1 … 1, swapped with w mod (i + 1): as fair, another order.",
-                [(SWAP, "order[-1 - i], order[step] = order[step], order[-1 - i]")],
+                [
+                    (
+                        SHUFFLE,
+                        _shuffled(
+                            "self.random(len(left)) % left",
+                            "order[-1 - i], order[j] = order[j], order[-1 - i]",
+                        ),
+                    )
+                ],
                 convention="Knuth, and NumPy's shuffle",
             ),
             Mistake(

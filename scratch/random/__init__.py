@@ -230,11 +230,8 @@ class TorchGenerator:
         check_integers(n=n)
         if not 0 <= n < 214_748_364:
             raise ValueError(f"n: expected an integer from 0 to 214748363, got {n}")
-        steps = np.arange(n, 1, -1, dtype=np.uint32)  # n − i
-        order = list(range(n))
-        for i, step in enumerate((self.random(len(steps)) % steps).tolist()):
-            order[i], order[i + step] = order[i + step], order[i]
-        return np.array(order, np.int64)
+        left = np.arange(n, 1, -1, dtype=np.uint32)  # n − i
+        return _swapped(np.arange(n), self.random(len(left)) % left)
 
     @one_at_a_time
     @expects(n=">= 1")
@@ -380,6 +377,35 @@ class NumpyGenerator:
 
 # seed, words left, seeded, words drawn | 624 words | Box-Muller: x, y (the cached one), ρ, cached | unused
 _STATE = struct.Struct("<QiiQ 624Q 3di4x f?3x")
+
+
+def _swapped(order: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Swap order[i] with order[i + steps[i]], for i = 0, 1, 2, … in turn; changes `order`, and returns it.
+
+    A swap depends on those before it only where they touch the same places. In a block that is short beside
+    what is left most of them touch places that no other one does: these are done at once, then all others in
+    turn, and so is the end, where no block is short.
+    """
+    n, first = len(order), 0
+    last_to = np.zeros(n, np.int64)  # of a place: the last swap that goes there
+    while (length := (n - first) // 32) > 64:
+        here = np.arange(first, first + length)
+        there = here + steps[here]
+        last_to[there] = here
+        overtaken = last_to[there] != here
+        last_to[there[overtaken]] = -1
+        shared = (last_to[there] < 0) | (there < first + length)
+        shared[there[there < first + length] - first] = True
+        alone, other = here[~shared], there[~shared]
+        order[alone], order[other] = order[other], order[alone]
+        for i, j in zip(here[shared].tolist(), there[shared].tolist(), strict=True):
+            order[i], order[j] = order[j], order[i]
+        first += length
+    end = order[first:].tolist()
+    for i, step in enumerate(steps[first:].tolist()):
+        end[i], end[i + step] = end[i + step], end[i]
+    order[first:] = end
+    return order
 
 
 @cache
