@@ -122,8 +122,7 @@ def cross_entropy_forward(
     Args:
         logits: (batch, classes), or with further axes (batch, classes, …); (classes,) of a single example
         targets: integers, the classes (batch, …); or probabilities, in the shape and dtype of the logits
-        reduction: the mean divides by the number of targets that count; if these are classes, each counts
-            for its weight
+        reduction: the mean divides by the number of targets that count; of classes, each with its weight
         weight: w (classes,): −wⱼ·qᵢⱼ log softmax(xᵢ)ⱼ
         ignore_index: a target that does not count: its loss and its gradient are 0
         label_smoothing: ε, which is shared out among all K classes: q ← (1 − ε)·q + ε/K
@@ -175,7 +174,7 @@ def cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarra
         dlogits -= q * column
         column = column * q.sum(axis=1, keepdims=True)
     dlogits -= softmax * (0 - column)  # 0 − share is never −0: zeros get their sign as in PyTorch
-    return _unrows(dlogits, shape_of_logits)
+    return _from_rows(dlogits, shape_of_logits)
 
 
 @expects(input="*shape", targets="*shape", reduction=REDUCTIONS)
@@ -210,12 +209,9 @@ def mse_loss_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
 
 
 def _distribution(
-    rows: np.ndarray,
-    targets: np.ndarray,
-    weight: np.ndarray | None,
-    ignore_index: int,
-    label_smoothing: float,
-) -> tuple[np.ndarray, float]:
+    rows: np.ndarray, targets: np.ndarray,
+    weight: np.ndarray | None, ignore_index: int, label_smoothing: float,
+) -> tuple[np.ndarray, float]:  # fmt: skip
     """What each class of each example counts for, (batch, classes), and how much counts in a mean."""
     classes = rows.shape[1]
     if targets.dtype.kind == "f":
@@ -243,7 +239,7 @@ def _rows(scores: np.ndarray) -> np.ndarray:
     return last.reshape(math.prod(last.shape[:-1]), last.shape[-1])
 
 
-def _unrows(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _from_rows(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The way back from `_rows`."""
     if len(shape) == 2:
         return rows

@@ -119,43 +119,38 @@ def classes_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
 def _with_options(case: Callable[..., Case], rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """Class weights, targets that do not count, smoothed labels, probabilities, further axes; and several."""
     weights = {"weight": rng.random(7) + 0.1}
+    weighted = {"weights": weights, "label_smoothing": 0.3}
     some = rng.integers(0, 7, 13)
     some[[1, 5, 6, 12]] = -100
     padded = np.where(some < 0, 2, some)
     probabilities = rng.random((13, 7))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    for reduction in ("mean", "sum", "none"):
-        yield case(
-            f"class weights, {reduction}", normal(rng, (13, 7), dtype), weights=weights, reduction=reduction
-        )
-        yield case(f"ignored, {reduction}", normal(rng, (13, 7), dtype), some, reduction=reduction)
-        smoothed = {"label_smoothing": 0.1}
-        yield case(f"smoothed, {reduction}", normal(rng, (13, 7), dtype), reduction=reduction, **smoothed)
-        yield case(
-            f"probabilities, {reduction}", normal(rng, (13, 7), dtype), probabilities, reduction=reduction
-        )
-        both = {"weights": weights, "label_smoothing": 0.3, "reduction": reduction}
-        yield case(f"weighted and smoothed, {reduction}", normal(rng, (13, 7), dtype), **both)
-        yield case(f"weighted probabilities, {reduction}", normal(rng, (13, 7), dtype), probabilities, **both)
-        everything = {"ignore_index": 2, **both}
-        yield case(
-            f"ignored, weighted and smoothed, {reduction}", normal(rng, (13, 7), dtype), padded, **everything
-        )
-        axes = normal(rng, (4, 7, 3), dtype)
-        yield case(f"further axes, {reduction}", axes, rng.integers(0, 7, (4, 3)), reduction=reduction)
-        pixels = normal(rng, (2, 7, 3, 4), dtype)
-        yield case(f"pixels, {reduction}", pixels, rng.integers(0, 7, (2, 3, 4)), **everything)
-        yield case(f"pixels of probabilities, {reduction}", pixels, rng.random((2, 7, 3, 4)), **both)
-        yield case(
-            f"a single example, {reduction}", normal(rng, (7,), dtype), np.array(4), reduction=reduction
-        )
+    steps, pixels = rng.integers(0, 7, (4, 3)), rng.integers(0, 7, (2, 3, 4))
+    kinds: dict[str, tuple[tuple[int, ...], np.ndarray | None, dict[str, Any]]] = {
+        "class weights": ((13, 7), None, {"weights": weights}),
+        "ignored": ((13, 7), some, {}),
+        "smoothed": ((13, 7), None, {"label_smoothing": 0.1}),
+        "weighted and smoothed": ((13, 7), None, weighted),
+        "ignored, weighted and smoothed": ((13, 7), padded, {**weighted, "ignore_index": 2}),
+        "probabilities": ((13, 7), probabilities, {}),
+        "weighted probabilities": ((13, 7), probabilities, weighted),
+        "further axes": ((4, 7, 3), steps, {}),
+        "pixels": ((2, 7, 3, 4), pixels, {**weighted, "ignore_index": 2}),
+        "pixels of probabilities": ((2, 7, 3, 4), rng.random((2, 7, 3, 4)), weighted),
+        "a single example": ((7,), np.array(4), {}),
+    }
+    for name, (shape, targets, options) in kinds.items():
+        for reduction in ("mean", "none"):
+            logits = normal(rng, shape, dtype)
+            yield case(f"{name}, {reduction}", logits, targets, reduction=reduction, **options)
+    everything = {**weighted, "ignore_index": 2, "reduction": "sum"}
+    yield case("ignored, weighted and smoothed, sum", normal(rng, (13, 7), dtype), padded, **everything)
     masked = normal(rng, (6, 4), dtype)
     masked[:, 3] = -np.inf
-    right = rng.integers(0, 3, 6)
-    yield case("masked and weighted", masked, right, weights={"weight": rng.random(4) + 0.1}, finite=False)
-    yield case(
-        "padding of nan", np.where(right[:, None] == 1, np.nan, masked), right, ignore_index=1, finite=False
-    )
+    right, of_4 = rng.integers(0, 3, 6), {"weight": rng.random(4) + 0.1}
+    yield case("masked and weighted", masked, right, weights=of_4, finite=False)
+    padding = np.where(right[:, None] == 1, np.nan, masked)
+    yield case("padding of nan", padding, right, ignore_index=1, finite=False)
 
 
 def without_classes(shape: Sequence[int]) -> tuple[int, ...]:
@@ -431,6 +426,21 @@ RARE = {
 }
 
 
+RARE_OF_CLASSES = {"smallest": "a single class"} | {
+    f"{case}, {reduction}": what
+    for case, what in {
+        "ignored": "targets that do not count",
+        "probabilities": "probabilities as targets",
+        "weighted probabilities": "probabilities as targets",
+        "further axes": "axes behind that of the classes",
+        "pixels": "axes behind that of the classes",
+        "pixels of probabilities": "axes behind that of the classes",
+        "a single example": "an example without an axis for the batch",
+    }.items()
+    for reduction in ("mean", "none")
+}
+
+
 def _component(
     name: str,
     cases: Callable[[np.random.Generator, Any], Iterator[Case]],
@@ -468,7 +478,7 @@ def _component(
         functions=(f"{name}_forward", f"{name}_backward"),
         reference=(name,),
         cases=cases,
-        rare=RARE | ({"smallest": "a single class"} if name == "cross_entropy" else {}),
+        rare=RARE | (RARE_OF_CLASSES if name == "cross_entropy" else {}),
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,
@@ -920,9 +930,9 @@ COMPONENTS = (
                         "shape, shape_of_logits, p = cache",
                     ),
                     (
-                        "    return _unrows(dlogits,",
+                        "    return _from_rows(dlogits,",
                         "    dlogits = p * (dlogits - (dlogits * p).sum(axis=1, keepdims=True))\n"
-                        "    return _unrows(dlogits,",
+                        "    return _from_rows(dlogits,",
                     ),
                 ],
             ),
