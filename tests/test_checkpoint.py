@@ -329,6 +329,18 @@ def test_what_is_no_checkpoint_of_this_run_is_refused_and_changes_nothing(groups
     assert run.scheduler.last_epoch == 2
 
 
+def test_one_buffer_of_all_parameters_has_one_product_of_momenta(tmp_path):
+    saved, run = Ours("NAdam"), Ours("NAdam", seed=7)
+    saved.train(1)
+    saved.save(tmp_path / "run.npz", 1)
+    arrays = read_state(tmp_path / "run.npz")
+    write_state(tmp_path / "run.npz", arrays | {"optimizer.state.3.mu_product": np.full((), 0.25)})
+    before = run.state()
+    with pytest.raises(ValueError, match=r"mu_product: expected one number for all parameters, got \[0\.0"):
+        run.load(tmp_path / "run.npz")
+    equal(run.state(), before)
+
+
 def test_numpys_own_stream_goes_on_too():
     """With the half word that it keeps of a permutation."""
     one, other = NumpyGenerator(3), NumpyGenerator(4)
