@@ -117,8 +117,9 @@ def test_the_sentence_on_the_searches_follows_the_figures():
         ([7, 7, 7, 7, 7, 7, 7], 0, 5),  # as low is not lower
     ],
 )
-def test_it_stops_when_patience_ends(costs, best, stop):
-    assert early_stopping.stops(costs) == (best, stop)
+@pytest.mark.parametrize("side", SIDES)
+def test_it_stops_when_patience_ends(side, costs, best, stop):
+    assert early_stopping.stops(side, costs) == (best, stop)
 
 
 @pytest.fixture(scope="module")

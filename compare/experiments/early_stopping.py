@@ -1,18 +1,20 @@
 """Early stopping beside L2: two ways to keep a network from learning its examples by heart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+import scratch.early_stopping
+import torch_ref.early_stopping
 from compare.experiments import figures
 from compare.experiments.experiment import Options, Results, Task
 from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.regularization import all_weights, test_losses
-from compare.experiments.train import Run, first
+from compare.experiments.train import Run, build, first
 from compare.training.data import NOISE, Data, noisy_classes
 
 BASE = Recipe(
@@ -33,6 +35,7 @@ PATIENCE = 5  # checks without a new lowest cost, after which training stops
 class Course:
     """What became of a training, check by check."""
 
+    side: str
     epochs: Sequence[int]
     train: Sequence[float]  # cross-entropy of the training set, without the penalty
     dev: Sequence[float]
@@ -42,23 +45,27 @@ class Course:
     @property
     def stop(self) -> int:
         """The check at which patience ends; the last one if it never does."""
-        return stops(self.dev)[1]
+        return stops(self.side, self.dev)[1]
 
     @property
     def best(self) -> int:
         """The check whose weights are kept: the lowest cost until the stop."""
-        return stops(self.dev)[0]
+        return stops(self.side, self.dev)[0]
 
 
-def stops(costs: Sequence[float]) -> tuple[int, int]:
+EARLY_STOPPING: dict[str, Callable[[int], Any]] = {
+    "scratch": scratch.early_stopping.EarlyStopping,
+    "torch": torch_ref.early_stopping.EarlyStopping,
+}
+
+
+def stops(side: str, costs: Sequence[float]) -> tuple[int, int]:
     """The check with the lowest cost, and the one that stops: `PATIENCE` checks without a lower one"""
-    best = 0
-    for i, cost in enumerate(costs):
-        if cost < costs[best]:
-            best = i
-        if i - best == PATIENCE:
-            return best, i
-    return best, len(costs) - 1
+    stopping, network = EARLY_STOPPING[side](PATIENCE), build(BASE, side).network
+    for cost in costs:
+        if stopping.step(cost, network):
+            break
+    return stopping.best_epoch, stopping.epoch - 1
 
 
 def tasks(options: Options) -> list[Task]:
@@ -110,7 +117,7 @@ def course(run: Run, data: Data) -> Course:
     train = test_losses(run, replace(data, x_test=data.x_train, targets_test=data.targets_train))
     norm = [float(np.linalg.norm(all_weights(run, epoch))) for epoch in epochs]
     right = [run.correct[epoch][1] if epoch in run.correct else 0 for epoch in epochs]
-    return Course(epochs, train, test_losses(run, data), norm, right)
+    return Course(run.side, epochs, train, test_losses(run, data), norm, right)
 
 
 def stopping(plain: Course) -> str:
