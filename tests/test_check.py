@@ -27,7 +27,7 @@ from compare.learner.child_process import FileError, check_file, load, own_defin
 from compare.learner.diagnosis import same
 from compare.learner.exercise import HINTS, exercise
 from compare.learner.finding import close_names, find
-from compare.learner.ordinary import beyond
+from compare.learner.ordinary import apart, beyond
 from compare.learner.running import Answer
 from compare.learner.trial import Trial
 from compare.run import cases_of
@@ -863,3 +863,10 @@ def mse_loss_backward(dloss, cache):
     verdict = verdict_on(text, tmp_path)
     assert verdict.status == "right but"
     assert verdict.not_handled == ["reduction=none", "weight"]
+
+
+def test_what_is_not_handled_is_named_once():
+    failed = {("weight", "ignored"), ("weight", "ignored", "smoothed")}
+    missing, fine = apart([("smoothed",), *failed], failed)
+    assert missing == ["weight with ignored"]
+    assert fine == ["smoothed"]

@@ -51,7 +51,9 @@ def apart(
         unexplained = [name for name in what if name not in fine and name not in missing]
         if unexplained or fine.issuperset(what):
             missing.append(" with ".join(unexplained or what))
-    return missing, [name for name in dict.fromkeys(n for what in asked for n in what) if name in fine]
+    return list(dict.fromkeys(missing)), [
+        name for name in dict.fromkeys(n for what in asked for n in what) if name in fine
+    ]
 
 
 def _smallest(case: Case) -> float:
