@@ -203,13 +203,23 @@ def mean_loss(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
 def accuracy(network: Network, x: np.ndarray, targets: np.ndarray) -> float:
     """The share of right answers: over the rows, or over rows and outputs where each output is a label
 
-    Raises ValueError for a network with a squared error, whose outputs are neither right nor wrong.
+    Where targets are probabilities of classes, the likeliest is right; ignored classes do not count.
+
+    Raises ValueError for a network with a squared error, whose outputs are neither right nor wrong, and if
+    there is no target that counts.
     """
     if network.loss == "mse_loss":
         raise ValueError("accuracy: expected a network that tells classes, got one with mse_loss")
     told = network.predict(x)
-    dtype = np.result_type(x, targets)  # rounds neither classes nor targets
-    return float(np.mean(told.astype(dtype) == targets.reshape(told.shape).astype(dtype)))
+    if network.loss == "binary_cross_entropy_with_logits":
+        dtype = np.result_type(x, targets)  # rounds neither labels nor targets
+        return float(np.mean(told.astype(dtype) == targets.reshape(told.shape).astype(dtype)))
+    if targets.dtype.kind == "f":
+        return float(np.mean(told == targets.argmax(axis=1)))
+    counts = targets != network.loss_options.get("ignore_index", -100)
+    if not counts.any():
+        raise ValueError("targets: expected at least one that counts, got none")
+    return float(np.mean((told == targets)[counts]))
 
 
 def check_examples(examples: int, targets: int, batch_size: int, drop_last: bool) -> None:

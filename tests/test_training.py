@@ -279,3 +279,30 @@ def test_micro_batches_count_for_what_their_classes_weigh(options):
         assert accumulated_cost == pytest.approx(cost, rel=1e-13)
         for name, array in gradient.items():
             np.testing.assert_allclose(accumulated[name], array, rtol=0, atol=1e-14, err_msg=name)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_accuracy_of_probabilities_and_of_ignored_targets(side):
+    *networks, x, targets = both()
+    network = networks[side]
+    told = np.asarray(networks[0].predict(x))
+    ours, theirs = scratch.training.accuracy, torch_ref.training.accuracy
+
+    def accuracy(targets):
+        return (
+            theirs(network, torch.from_numpy(x), torch.from_numpy(targets))
+            if side
+            else ours(network, x, targets)
+        )
+
+    soft = np.full((11, 3), 0.1)
+    soft[np.arange(11), targets] = 0.8
+    assert accuracy(soft) == accuracy(targets) == np.mean(told == targets)
+    some = np.where(np.arange(11) < 4, -100, targets)
+    assert accuracy(some) == pytest.approx(np.mean(told[4:] == targets[4:]))
+
+
+def test_no_target_that_counts_has_no_accuracy():
+    ours, _, x, targets = both()
+    with pytest.raises(ValueError, match="targets: expected at least one that counts, got none"):
+        scratch.training.accuracy(ours, x, np.full_like(targets, -100))

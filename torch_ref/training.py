@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from torch_ref.clipping import clip_grad_norm_
 from torch_ref.early_stopping import EarlyStopping
-from torch_ref.losses import mse_loss
+from torch_ref.losses import binary_cross_entropy_with_logits, mse_loss
 from torch_ref.network import Network
 
 
@@ -130,6 +130,14 @@ def mean_loss(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float
 
 
 def accuracy(network: Network, x: torch.Tensor, targets: torch.Tensor) -> float:
-    """The share of right answers: over the rows, or over rows and outputs where each output is a label."""
+    """The share of right answers: over the rows, or over rows and outputs where each output is a label
+
+    Of probabilities the likeliest is right; ignored classes do not count.
+    """
     told = network.predict(x)
-    return (told == targets.reshape(told.shape)).double().mean().item()
+    if network.loss is binary_cross_entropy_with_logits:
+        return (told == targets.reshape(told.shape)).double().mean().item()
+    if targets.is_floating_point():
+        return (told == targets.argmax(dim=1)).double().mean().item()
+    counts = targets != network.loss_options.get("ignore_index", -100)
+    return (told == targets)[counts].double().mean().item()
