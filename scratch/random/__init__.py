@@ -37,6 +37,8 @@ from scratch.random.shared import (
     one_at_a_time,
 )
 
+PIECE = 16 * 1024  # numbers that are transformed at a time: what lies between stays in the cache
+
 
 class Generator(Protocol):
     """What initialisers, dropout and mini-batches ask of a source of randomness."""
@@ -151,7 +153,7 @@ class TorchGenerator:
         u = self._unit(array.size, dtype)
         if (low, high) != (0, 1):
             u = fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low
-            u = np.where(u == high, low, u)
+            u[u == high] = low
         return in_memory_order(array, u)
 
     def randn(self, size: Size, dtype: Any = np.float32) -> np.ndarray:
@@ -284,7 +286,9 @@ class TorchGenerator:
         mean, std = dtype(mean), dtype(std)
         values = self._unit(n, dtype)
         whole = values[: n - n % 16]
-        whole[...] = self._normal_block(whole, mean, std)
+        for start in range(0, len(whole), PIECE):
+            piece = whole[start : start + PIECE]
+            piece[...] = self._normal_block(piece, mean, std)
         if n % 16:
             values[-16:] = self._normal_block(self._unit(16, dtype), mean, std)
         return values

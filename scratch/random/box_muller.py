@@ -39,8 +39,9 @@ def normal_pairs(angle: np.ndarray, length: np.ndarray) -> np.ndarray:
 def fma(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
     """x·y + z, rounded once, as the fused multiply-add of a processor does
 
-    float32: the product is exact in float64, and the sum is rounded to odd there, so that the second
-    rounding, to float32, sees on which side of a tie it was. float64: product and sums are kept as a rounded
+    float32: the product is exact in float64. Their sum is rounded twice, there and to float32, which is once
+    unless the first rounding has made a tie; there, and where the result is subnormal, it is rounded to odd,
+    so that the second rounding sees on which side it was. float64: product and sums are kept as a rounded
     part and its exact error, and the smallest parts are added with rounding to odd. A subnormal result has
     fewer digits: adding it to 2⁵² times the last of them rounds it to these.
 
@@ -49,7 +50,14 @@ def fma(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
     if not np.all(np.isfinite(y) & np.isfinite(z) & (y != 0)):
         return x * y + z  # exact for y = 0, and −0 where it should be
     if x.dtype == np.float32:
-        return _sum_rounded_to_odd(x.astype(np.float64) * np.float64(y), np.float64(z)).astype(np.float32)
+        product = x.astype(np.float64) * np.float64(y)
+        total = np.asarray(product + z)
+        is_tie = total.view(np.int64) & (2**29 - 1) == 2**28  # of the 29 bits that float32 has not
+        doubtful = is_tie | (np.abs(total) < 2.0**-126)
+        if doubtful.any():
+            z = np.broadcast_to(np.float64(z), total.shape)
+            total[doubtful] = _sum_rounded_to_odd(product[doubtful], z[doubtful])
+        return total.astype(np.float32)
     _, exponent = np.frexp(np.maximum(np.abs(y), np.abs(z)))  # far from overflow and underflow
     product, product_error = _two_product(x, np.ldexp(y, -exponent))
     low, low_error = _two_sum(np.ldexp(z, -exponent), product_error)
