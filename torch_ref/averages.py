@@ -1,15 +1,13 @@
 """Averages of a sequence, and of the weights of a network: `torch.lerp`, `torch.optim.swa_utils`."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
+from torch import nn
 from torch.optim import swa_utils
 
 from torch_ref.network import Network
-
-update_bn = swa_utils.update_bn
-"""update_bn(loader, model): new running statistics of every batch normalisation, in one pass over the loader
-
-The mean over the batches of μ and of the unbiased variance: as `momentum=None` has it.
-"""
 
 
 def exponentially_weighted_average(
@@ -53,3 +51,11 @@ class AveragedModel(swa_utils.AveragedModel):
     def predict_proba(self, x: torch.Tensor) -> torch.Tensor:
         """How probable the averaged network holds each class."""
         return self.module.predict_proba(x)
+
+
+def update_bn(loader: Iterable[Any], model: nn.Module) -> None:
+    """New running statistics of every batch normalisation, in one pass over the loader
+
+    The mean over the batches of μ and of the unbiased variance: as `momentum=None` has it.
+    """
+    swa_utils.update_bn(loader, model)
