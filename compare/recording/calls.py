@@ -96,7 +96,7 @@ def _module(call: Mapping[str, Any], replay: "Replay") -> Call | None:
     if of is None or len(inputs) != 1 or (x := replay.get(inputs[0])) is None:
         return None
     kind, given, prefix = of["class"], of["options"], f"{module}." if module else ""
-    name, dy = f"{module} ({kind})", replay.get(f"{output}.grad")
+    name, dy = f"{module} ({kind})" if module else kind, replay.get(f"{output}.grad")
     if kind in ACTIVATIONS:
         options = {key: value for key, value in given.items() if key in OPTIONS}
         return _activation(call, replay, ACTIVATIONS[kind], options, name)

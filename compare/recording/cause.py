@@ -6,7 +6,6 @@ two mistakes. It has to explain all results of the operation, the right ones too
 """
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +16,7 @@ from compare.component import Mistake
 from compare.recording.plain import plain
 from compare.recording.replay import Change, Replay, Runs, components, units
 
-SECONDS = 6.0  # of work, for all pairs of one operation
+MOST = 1500  # candidates that are tried for one operation: a number and no time, so that the answer is one
 STEPS = 6  # that a cause must fit
 FITS = 1.0  # see `replay.units`
 SMALL = tuple(10.0**-k for k in range(1, 17))
@@ -101,14 +100,25 @@ def causes(
     spread = sorted({steps[i] for i in np.linspace(0, len(steps) - 1, min(STEPS, len(steps))).astype(int)})
     replays = {step: runs.replay(step, 0) for step in spread}
     found = [Cause(text) for text in plain(runs, faulty[0], replays)]
-    first = replays[spread[0]]
+    named = _named(replays, faulty, counts)
+    if not named and len(faulty) > 1:  # several faults in one operation
+        each = [(_named(replays, [tensor], counts), tensor) for tensor in faulty]
+        named = list(dict.fromkeys(cause for causes, _ in each for cause in causes))
+    return [*found, *named]
+
+
+def _named(
+    replays: Mapping[int, Replay], faulty: Sequence[str], counts: Callable[[int, str], bool]
+) -> list[Cause]:
+    """The known variants that explain all of these results."""
+    first = next(iter(replays.values()))
     name = first.made_by[faulty[0]][0].name
     every = [t for t, (operation, _) in first.made_by.items() if operation.name == name]
     for tried in [name, *sorted(first.filling - {name})]:
         operation = first.operations[tried][0]
         component, given = operation.component.name, operation.case.options
         options = [Candidate(component, options=o) for o in _other_ways(component, given)]
-        for tensors in [every, faulty] if len(every) > len(faulty) else [every]:
+        for tensors in [every, faulty] if len(every) > len(faulty) > 0 else [every]:
 
             def fits(candidate: Candidate, tried: str = tried, tensors: Sequence[str] = tensors) -> bool:
                 judge = _alone if tried == name and tried not in first.filling else _whole
@@ -120,8 +130,8 @@ def causes(
                 )
 
             if named := search(options, component, fits):
-                return [*found, *(each.cause(given) for each in named)]
-    return found
+                return [each.cause(given) for each in named]
+    return []
 
 
 def _alone(replay: Replay, change: Change, tensor: str) -> float:
@@ -151,24 +161,32 @@ def search(
     listed = [Candidate(component, (m,)) for m in components()[component].mistakes]
     kinds: list[Iterator[Candidate]] = [
         iter([*listed, *options]),
-        (replace(a, options=b.options) for a, b in itertools.product(listed, options)),
+        (replace(a, options=b.options) for b, a in itertools.product(_usual_first(options), listed)),
         (Candidate(component, (*a.mistakes, *b.mistakes)) for a, b in itertools.combinations(listed, 2)),
     ]
-    budget = time.process_time() + SECONDS
+    tried = 0
     for kind in kinds:
         found: dict[Any, Candidate] = {}
         for candidate in kind:
-            if time.process_time() > budget:
-                break
+            tried += 1
             key = (*(mistake.name for mistake in candidate.mistakes), *candidate.options)
             try:
                 if key not in found and fits(candidate):
                     found[key] = candidate
             except (ValueError, SyntaxError):  # two edits of one place
                 continue
+            if found and kind is not kinds[0]:
+                break
+            if tried > MOST:
+                return list(found.values())
         if found:
             return list(found.values())
     return []
+
+
+def _usual_first(options: Sequence[Candidate]) -> list[Candidate]:
+    """Somebody's defaults first."""
+    return sorted(options, key=lambda c: not all((c.component, *o) in KNOWN for o in c.options.items()))
 
 
 def _other_ways(component: str, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -25,8 +25,18 @@ USUAL = {  # what people call what PyTorch has no name for
     "loss.targets": ("y", "targets", "target", "labels", "t", "yb", "y_batch", "batch_y", "y_true"),
 }
 GRADIENT = (r"d_?(.+)", r"g_?(.+)", r"grads?[_.]d?(.+)", r"(.+)[_.]grad")
-NUMBERED = {"z": ("Linear",), "a": tuple(ACTIVATIONS), "h": tuple(ACTIVATIONS)}  # z1, a1, …
-BIAS = (("W", "b"), ("w", "b"), ("weight", "bias"), ("gamma", "beta"))
+NUMBERED = {  # W1, z1, a1, … → of modules of which classes what
+    "z": (("Linear",), "output"),
+    "w": (("Linear",), "weight"),
+    "b": (("Linear",), "bias"),
+    "a": (tuple(ACTIVATIONS), "output"),
+    "h": (tuple(ACTIVATIONS), "output"),
+}
+BIAS = (("W", "b"), ("w", "b"), ("weight", "bias"), ("kernel", "bias"), ("gamma", "beta"))
+RUNNING = {  # an average of which, by its name → PyTorch's
+    r"(run|mov|avg|ema).*mean|mean_?(run|mov|avg|ema)": "running_mean",
+    r"(run|mov|avg|ema).*var|var(iance)?_?(run|mov|avg|ema)": "running_var",
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,10 @@ class _Search:
             if name in self.theirs and (turns := self._turns(name, name)):
                 turned = min(turns, key=lambda turn: self._distance(name, name, turn) or 0.0)
                 self._take(name, name, "same name", turned)
-        searches = (self._by_value, self._by_name, self._by_usual_name, self._by_number, self._by_shape)
+        searches = (
+            lambda: self._by_value(SAME), self._by_name, self._by_usual_name, self._by_number,
+            self._by_running, self._by_proportion, lambda: self._by_value(CLOSE), self._by_shape,
+        )  # fmt: skip
         while any(search() for search in searches):
             pass
         self.found.only_mine, self.found.only_theirs = self.mine, self.theirs
@@ -151,10 +164,11 @@ class _Search:
         ]
         return sorted(found, key=lambda candidate: candidate[0])
 
-    def _by_value(self) -> bool:
+    def _by_value(self, close: float) -> bool:
         found = False
         for name in list(self.mine):
-            if candidates := self._candidates(name):
+            candidates = self._candidates(name)
+            if candidates and candidates[0][0] <= close:
                 best, theirs, turned = candidates[0]
                 others = [c for c in candidates[1:] if not self._alike(theirs, c[1]) and c[1] != theirs]
                 if best <= SAME and (first := self._first_of(name, candidates)):
@@ -165,6 +179,39 @@ class _Search:
                     self._take(name, theirs, "equal values", turned)
                     found = True
         return found
+
+    def _by_proportion(self) -> bool:
+        """Equal but for a factor: a sum for a mean, a sign."""
+        for name in list(self.mine):
+            found = [
+                (theirs, turned)
+                for theirs in self.theirs
+                for turned in self._turns(name, theirs)
+                if self._proportional(name, theirs, turned)
+            ]
+            if found and all(self._alike(found[0][0], theirs) for theirs, _ in found):
+                theirs, turned = found[0]
+                self._take(name, theirs, "equal but for a factor", turned)
+                return True
+        return False
+
+    def _proportional(self, name: str, theirs: str, turned: bool) -> bool:
+        a, b = self.steps[0]
+        x, y = a[name].astype(float), b[theirs].astype(float)
+        if (
+            x.size != y.size
+            or x.size < 3
+            or not np.isfinite(x).all()
+            or not np.isfinite(y).all()
+            or not y.any()
+        ):
+            return False
+        x = Pair(name, theirs, "", turned).as_theirs(x, y.shape)
+        factor = (x * y).sum() / (y * y).sum()
+        rounding = 64 * max(self._eps(name, 0), self._eps(theirs, 1))
+        return bool(
+            factor != 0 and np.ptp(y) > 0 and np.abs(x - factor * y).max() <= rounding * np.abs(x).max()
+        )
 
     def _eps(self, name: str, side: int) -> float:
         dtype = self.steps[0][side][name].dtype
@@ -213,7 +260,8 @@ class _Search:
                 min(first._distance(name, theirs, turn) or 0.0 for turn in first._turns(name, parameter))
                 for theirs in (before, parameter)
             )
-            return before if as_before <= SAME and as_before < as_after else parameter
+            exact = 64 * max(self._eps(name, 0), self._eps(parameter, 1))
+            return before if as_before <= exact and as_before < as_after else parameter
         return before if before in self.theirs else parameter
 
     def _by_usual_name(self) -> bool:
@@ -224,19 +272,33 @@ class _Search:
                     return True
         return False
 
+    def _by_running(self) -> bool:
+        """Moving averages of a normalisation, where one alone has that shape."""
+        for pattern, what in RUNNING.items():
+            named = [name for name in self.mine if re.search(pattern, name.lower())]
+            for name in named:
+                fitting = [t for t in self.theirs if t.endswith(what) and self._turns(name, t)]
+                rivals = [other for other in named if fitting and self._turns(other, fitting[0])]
+                if rivals == [name] and len(fitting) == 1:
+                    self._take(name, fitting[0], "by its name", False)
+                    return True
+        return False
+
     def _by_number(self) -> bool:
-        """z1, z2, … are what the first, the second, … linear module gives; a1, a2, … are of activations."""
-        for kind, classes in NUMBERED.items():
-            outputs = [f"{name}.output" for name, of in self.modules.items() if of["class"] in classes]
-            paired = {pair.mine: pair.theirs for pair in self.found.pairs}
-            counted = {f"{kind}{i}": theirs for i, theirs in enumerate(outputs, start=1)}
-            if any(paired.get(n.lower(), t) != t for n, t in counted.items()):
+        """z1, z2, … are what the first, the second, … linear module gives, W1, W2, … its weights."""
+        for kind, (classes, what) in NUMBERED.items():
+            modules = [name for name, of in self.modules.items() if of["class"] in classes]
+            counted = {f"{kind}{i}": f"{name}.{what}" for i, name in enumerate(modules, start=1)}
+            paired = {pair.mine.lower(): pair.theirs.removesuffix(".before") for pair in self.found.pairs}
+            if any(paired.get(name, theirs) != theirs for name, theirs in counted.items()):
                 continue  # they are counted otherwise
             for name in list(self.mine):
                 theirs = counted.get(name.lower(), "")
                 if theirs in self.theirs and (turns := self._turns(name, theirs)):
-                    self._take(name, theirs, "by its name", turns[0])
-                    return True
+                    theirs = theirs if what == "output" else self._before_or_after(name, theirs)
+                    if theirs in self.theirs:
+                        self._take(name, theirs, "by its name", turns[0])
+                        return True
         return False
 
     def _by_shape(self) -> bool:

@@ -56,7 +56,7 @@ def plain(runs: Runs, tensor: str, replays: Mapping[int, Replay]) -> Iterator[st
 
 def _factor(runs: Runs, tensor: str, factors: Mapping[int, float], replays: Mapping[int, Replay]) -> str:
     """What a factor is, if that can be told."""
-    sizes = {s: _sizes(runs, s) for s in factors}
+    sizes = {s: runs.sizes(s) for s in factors}
     first = next(iter(factors))
     for name in sizes[first]:
         for power, words in ((1, "times"), (-1, "divided by")):
@@ -82,12 +82,3 @@ def _factor(runs: Runs, tensor: str, factors: Mapping[int, float], replays: Mapp
     known = {2.0: "the square without its ½", 0.5: "the square with a ½", -1.0: "the sign is reversed"}
     meaning = next((words for value, words in known.items() if np.isclose(factor, value, rtol=1e-5)), "")
     return f"yours is {factor:.6g} times theirs in every step{f': {meaning}' if meaning else ''}."
-
-
-def _sizes(runs: Runs, step: int) -> dict[str, int]:
-    for call in runs.step(1, step).facts.get("calls", ()):
-        if "loss" in call:
-            x = runs.of_theirs(step, call["inputs"][0])
-            if x is not None and x.ndim:
-                return {"the batch": len(x), "all elements": x.size, "the outputs": x.size // max(len(x), 1)}
-    return {"the batch": 1, "all elements": 1, "the outputs": 1}

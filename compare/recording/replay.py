@@ -33,11 +33,16 @@ class Operation:
     component: Component
     case: Case
     outputs: Mapping[str, tuple[int, str]]  # result → step and tensor
+    chosen: np.ndarray | None = None  # the elements of each tensor that it is of, where it is not all
 
     def expected(self, functions: Mapping[str, Callable] | None = None, **options: Any) -> Any:
         """What comes out: by our own functions, or by others, with other options if they are given."""
         case = replace(self.case, options={**self.case.options, **options})
         return run.run_scratch(self.component, case, functions)
+
+    def of(self, array: np.ndarray | None) -> np.ndarray | None:
+        """The elements of a tensor that the operation is of."""
+        return array if array is None or self.chosen is None else array.ravel()[self.chosen]
 
     @cached_property
     def scales(self) -> Mapping[str, Any]:
@@ -60,6 +65,7 @@ class Runs:
         self._opened: dict[tuple[int, int], Step] = {}
         self._replays: dict[tuple[int, int], Replay] = {}
         self._between: Between | None = None
+        self.undivided = ""  # by what my gradients of outputs are still to be divided, as in a course
 
     def calls(self, step: int) -> list[Mapping[str, Any]]:
         """Those of their step, and of functions between modules."""
@@ -127,9 +133,35 @@ class Runs:
         pair = self.pair_of.get(name)
         found = None if pair is None else self._of(0, step, pair.mine)
         theirs = self._of(1, step, name)
-        return (
-            None if pair is None or found is None or theirs is None else pair.as_theirs(found, theirs.shape)
-        )
+        if pair is None or found is None or theirs is None:
+            return None
+        found = pair.as_theirs(found, theirs.shape)
+        if self.undivided and name.endswith(".grad") and f"{name[:-5]}.before" not in self.step(1, step):
+            return found / self.sizes(step)[self.undivided]
+        return found
+
+    def sizes(self, step: int) -> dict[str, int]:
+        """What a mean may be over, by what the loss of a step is given."""
+        for call in self.step(1, step).facts.get("calls", ()):
+            if "loss" in call:
+                x = self.of_theirs(step, call["inputs"][0])
+                if x is not None and x.ndim:
+                    each = x.size // max(len(x), 1)
+                    return {"the batch": len(x), "all elements": x.size, "the outputs": each}
+        return {"the batch": 1, "all elements": 1, "the outputs": 1}
+
+    def find_convention(self) -> None:
+        """Whether my gradients become means with those of the parameters only: dZ = A − Y, dW = dZ·Aᵀ/m
+
+        They do if less is wrong then.
+        """
+        if self.theirs.kind != "torch":
+            return
+        wrong: dict[str, int] = {}
+        for self.undivided in ("", "the batch", "all elements"):
+            offs = [Replay(self, step, 0).off for step in self.steps[:2]]
+            wrong[self.undivided] = sum(off > 1 for each in offs for off in each.values())
+        self.undivided = min(wrong, key=lambda name: wrong[name])
 
     def _of(self, side: int, step: int, name: str) -> np.ndarray | None:
         opened = self.step(side, step)

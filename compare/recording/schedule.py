@@ -98,11 +98,11 @@ def _of_epochs(rates: np.ndarray, steps: int) -> Iterator[Schedule]:
                 yield Schedule("cosine_with_warmup", top, options, steps)
 
 
-def shifted(mine: np.ndarray, theirs: np.ndarray) -> str:
+def shifted(mine: np.ndarray, theirs: np.ndarray, rtol: float = 1e-6) -> str:
     """Whether my rates are theirs of a step, or of an epoch, before or after."""
     for steps, late in itertools.product(range(1, len(mine) // 2 + 1), (True, False)):
         a, b = (mine[steps:], theirs[:-steps]) if late else (mine[:-steps], theirs[steps:])
-        if len(a) > 1 and np.allclose(a, b, rtol=1e-6) and np.ptp(b):
+        if len(a) > 1 and np.allclose(a, b, rtol=rtol, atol=0) and np.ptp(b):
             far = "one step" if steps == 1 else f"{steps} steps"
             when, whose = ("late", "before") if late else ("early", "after")
             return f"your schedule is {far} {when}: the rate of a step is theirs of {far} {whose}."

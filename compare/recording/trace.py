@@ -12,6 +12,7 @@ from compare.recording.cause import Cause, causes
 from compare.recording.clip import clipped
 from compare.recording.fault import EQUAL, Fault, difference
 from compare.recording.given import given
+from compare.recording.masks import masks
 from compare.recording.pairing import Pairing, pair_up
 from compare.recording.replay import Runs
 from compare.recording.rules import judged, updates
@@ -34,6 +35,7 @@ class Trace:
     units: dict[int, dict[str, float]] = field(default_factory=dict)  # step → their tensor → how far apart
     faults: list[Fault] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
+    convention: str = ""
     kinks: str = ""
     replayed: int = 0  # operations
 
@@ -100,6 +102,8 @@ class Trace:
             yield f"which is {name}? --map {name}=… one of {', '.join(several)}"
         if self.assumed:
             yield f"not recorded by mine, and taken from theirs: {', '.join(self.assumed)}"
+        if self.convention:
+            yield self.convention
         yield ""
         yield self.verdict
         for fault in self.faults[:SHOWN]:
@@ -174,14 +178,20 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
         map = {v.removesuffix(".T"): k + (".T" if v.endswith(".T") else "") for k, v in (map or {}).items()}
     pairing = pair_up(a, b, map)
     runs = Runs(a, b, pairing)
+    runs.find_convention()
     found = Trace(a, b, pairing, runs.steps)
     for step in runs.steps:
         found.units[step] = _distances(runs, step)
     faults = [*given(runs), *_replayed(runs, found), *_updated(runs, found), *_jumps(runs, found)]
     if b.kind == "torch":
-        faults += clipped(runs, _chosen(runs.steps))
+        faults += [*clipped(runs, _chosen(runs.steps)), *masks(runs, _chosen(runs.steps))]
     faults = _merged(faults)
     found.faults = sorted(faults, key=lambda fault: (fault.step, fault.position))
+    if runs.undivided:
+        by = runs.undivided
+        found.convention = (
+            f"your dZ are theirs times {by}, divided out in the parameters' gradients: the same"
+        )
     found.assumed = sorted(runs.assumed)
     found.kinks = _kinks(runs)
     return found

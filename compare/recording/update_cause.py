@@ -9,6 +9,9 @@ import numpy as np
 from compare.recording.cause import DECAYS, FITS, SHARES, SMALL, Candidate, Cause, number, search
 from compare.recording.replay import ALLOWED, Operation, Runs, components
 from compare.recording.rules import CLASS_OF, judged, updates
+from compare.recording.schedule import shifted
+
+ELEMENTS = 256  # of a parameter that a rule is looked for with
 
 
 def update_causes(runs: Runs, wrong: Sequence[Operation]) -> list[tuple[Sequence[Operation], list[Cause]]]:
@@ -26,6 +29,7 @@ def update_causes(runs: Runs, wrong: Sequence[Operation]) -> list[tuple[Sequence
 
 
 def _causes(runs: Runs, wrong: Sequence[Operation]) -> list[Cause]:
+    wrong = [_short(operation) for operation in wrong]
     component, given = wrong[0].component.name, wrong[0].case.options
     found = [Cause(text) for text in _plain(runs, wrong)]
 
@@ -57,6 +61,20 @@ def _plain(runs: Runs, wrong: Sequence[Operation]) -> Iterator[str]:
     """What needs no catalogue."""
     if rate := _rate(runs, wrong):
         yield rate
+
+
+def _short(operation: Operation) -> Operation:
+    """Of a large parameter some elements: rules take each by itself."""
+    arrays = operation.case.arrays
+    size = arrays["param.0"].size
+    if size <= ELEMENTS:
+        return operation
+    chosen = np.linspace(0, size - 1, ELEMENTS).astype(int)
+    grads = arrays["grads.0"].reshape(len(arrays["grads.0"]), -1)[:, chosen]
+    case = operation.case.but(
+        operation.case.name, {"param.0": arrays["param.0"].ravel()[chosen], "grads.0": grads}
+    )
+    return replace(operation, case=case, chosen=chosen)
 
 
 def _fits(runs: Runs, operation: Operation, functions: Any, options: Mapping[str, Any]) -> bool:
@@ -158,16 +176,17 @@ def _rate(runs: Runs, wrong: Sequence[Operation]) -> str:
     values = list(each.values())
     if not any(values):
         return "your parameters never change."
+    steps = list(each)
+    by = ""
+    if steps == list(range(len(steps))):
+        by = shifted(np.array(list(implied.values())), np.array(rates[: len(steps)]), rtol=1e-3)
     if np.ptp(values) <= 1e-3 * abs(values[0]):
         rate = implied[next(iter(each))]
         times = f"your steps are {values[0]:.4g} times as long"
-        return f"{times}: a learning rate of {rate:.4g}, or gradients scaled by as much."
-    steps = list(each)
-    for shift in (1, -1):
-        pairs = [(implied[s], rates[i - shift]) for i, s in enumerate(steps) if 0 <= i - shift < len(rates)]
-        if pairs and all(np.isclose(a, b, rtol=1e-3) for a, b in pairs):
-            when = "a step late" if shift == 1 else "a step early"
-            return f"your learning rate is theirs {when}: the schedule is off by one."
+        what = f"{times}: a learning rate of {rate:.4g}, or gradients scaled by as much."
+        return f"{by} Or else {what}" if by else what
+    if by:
+        return by
     shown = ", ".join(f"{implied[s]:.4g}" for s in steps[:6])
     theirs = ", ".join(f"{r:.4g}" for r in rates[:6])
     clipped = _clipped(runs, wrong, each)
@@ -183,7 +202,7 @@ def _moved(runs: Runs, operation: Operation) -> dict[int, tuple[np.ndarray, np.n
     moved = {}
     before = operation.case["param.0"]
     for t, (step, tensor) in enumerate(operation.outputs.values(), start=1):
-        after = runs.of_mine(step, tensor)
+        after = operation.of(runs.of_mine(step, tensor))
         update = expected.get(f"step{t}.update.0")
         if after is None or update is None:
             return None

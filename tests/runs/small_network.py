@@ -50,12 +50,16 @@ class Setting:
     optimizer: str = "SGD"
     options: Mapping[str, Any] = field(default_factory=dict)
     lr: float = 0.05
+    falling: bool = False  # the learning rate, from step to step
+    mine: str = ""  # scratch's optimizer, where it is another one
+    mine_options: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 8
     classes: int = 3
     features: int = 4
     hidden: int = 6
     batch: int = 5
     spread: float = 1.0  # of the data
+    shift: float = 0.0
     zeros: bool = False  # an example of zeros in every batch, and biases that start there
     weights: Mapping[str, Any] = field(default_factory=dict)  # weight and pos_weight of the loss
     clip: tuple[str, float] | None = None  # clip_grad_norm or clip_grad_value, and the bound
@@ -63,7 +67,7 @@ class Setting:
     @property
     def outputs(self) -> int:
         """Of the network."""
-        return 1 if self.loss.startswith("binary") else self.classes
+        return self.classes
 
     @cached_property
     def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -71,7 +75,7 @@ class Setting:
         rng = np.random.default_rng(7)
         found = []
         for _ in range(self.steps):
-            x = self.spread * rng.standard_normal((self.batch, self.features))
+            x = self.shift + self.spread * rng.standard_normal((self.batch, self.features))
             if self.zeros:
                 x[0] = 0
             found.append((x, self._targets(rng)))
@@ -82,7 +86,11 @@ class Setting:
             return rng.integers(0, self.classes, self.batch)
         if self.loss == "mse_loss":
             return rng.standard_normal((self.batch, self.classes))
-        return rng.integers(0, 2, (self.batch, 1)).astype(float)
+        return rng.integers(0, 2, (self.batch, self.classes)).astype(float)
+
+    def rate(self, step: int) -> float:
+        """The learning rate."""
+        return self.lr * (0.8**step if self.falling else 1)
 
     def model(self) -> torch.nn.Module:
         """The PyTorch side, which both start from."""
@@ -90,8 +98,8 @@ class Setting:
         layers: list[tuple[str, torch.nn.Module]] = [("fc1", torch.nn.Linear(self.features, self.hidden))]
         if self.norm:
             layers.append(("norm", MODULES[self.norm](self.hidden)))
-        dim = {"dim": -1} if "softmax" in self.activation else {}
-        layers.append(("act", MODULES[self.activation](**dim, **self.activation_options)))
+        dim: dict[str, Any] = {"dim": -1} if "softmax" in self.activation else {}
+        layers.append(("act", MODULES[self.activation](**dim | dict(self.activation_options))))
         if self.p:
             layers.append(("drop", torch.nn.Dropout(self.p)))
         layers.append(("fc2", torch.nn.Linear(self.hidden, self.outputs)))
@@ -114,7 +122,8 @@ def record_theirs(setting: Setting, folder: Path) -> None:
     torch.manual_seed(5)
     weights = {name: torch.tensor(value) for name, value in setting.weights.items()}
     with record(model, optimizer, folder):
-        for x, targets in setting.batches:
+        for t, (x, targets) in enumerate(setting.batches):
+            optimizer.param_groups[0]["lr"] = setting.rate(t)
             optimizer.zero_grad()
             loss = getattr(torch.nn.functional, setting.loss)(
                 model(torch.tensor(x)), torch.tensor(targets), **weights
@@ -141,8 +150,9 @@ def record_mine(setting: Setting, folder: Path, replaced: Mapping[str, Callable]
     weights = {name: np.array(value) for name, value in setting.weights.items()}
     w1, b1, *norm, w2, b2 = params.values()
     with Recorder(folder) as run, np.errstate(all="ignore"):
-        for x, targets in setting.batches:
-            kept: dict[str, Any] = {"x": x, "targets": targets}
+        for t, (x, targets) in enumerate(setting.batches):
+            optimizer.lr = setting.rate(t)
+            kept: dict[str, Any] = {"x": x, "targets": targets, "lr": optimizer.lr}
             z1, cache1 = f.linear_forward(x, w1, b1)
             kept["z1"] = h = z1
             if setting.norm == "batch_norm":
@@ -183,13 +193,13 @@ def record_mine(setting: Setting, folder: Path, replaced: Mapping[str, Callable]
             grads = [np.array(g) for g in (dw1, db1, *dnorm, dw2, db2)]
             grads = [_like(grad, param) for grad, param in zip(grads, params.values(), strict=True)]
             names = ["W1", "b1", *["gamma", "beta"][: len(norm)], "W2", "b2"]
-            kept |= {f"{n}_before": p.copy() for n, p in zip(names, params.values())}
+            kept |= {f"{n}_before": p.copy() for n, p in zip(names, params.values(), strict=True)}
             if setting.clip:
-                kept |= {f"raw_d{n}": g.copy() for n, g in zip(names, grads)}
+                kept |= {f"raw_d{n}": g.copy() for n, g in zip(names, grads, strict=True)}
                 kept["norm"] = getattr(f, f"{setting.clip[0]}_")(grads, setting.clip[1])
-            kept |= {f"d{n}": g for n, g in zip(names, grads)}
+            kept |= {f"d{n}": g for n, g in zip(names, grads, strict=True)}
             optimizer.step(grads)
-            kept |= {n: p for n, p in zip(names, params.values())}
+            kept |= dict(zip(names, params.values(), strict=True))
             if setting.norm == "batch_norm":
                 kept |= {"running_mean": running[0], "running_var": running[1]}
             run.step(kept)
@@ -202,6 +212,8 @@ def _like(grad: np.ndarray, param: np.ndarray) -> np.ndarray:
 
 def _optimizer(setting: Setting, params: list[np.ndarray], f: Any) -> Any:
     """Scratch's class with the rule of f; the recorded parameters are those that it changes."""
-    optimizer = getattr(optimizers, setting.optimizer)(params, setting.lr, **setting.options)
+    optimizer = getattr(optimizers, setting.mine or setting.optimizer)(
+        params, setting.lr, **setting.mine_options or setting.options
+    )
     optimizer.rule = getattr(f, optimizer.rule.__name__)
     return optimizer
