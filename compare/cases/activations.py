@@ -296,27 +296,27 @@ COMPONENTS = (
             Mistake(
                 "masked by the gradient",
                 "dy·[dy > 0]: negative gradients are lost, and units that were off get positive ones.",
-                [("np.where(y <= 0,", "np.where(dy <= 0,")],
+                [("_zero_where(y <= 0,", "_zero_where(dy <= 0,")],
             ),
             Mistake(
                 "minimum for maximum",
                 "min(x, 0): what is negative stays, and what is positive goes.",
-                [("np.where(x < 0, x.dtype.type(0), x)", "np.minimum(x, 0)"), ("return y, y", "return y, x")],
+                [("np.maximum(0, x)", "np.minimum(0, x)"), ("return y, y", "return y, x")],
             ),
             Mistake(
                 "maximum along an axis",
                 "np.max(x, 0) is the largest element of each column; np.maximum(x, 0) is meant.",
-                [("np.where(x < 0, x.dtype.type(0), x)", "np.max(x, 0)"), ("return y, y", "return y, x")],
+                [("np.maximum(0, x)", "np.max(x, 0)"), ("return y, y", "return y, x")],
             ),
             Mistake(
                 "gradient not masked",
                 "The upstream gradient is passed on where the unit was off.",
-                [("return np.where(y <= 0, dy.dtype.type(0), dy)", "return dy")],
+                [("return _zero_where(y <= 0, dy)", "return dy")],
             ),
             Mistake(
                 "gradient 1 at zero",
                 "The slope at x = 0 is taken from the right side; PyTorch takes 0.",
-                [("return y, y", "return y, x"), ("np.where(y <= 0,", "np.where(y < 0,")],
+                [("return y, y", "return y, x"), ("_zero_where(y <= 0,", "_zero_where(y < 0,")],
                 convention="torch.clamp(x, min=0)",
             ),
             Mistake(
@@ -325,7 +325,7 @@ COMPONENTS = (
                 [
                     ("return y, y", "return y, x"),
                     (
-                        "np.where(y <= 0, dy.dtype.type(0), dy)",
+                        "_zero_where(y <= 0, dy)",
                         "dy * (y > 0) + dy / 2 * (y == 0)",
                     ),
                 ],
@@ -334,12 +334,12 @@ COMPONENTS = (
             Mistake(
                 "multiplied by the output",
                 "dy·y instead of dy·[y > 0]: the derivative is 0 or 1, not the activation.",
-                [("np.where(y <= 0, dy.dtype.type(0), dy)", "dy * y")],
+                [("_zero_where(y <= 0, dy)", "dy * y")],
             ),
             Mistake(
                 "NaN swallowed",
                 "x·[x > 0] written as a choice turns NaN into 0, and a broken run looks healthy.",
-                [("np.where(x < 0, x.dtype.type(0), x)", "np.where(x > 0, x, x.dtype.type(0))")],
+                [("np.maximum(0, x)", "np.where(x > 0, x, x.dtype.type(0))")],
             ),
         ),
         arbiter=False,
