@@ -284,8 +284,8 @@ def is_stuck(cost: Sequence[float]) -> bool:
 def learning(costs: Mapping[str, Sequence[float]]) -> str:
     """Who has learnt, who is about to and who never has, by name"""
     ends = {
-        "has fallen to less than half of that of guessing, ln 2, in": lambda cost: cost[-1] < GUESSING / 2,
-        "is on its way in": lambda cost: not is_stuck(cost) and cost[-1] >= GUESSING / 2,
+        "has come to less than half of that of guessing, ln 2, in": lambda cost: min(cost) < GUESSING / 2,
+        "is on its way in": lambda cost: not is_stuck(cost) and min(cost) >= GUESSING / 2,
         "has never been below that of guessing in": is_stuck,
     }
     said = {end: [name for name, cost in costs.items() if is_so(cost)] for end, is_so in ends.items()}
@@ -398,13 +398,13 @@ def _layers(looks: Mapping[tuple[str, str, int], Mapping[str, Layers]]) -> Figur
 
 
 def _costs(runs: Mapping[str, Sides]) -> Figure:
-    with figures.drawing(columns=3, sharey=True) as (drawing, axes):
+    with figures.drawing(columns=3, height=3.6, sharey=True) as (drawing, axes):
         for one, (activation, shown) in zip(axes, ACTIVATIONS.items(), strict=True):
             named = {start: costs_of(runs[_key(of, start)]) for of, start in TRAINED if of == activation}
             figures.curves(one, named, name_sides=False)
             one.axhline(GUESSING, color="0.6", lw=0.8, zorder=0)
             one.set(title=shown, xlabel="iteration")
-            one.legend(loc="lower left")
+            one.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
         axes[0].set(ylabel="cost (nats per example)", ylim=(0, 0.8))
     return figure("vanishing_gradients-costs", drawing)
 
