@@ -19,7 +19,7 @@ compare: $(READY)
 	$(BIN)/python -m compare
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --durations=10
 
 fuzz: $(READY)
 	FUZZ=100000 $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_random.py
