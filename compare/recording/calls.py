@@ -78,6 +78,7 @@ class _Masks:
 
 def understood(call: Mapping[str, Any], replay: "Replay", *, backward: bool) -> Call | None:
     """A call of their recording on the numbers that the replay has, one of its passes; None if too few."""
+    call = {**call, "training": replay.runs.training(replay.step, replay.side, call)}
     if "loss" in call:
         found = _loss(call, replay.get)
     elif "function" in call:
@@ -151,6 +152,8 @@ def _dropout(call: Mapping[str, Any], replay: "Replay", name: str, p: float) -> 
         return Call(name, "dropout", arrays, {"p": p}, outputs, (np.ones(x.shape),))
     if y is None or not 0 < p < 1:
         return None
+    if np.array_equal(x, y):
+        return None  # nothing is dropped: see `masks`
     kept, flows = y != 0, kept_in_gradient(dx)
     if flows is not None:
         kept = np.where(x == 0, flows, kept)

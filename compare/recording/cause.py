@@ -143,7 +143,10 @@ def _alone(replay: Replay, change: Change, tensor: str) -> float:
         return np.inf
     recorded = replay.recorded(tensor)
     assert recorded is not None
-    return units(operation, result, expected[result], recorded) if result in expected else np.inf
+    if result not in expected:
+        return np.inf
+    coarser = replay.runs.coarser(replay.step, replay.side, tensor)
+    return units(operation, result, expected[result], recorded) / coarser
 
 
 def _whole(replay: Replay, change: Change, tensor: str) -> float:

@@ -149,7 +149,6 @@ def _logged(runs: Runs, steps: Sequence[int]) -> Iterator[Fault]:
                     right = meanings[""][wrong[0]]
                     apart = Difference(name, np.inf, 0, (), logged[wrong[0]], right)
                     what = "the norm that you record is not that of the gradients before clipping"
-                    yield Fault(
-                        wrong[0], 10**6, name, name, apart, what, [Cause(f"it is the norm {meaning}.")]
-                    )
+                    why = [Cause(f"it is the norm {meaning}.", f"norm {meaning}")]
+                    yield Fault(wrong[0], 10**6, name, name, apart, what, why)
                 break

@@ -1,7 +1,7 @@
 """A fault, and how far two tensors are apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Fault:
     what: str  # the operation, or that it is given
     causes: Sequence[Cause] = ()
     also: Sequence[str] = ()  # my other tensors of which the same holds
+    component: str = ""  # of the operation
 
 
 def difference(runs: Runs, step: int, tensor: str, right: Any = None) -> Difference:
@@ -42,7 +43,8 @@ def difference(runs: Runs, step: int, tensor: str, right: Any = None) -> Differe
     with np.errstate(all="ignore"):
         zero = np.zeros((), dtype)
         scale = _scale(runs, step, tensor) if right is None else None
-        return compare_arrays(tensor, mine.astype(dtype) + zero, theirs.astype(dtype) + zero, scale)
+        found = compare_arrays(tensor, mine.astype(dtype) + zero, theirs.astype(dtype) + zero, scale)
+    return replace(found, units=found.units / max(runs.coarser(step, side, tensor) for side in (0, 1)))
 
 
 def _scale(runs: Runs, step: int, tensor: str) -> Any:

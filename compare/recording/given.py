@@ -33,6 +33,7 @@ def given(runs: Runs) -> Iterator[Fault]:
         elif pair.theirs.startswith("input") or pair.theirs.startswith("loss.targets"):
             yield from _data(runs, pair.theirs, pair.mine)
     yield from _rates(runs)
+    yield from _modes(runs)
 
 
 def _start(mine: Any, theirs: Any) -> str:
@@ -114,3 +115,27 @@ def _of_rates(rates: Sequence[tuple[float, float]]) -> str:
     changes = [int((np.abs(np.diff(each)) > 1e-12 * each[0]).sum()) for each in (mine, theirs)]
     times = f"yours changes {changes[0]} times in {len(mine)} steps, theirs {changes[1]} times"
     return f"{times}: decay by step and by epoch, or another decay."
+
+
+def _modes(runs: Runs) -> Iterator[Fault]:
+    """Modules that are in training in one run and in evaluation mode in the other."""
+    seen: set[str] = set()
+    for step in runs.steps:
+        for call in runs.step(1, step).facts.get("calls", ()):
+            name = call.get("module")
+            if not name or name in seen or call["output"] not in runs.pair_of:
+                continue
+            kind = runs.theirs.about["modules"][name]["class"]
+            mine, theirs = (runs.training(step, side, call) for side in (0, 1))
+            if mine != theirs and ("Norm" in kind or "Dropout" in kind):
+                seen.add(name)
+                pair = runs.pair_of[call["output"]]
+                apart = Difference(pair.theirs, np.inf, problem="another mode")
+                modes = ["in training" if each else "in evaluation mode" for each in (mine, theirs)]
+                why = [
+                    Cause(
+                        f"yours is {modes[0]}, theirs {modes[1]}: model.train() or model.eval() is missing."
+                    )
+                ]
+                what = f"{name} ({kind}) is called in another mode"
+                yield Fault(step, runs.position(pair.theirs), pair.theirs, pair.mine, apart, what, why)

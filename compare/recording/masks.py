@@ -10,6 +10,7 @@ from compare.recording.cause import Candidate, Cause
 from compare.recording.fault import Fault
 from compare.recording.replay import Runs, components
 
+DROPS = "the runs drop different units"
 CHANCE = 1e-6  # of saying that something is no chance when it is
 
 
@@ -31,6 +32,12 @@ def _of_one(runs: Runs, steps: Sequence[int], given: str, output: str, p: float)
     if pair is None or not known:
         return
     wrong = [step for step, (a, x), (b, y) in known if ((a != b) & x & y).any()]
+    if all((a | ~x).all() for _, (a, x), _ in known):
+        if wrong and all(runs.training(step, 0, {"output": output}) for step, *_ in known):
+            why = Cause("yours drops nothing: as in evaluation mode.")
+            apart = Difference(output, np.inf, problem="nothing is dropped")
+            yield Fault(wrong[0], runs.position(output), output, pair.mine, apart, DROPS, [why])
+        return
     name = _what(runs, known, given, output, p)
     if not wrong and not name:
         return
@@ -40,7 +47,7 @@ def _of_one(runs: Runs, steps: Sequence[int], given: str, output: str, p: float)
         why = Candidate("dropout", (mistakes[name],)).cause({})
     step = wrong[0] if wrong else known[0][0]
     apart = Difference(output, np.inf, problem="other units are dropped")
-    yield Fault(step, runs.position(output), output, pair.mine, apart, "the runs drop different units", [why])
+    yield Fault(step, runs.position(output), output, pair.mine, apart, DROPS, [why])
 
 
 Kept = tuple[np.ndarray, np.ndarray]  # what was kept, and where that can be told

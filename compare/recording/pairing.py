@@ -6,13 +6,13 @@ shape that fits. Where several fit equally well, none is taken.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from compare.recording.calls import ACTIVATIONS
+from compare.recording.calls import ACTIVATIONS, NORMALISATIONS
 from compare.recording.store import Recording, RecordingError, Step
 
 FIRST = 3  # steps whose values are looked at
@@ -31,6 +31,8 @@ NUMBERED = {  # W1, z1, a1, … → of modules of which classes what
     "b": (("Linear",), "bias"),
     "a": (tuple(ACTIVATIONS), "output"),
     "h": (tuple(ACTIVATIONS), "output"),
+    **dict.fromkeys(("d", "drop", "dropout"), (("Dropout",), "output")),
+    **dict.fromkeys(("n", "bn", "ln", "norm"), (tuple(NORMALISATIONS), "output")),
 }
 BIAS = (("W", "b"), ("w", "b"), ("weight", "bias"), ("kernel", "bias"), ("gamma", "beta"))
 RUNNING = {  # an average of which, by its name → PyTorch's
@@ -99,10 +101,17 @@ class _Search:
             if name in self.theirs and (turns := self._turns(name, name)):
                 turned = min(turns, key=lambda turn: self._distance(name, name, turn) or 0.0)
                 self._take(name, name, "same name", turned)
-        searches = (
-            lambda: self._by_value(SAME), self._by_name, self._by_usual_name, self._by_number,
-            self._by_running, self._by_proportion, lambda: self._by_value(CLOSE), self._by_shape,
-        )  # fmt: skip
+        searches: list[Callable[[], bool]] = [
+            lambda: self._by_value(SAME, gradients=False),
+            self._by_name,
+            self._by_usual_name,
+            self._by_number,
+            self._by_running,
+            lambda: self._by_value(SAME),
+            self._by_proportion,
+            lambda: self._by_value(CLOSE),
+            self._by_shape,
+        ]
         while any(search() for search in searches):
             pass
         self.found.only_mine, self.found.only_theirs = self.mine, self.theirs
@@ -164,9 +173,13 @@ class _Search:
         ]
         return sorted(found, key=lambda candidate: candidate[0])
 
-    def _by_value(self, close: float) -> bool:
+    def _by_value(self, close: float, *, gradients: bool = True) -> bool:
+        """The closest; first of what is no gradient by its name, since wrong gradients may equal others."""
         found = False
+        everything = set(self.steps[0][0].order)
         for name in list(self.mine):
+            if not gradients and _gradient_of(name) & everything:
+                continue
             candidates = self._candidates(name)
             if candidates and candidates[0][0] <= close:
                 best, theirs, turned = candidates[0]
@@ -305,10 +318,12 @@ class _Search:
         """Where one parameter alone has that shape: mine, and its gradient as the names say."""
         for name in list(self.mine):
             fitting = [theirs for theirs in self.theirs if self._turns(name, theirs)]
-            of = {_parameter(theirs) for theirs in fitting}
+            of = {parameter_of(theirs) for theirs in fitting}
             if len(of) != 1 or not self.steps[0][0].shape(name):
                 continue
             parameter = of.pop()
+            if f"{parameter}.before" not in self.steps[0][1]:
+                continue
             rivals = [other for other in self.mine if self._turns(other, fitting[0])]
             if gradient := [other for other in rivals if _gradient_of(other) & {*rivals}]:
                 theirs = f"{parameter}.grad"
@@ -332,7 +347,7 @@ def _gradient_of(name: str) -> set[str]:
     return {match[1] for match in found if match}
 
 
-def _parameter(theirs: str) -> str:
+def parameter_of(theirs: str) -> str:
     """fc1.weight of fc1.weight.before, of its gradient and of what an optimizer keeps of it."""
     kept = r"\.(before|grad|momentum_buffer|exp_avg|exp_avg_sq|max_exp_avg_sq|square_avg|grad_avg|sum|step)$"
     return re.sub(kept, "", theirs)

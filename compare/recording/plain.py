@@ -15,6 +15,7 @@ def plain(runs: Runs, tensor: str, replays: Mapping[int, Replay]) -> Iterator[st
     if not got:
         return
     eps = {s: float(np.finfo(a.dtype).eps) for s, a in mine.items() if a is not None and a.dtype.kind == "f"}
+    eps = {s: each * runs.coarser(s, 0, tensor) for s, each in eps.items()}
 
     def near(step: int, a: np.ndarray, b: np.ndarray) -> bool:
         size = np.abs(b).max(initial=0)

@@ -114,6 +114,23 @@ class Runs:
             found = self._assumed(step, name)
         return found
 
+    def training(self, step: int, side: int, call: Mapping[str, Any]) -> bool:
+        """The mode that a module is called in: of mine, where PyTorch has recorded it."""
+        pair = self.pair_of.get(call["output"]) if side == 0 and "output" in call else None
+        calls = self.step(0, step).facts.get("calls", ()) if pair else ()
+        own = [each for each in calls if pair and each.get("output") == pair.mine and "training" in each]
+        return bool((own or [call])[0].get("training", True))
+
+    def coarser(self, step: int, side: int, tensor: str) -> float:
+        """How many rounding units of the array are one of the recorded dtype: of bfloat16, 65536."""
+        name: str | None = tensor
+        if side == 0:
+            pair = self.pair_of.get(tensor) or self.pair_of.get(f"{tensor}.before")
+            name = pair.mine if pair else None
+        opened = self.step(side, step)
+        dtype = opened.dtype(name) if name in opened.order else ""
+        return {"bfloat16": 2.0**16, "float16": 2.0**13}.get(dtype, 1.0)
+
     def position(self, tensor: str) -> int:
         """Of one of their tensors, in the order of computation."""
         order = self.step(1, self.steps[0]).order
@@ -248,6 +265,7 @@ class Replay:
             recorded = self.recorded(tensor)
             if recorded is not None:
                 self.off[tensor] = units(operation, result, expected[result], recorded)
+                self.off[tensor] /= self.runs.coarser(self.step, self.side, tensor)
                 self.made_by[tensor] = operation, result
                 self.expected[tensor] = np.asarray(expected[result])
                 continue

@@ -94,7 +94,9 @@ def judged(
     for result, (step, tensor) in operation.outputs.items():
         array = operation.of(recorded(step, tensor))
         if array is not None and result in expected:
-            found[result] = units(operation, result, expected[result], array)
+            found[result] = units(operation, result, expected[result], array) / runs.coarser(
+                step, side, tensor
+            )
             if functions is not None and found[result] > 1:
                 break  # it does not fit: no more is asked
     return found

@@ -42,21 +42,22 @@ def schedule_causes(mine: Sequence[float], theirs: Sequence[float]) -> list[Caus
     found: dict[str, Cause] = {}
     for schedule in _schedules(np.asarray(theirs, float)):
         for mistake in components()[schedule.component].mistakes:
-            functions: Mapping[str, Callable] | None = mistake.functions
-            steps = 0
-            if mistake.name == EVERY_BATCH:
-                if schedule.steps == 1:
-                    continue
-                functions, steps = None, 1
-            try:
-                rates = schedule.rates(len(mine), functions, steps)
-            except Exception:  # an edited version that breaks down, an epoch that the schedule refuses
-                continue
-            if np.allclose(rates, mine, rtol=1e-9):
+            ways: list[tuple[Any, int]] = [(mistake.functions, schedule.steps)]
+            if mistake.name == EVERY_BATCH:  # of this run's epochs, and not of the catalogue's alone
+                ways.append((None, 1))
+            if any(_same(schedule, mine, *way) for way in ways):
                 cause = Candidate(schedule.component, (mistake,)).cause({})
                 text = f"theirs is {schedule}; {cause.text}"
                 found.setdefault(mistake.name, Cause(text, mistake.name, cause.diff))
     return list(found.values())
+
+
+def _same(schedule: Schedule, mine: Sequence[float], functions: Any, steps: int) -> bool:
+    try:
+        rates = schedule.rates(len(mine), functions, steps)
+    except Exception:  # an edited version that breaks down, an epoch that the schedule refuses
+        return False
+    return np.allclose(rates, mine, rtol=1e-9, atol=0)
 
 
 def _schedules(rates: np.ndarray) -> Iterator[Schedule]:
@@ -80,7 +81,6 @@ def _of_epochs(rates: np.ndarray, steps: int) -> Iterator[Schedule]:
     every: dict[str, dict[str, Any]] = {
         "exponential": {"gamma": ratio},
         "inverse_time": {"decay_rate": round(1 / ratio - 1, 12)},
-        "inverse_sqrt": {"k": 1.0},
         "staircase": {"step_size": first, "gamma": ratio},
         "fixed_interval": {"decay_rate": round(1 / ratio - 1, 12), "interval": first},
         "milestones": {"milestones": [int(epoch) for epoch in changes], "gamma": ratio},
@@ -88,6 +88,8 @@ def _of_epochs(rates: np.ndarray, steps: int) -> Iterator[Schedule]:
     for name, options in every.items():
         if ratio > 0 and (ratio <= 1 or name in ("exponential", "staircase", "milestones")):
             yield Schedule(name, lr, options, steps)
+    for k in (1.0, 0.1, 0.2, 0.25, 0.5, 0.7, 0.75, 0.9, 2.0, 5.0, 10.0):
+        yield Schedule("inverse_sqrt", lr / k, {"k": k}, steps)
     top = float(rates.max())
     for warmup in range(min(len(rates), MOST)):
         if warmup and not np.isclose(lr, top / warmup):

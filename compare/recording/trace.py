@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from compare.recording.cause import Cause, causes
-from compare.recording.clip import clipped
+from compare.recording.clip import bound, clipped
 from compare.recording.fault import EQUAL, Fault, difference
 from compare.recording.given import given
 from compare.recording.masks import masks
-from compare.recording.pairing import Pairing, pair_up
+from compare.recording.pairing import Pairing, pair_up, parameter_of
 from compare.recording.replay import Runs
 from compare.recording.rules import judged, updates
 from compare.recording.store import Recording
@@ -76,8 +76,11 @@ class Trace:
     def numbers(self, fault: Fault) -> str:
         """What stands there, and what should."""
         d = fault.difference
-        shown = f"yours {d.scratch:.9g}, should be {d.torch:.9g}, {d.units:.2g} rounding units"
-        return d.problem or shown
+        if d.problem:
+            return d.problem
+        if d.scratch is None:
+            return "not recorded by both"
+        return f"yours {d.scratch:.9g}, should be {d.torch:.9g}, {d.units:.2g} rounding units"
 
     @property
     def growth(self) -> float:
@@ -129,9 +132,11 @@ class Trace:
         yield f"  {fault.what}"
         if fault.also:
             yield f"  so {'is' if len(fault.also) == 1 else 'are'} {', '.join(fault.also)}"
-        for cause in fault.causes:
+        for cause in fault.causes[:SHOWN]:
             yield f"  why: {cause.text}"
             yield from (f"      {line}" for line in cause.diff.splitlines())
+        if more := [cause.name for cause in fault.causes[SHOWN:]]:
+            yield f"  the same numbers come from: {', '.join(more)}"
         if not fault.causes:
             yield "  why: nothing in the catalogue gives these numbers"
 
@@ -182,9 +187,15 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
     found = Trace(a, b, pairing, runs.steps)
     for step in runs.steps:
         found.units[step] = _distances(runs, step)
-    faults = [*given(runs), *_replayed(runs, found), *_updated(runs, found), *_jumps(runs, found)]
+    faults = [*given(runs), *_replayed(runs, found), *_updated(runs, found)]
     if b.kind == "torch":
-        faults += [*clipped(runs, _chosen(runs.steps)), *masks(runs, _chosen(runs.steps))]
+        faults += clipped(runs, _chosen(runs.steps))
+        dropout = any(fault.component == "dropout" for fault in faults)
+        # After a mistake in dropout the next masks are others, too.
+        faults += [f for f in masks(runs, _chosen(runs.steps)) if not dropout or f.causes[0].name]
+    first = min(((fault.step, fault.position) for fault in faults), default=None)
+    # What comes after a fault may be its consequence.
+    faults += [jump for jump in _jumps(runs, found) if first is None or (jump.step, jump.position) < first]
     faults = _merged(faults)
     found.faults = sorted(faults, key=lambda fault: (fault.step, fault.position))
     if runs.undivided:
@@ -198,17 +209,25 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
 
 
 def _merged(faults: Sequence[Fault]) -> list[Fault]:
-    """One fault of several layers with the same known cause is one."""
-    found: dict[Any, Fault] = {}
-    for i, fault in enumerate(sorted(faults, key=lambda fault: (fault.step, fault.position))):
-        names = tuple(cause.name for cause in fault.causes if cause.name)
-        key = names or i
-        if key in found:
-            also = [*found[key].also, fault.mine, *fault.also]
-            found[key] = replace(found[key], also=also)
+    """One mistake in several layers is one fault: that which explains them all."""
+    found: list[Fault] = []
+    for fault in sorted(faults, key=lambda fault: (fault.step, fault.position)):
+        for i, earlier in enumerate(found):
+            both = [cause for cause in earlier.causes if cause in fault.causes]
+            named = [cause for cause in both if cause.name] or (
+                both if earlier.causes == fault.causes else []
+            )
+            if named and earlier.component == fault.component:
+                plain = [c for c in earlier.causes if not c.name and all(n.name for n in named)]
+                found[i] = replace(
+                    earlier, causes=[*plain, *named], also=[*earlier.also, fault.mine, *fault.also]
+                )
+                break
+            if earlier.tensor == fault.tensor and earlier.causes and not any(c.name for c in fault.causes):
+                break  # something more of what is known already
         else:
-            found[key] = fault
-    return list(found.values())
+            found.append(fault)
+    return found
 
 
 def _distances(runs: Runs, step: int) -> dict[str, float]:
@@ -233,10 +252,13 @@ def _replayed(runs: Runs, found: Trace) -> Iterator[Fault]:
         return
     steps = _chosen(runs.steps)
     held: dict[tuple[int, str], bool] = {}
+    clips = bound(runs, steps, 1) is not None
 
     def holds(step: int, tensor: str) -> bool:
         if (step, tensor) not in held:
             held[step, tensor] = runs.replay(step, 1).off.get(tensor, np.inf) <= 1
+            if clips and tensor.endswith(".grad") and f"{tensor[:-5]}.before" in runs.step(1, step):
+                held[step, tensor] = False  # see `clipped`
         return held[step, tensor]
 
     first: dict[str, int] = {}
@@ -253,18 +275,21 @@ def _replayed(runs: Runs, found: Trace) -> Iterator[Fault]:
         tensor, step = faulty[0], first[faulty[0]]
         why = causes(runs, faulty, [s for s in steps if s >= step], holds)
         what = f"{operation} gives something else for your own inputs"
-        yield _fault(found, runs, step, faulty, runs.replay(step, 0).expected[tensor], what, why)
+        replay = runs.replay(step, 0)
+        component = replay.made_by[tensor][0].component.name
+        yield _fault(found, runs, step, faulty, replay.expected[tensor], what, why, component)
 
 
 def _fault(
-    found: Trace, runs: Runs, step: int, tensors: Sequence[str], right: Any, what: str, why: Sequence[Cause]
-) -> Fault:
+    found: Trace, runs: Runs, step: int, tensors: Sequence[str], right: Any, what: str, why: Sequence[Cause],
+    component: str,
+) -> Fault:  # fmt: skip
     """Of the first of these tensors, which should have been `right`."""
     mine = [(runs.pair_of.get(tensor) or runs.pair_of[f"{tensor}.before"]) for tensor in tensors]
     apart = difference(runs, step, tensors[0], right)
     also = [pair.mine for pair in mine[1:]]
     position = found._position(mine[0].theirs)
-    return Fault(step, position, tensors[0], mine[0].mine, apart, what, why[:SHOWN], also)
+    return Fault(step, position, tensors[0], mine[0].mine, apart, what, why, also, component)
 
 
 def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
@@ -290,7 +315,7 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
         share = f"{len(group)} of {len(right)} parameters"
         what = f"{share} do not go where {rule} brings them by your own gradients"
         tensors = [tensor, *(o.case.name for o in group if o is not first)]
-        yield _fault(found, runs, step, tensors, first.expected()[result], what, why)
+        yield _fault(found, runs, step, tensors, first.expected()[result], what, why, rule)
 
 
 def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
@@ -299,13 +324,14 @@ def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
     if runs.theirs.kind == "torch":
         known = {t for step in _chosen(runs.steps) for t in runs.replay(step, 0).off}
         known |= {o.case.name for o in updates(runs, 0)}
-        known |= {pair.theirs for pair in runs.pairing.pairs if pair.theirs.endswith(".before")}
+        known |= {parameter_of(name) for name in list(known)}
     furthest = 1.0
     for step in runs.steps:
         for pair in runs.pairing.pairs:
             units = found.units[step][pair.theirs]
-            given = pair.theirs.startswith(("input", "loss.targets"))
-            if units > JUMP * furthest and pair.theirs not in known and not given:
+            given = pair.theirs.startswith(("input", "loss.targets")) or "num_batches_tracked" in pair.theirs
+            given |= pair.theirs.endswith(".before")
+            if units > JUMP * furthest and parameter_of(pair.theirs) not in known and not given:
                 apart = difference(runs, step, pair.theirs)
                 what = "it can not be computed from what is recorded; all before it is as good as equal"
                 yield Fault(step, found._position(pair.theirs), pair.theirs, pair.mine, apart, what)

@@ -38,29 +38,65 @@ def _causes(runs: Runs, wrong: Sequence[Operation]) -> list[Cause]:
         return all(_fits(runs, operation, functions, candidate.options) for operation in wrong)
 
     options = [Candidate(component, options=o) for o in _other_hyperparameters(component, given)]
-    if named := search(options, component, fits):
-        return [*found, *(candidate.cause(given) for candidate in named)]
-    if found:
-        return found
+    found += [candidate.cause(given) for candidate in search(options, component, fits)]
+    if not found or component == "momentum":  # whose two forms give the same steps by other formulas
+        found += _by_other_rules(runs, wrong, component, given)
+    return found
+
+
+def _by_other_rules(
+    runs: Runs, wrong: Sequence[Operation], component: str, given: Mapping[str, Any]
+) -> list[Cause]:
+    """The rules, right or with a mistake, that take my steps; those with the same settings."""
+    found = []
     for other, values in _other_rules(component, given):
         changed = [_as(operation, other, values) for operation in wrong]
+        shown = " with ".join([other, ", ".join(f"{k} = {number(v)}" for k, v in values.items())])
+        text = f"yours takes the steps of {shown.removesuffix(' with ')}, theirs those of {component}."
         for candidate in (Candidate(other), *(Candidate(other, (m,)) for m in components()[other].mistakes)):
             functions = candidate.functions()
             if all(_fits(runs, operation, functions, {}) for operation in changed):
-                shown = " with ".join([other, ", ".join(f"{k} = {number(v)}" for k, v in values.items())])
-                text = (
-                    f"yours takes the steps of {shown.removesuffix(' with ')}, theirs those of {component}."
-                )
-                more = candidate.cause({})
                 name = " and ".join([other, *(mistake.name for mistake in candidate.mistakes)])
-                return [Cause(f"{text} {more.text}".strip(), name, more.diff)]
-    return []
+                more = candidate.cause({})
+                found.append(Cause(f"{text} {more.text}".strip(), name, more.diff))
+    return found
 
 
 def _plain(runs: Runs, wrong: Sequence[Operation]) -> Iterator[str]:
     """What needs no catalogue."""
     if rate := _rate(runs, wrong):
         yield rate
+    elif decay := _decay(runs, wrong):
+        yield decay
+
+
+def _decay(runs: Runs, wrong: Sequence[Operation]) -> str:
+    """Whether my steps are those without weight decay, but for a decay in some of them."""
+    shares: dict[int, list[float]] = {}
+    for operation in wrong:
+        if operation.component.name not in ("sgd", "adamw", "adam") or not operation.case["param.0"].any():
+            return ""
+        without = replace(operation, case=operation.case.but("", weight_decay=0.0))
+        before = operation.case["param.0"]
+        for t, (step, (mine, right, floor)) in enumerate((_moved(runs, without) or {}).items()):
+            share = float(((right - mine) * before).sum() / max((before**2).sum(), 1e-300))
+            if np.abs(mine - right + share * before).max() > 4 * ALLOWED * floor:
+                return ""
+            shares.setdefault(step, []).append(share / operation.case.options["rates"][t])
+            before = before + mine
+    if not shares or any(np.ptp(each) > 1e-6 * max(1e-9, max(each)) + 1e-9 for each in shares.values()):
+        return ""
+    decays = {step: each[0] if abs(each[0]) > 1e-9 else 0.0 for step, each in shares.items()}
+    some = [step for step, decay in decays.items() if decay]
+    gaps = set(np.diff(some))
+    if len(gaps) != 1 or gaps == {1}:
+        return ""
+    every, decay = _ordinal(int(gaps.pop())), number(round(decays[some[0]], 9))
+    return f"yours decays in every {every} step only, by {decay} times the rate: once an epoch?"
+
+
+def _ordinal(n: int) -> str:
+    return f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10 if n % 100 not in (11, 12, 13) else 0, 'th') }"
 
 
 def _short(operation: Operation) -> Operation:
@@ -207,6 +243,7 @@ def _moved(runs: Runs, operation: Operation) -> dict[int, tuple[np.ndarray, np.n
         if after is None or update is None:
             return None
         eps = float(np.finfo(after.dtype).eps) if after.dtype.kind == "f" else 0.0
+        eps *= runs.coarser(step, 0, tensor)
         moved[step] = (
             np.asarray(after, float) - before,
             np.asarray(update, float),

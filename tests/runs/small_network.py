@@ -51,6 +51,7 @@ class Setting:
     options: Mapping[str, Any] = field(default_factory=dict)
     lr: float = 0.05
     falling: bool = False  # the learning rate, from step to step
+    schedule: tuple[str, Mapping[str, Any]] | None = None  # and its settings; an epoch has two steps
     mine: str = ""  # scratch's optimizer, where it is another one
     mine_options: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 8
@@ -88,8 +89,11 @@ class Setting:
             return rng.standard_normal((self.batch, self.classes))
         return rng.integers(0, 2, (self.batch, self.classes)).astype(float)
 
-    def rate(self, step: int) -> float:
+    def rate(self, step: int, f: Any = None) -> float:
         """The learning rate."""
+        if self.schedule:
+            name, options = self.schedule
+            return getattr(f or COMPONENTS[name].implementation(), name)(self.lr, step // 2, **options)
         return self.lr * (0.8**step if self.falling else 1)
 
     def model(self) -> torch.nn.Module:
@@ -151,7 +155,7 @@ def record_mine(setting: Setting, folder: Path, replaced: Mapping[str, Callable]
     w1, b1, *norm, w2, b2 = params.values()
     with Recorder(folder) as run, np.errstate(all="ignore"):
         for t, (x, targets) in enumerate(setting.batches):
-            optimizer.lr = setting.rate(t)
+            optimizer.lr = setting.rate(t, f)
             kept: dict[str, Any] = {"x": x, "targets": targets, "lr": optimizer.lr}
             z1, cache1 = f.linear_forward(x, w1, b1)
             kept["z1"] = h = z1

@@ -1,0 +1,175 @@
+"""Causes beyond the catalogue, each put into a training run of PyTorch beside one without it."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from compare.recording.torch_side import record
+from compare.recording.trace import Trace, trace
+
+F = torch.nn.functional
+STEPS, EPOCH = 9, 3
+Optimizer = Callable[[Any], torch.optim.Optimizer]
+
+
+def sgd(**options: Any) -> Optimizer:
+    return partial(torch.optim.SGD, **{"lr": 0.1, **options})
+
+
+def adam(**options: Any) -> Optimizer:
+    return partial(torch.optim.Adam, lr=0.01, **options)
+
+
+def rmsprop(**options: Any) -> Optimizer:
+    return partial(torch.optim.RMSprop, lr=0.01, **options)
+
+
+SGD, ADAM = sgd(), adam()
+
+
+def run(
+    folder: Path, optimizer: Optimizer = SGD, *, middle: Callable[[], torch.nn.Module] = torch.nn.Tanh,
+    seed: int = 0, reduction: str = "mean", clear: bool = True, evaluate: bool = False,
+    order: Callable[[torch.Tensor], torch.Tensor] = lambda x: x,
+    before: Callable[[int, torch.nn.Module], None] = lambda step, model: None,
+) -> None:  # fmt: skip
+    """Train a small network on batches that differ from step to step."""
+    torch.manual_seed(seed)
+    layers = [torch.nn.Linear(5, 7), middle(), torch.nn.Linear(7, 2)]
+    model = torch.nn.Sequential(*layers).double()
+    if evaluate:
+        model.eval()
+    chosen = optimizer(model.parameters())
+    torch.manual_seed(100)
+    batches = [(torch.randn(6, 5).double(), torch.randn(6, 2).double()) for _ in range(STEPS)]
+    with record(model, chosen, folder):
+        for step, (x, y) in enumerate(batches):
+            if clear:
+                chosen.zero_grad()
+            F.mse_loss(model(order(x)), order(y), reduction=reduction).backward()
+            before(step, model)
+            chosen.step()
+
+
+def traced(tmp_path: Path, mine: dict[str, Any], theirs: dict[str, Any] | None = None) -> Trace:
+    run(tmp_path / "mine", **mine)
+    run(tmp_path / "theirs", **(theirs or {}))
+    return trace(tmp_path / "mine", tmp_path / "theirs")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "words"),
+    [
+        (sgd(lr=0.01), SGD, "0.1 times as long: a learning rate of 0.01"),
+        (adam(eps=1e-7), ADAM, "eps = 1e-07 (the default of Keras and TensorFlow)"),
+        (adam(betas=(0.9, 0.99)), ADAM, "betas = (0.9, 0.99)"),
+        (adam(betas=(0.999, 0.9)), ADAM, "betas swapped"),
+        (sgd(momentum=0.8), sgd(momentum=0.9), "momentum = 0.8"),
+        (sgd(momentum=0.9), SGD, "momentum with momentum = 0.9"),
+        (SGD, sgd(momentum=0.9), "the steps of sgd"),
+        (sgd(weight_decay=1e-3), SGD, "weight_decay = 0.001"),
+        (sgd(weight_decay=2e-2), sgd(weight_decay=1e-2), "weight decay doubled"),
+        (adam(weight_decay=0.01), partial(torch.optim.AdamW, lr=0.01), "weight decay in the gradient"),
+        (rmsprop(alpha=0.9), rmsprop(), "alpha = 0.9"),
+    ],
+)
+def test_hyperparameters(tmp_path: Path, mine: Optimizer, theirs: Optimizer, words: str) -> None:
+    found = traced(tmp_path, {"optimizer": mine}, {"optimizer": theirs})
+    assert len(found.faults) == 1, str(found)
+    assert (found.faults[0].step, found.faults[0].tensor) in [(0, "0.weight"), (1, "0.weight")], str(found)
+    assert words in str(found), str(found)
+
+
+def test_sum_for_mean(tmp_path: Path) -> None:
+    found = traced(tmp_path, {"reduction": "sum"})
+    assert "summed, not averaged" in str(found)
+    assert [fault.tensor for fault in found.faults] == ["loss"]
+
+
+def test_order_of_examples(tmp_path: Path) -> None:
+    found = traced(tmp_path, {"order": lambda x: x.flip(0)})
+    assert found.faults[0].tensor == "input"
+    assert "the same examples in another order within the batch" in str(found)
+
+
+def test_gradients_pile_up(tmp_path: Path) -> None:
+    found = traced(tmp_path, {"clear": False})
+    assert (found.faults[0].step, found.faults[0].tensor) == (1, "2.weight.grad"), str(found)
+    assert "not set to zero" in str(found)
+    assert len(found.faults) == 1, str(found)
+
+
+def test_another_seed(tmp_path: Path) -> None:
+    found = traced(tmp_path, {"seed": 1})
+    assert found.faults[0].step == 0
+    assert found.faults[0].tensor == "0.weight.before"
+    assert "another seed" in str(found)
+
+
+def test_evaluation_mode(tmp_path: Path) -> None:
+    mine = {"middle": partial(torch.nn.BatchNorm1d, 7), "evaluate": True}
+    found = traced(tmp_path, mine, {"middle": partial(torch.nn.BatchNorm1d, 7)})
+    assert (found.faults[0].step, found.faults[0].tensor) == (0, "1.output"), str(found)
+    assert "in evaluation mode" in str(found), str(found)
+
+
+def test_dropout_in_evaluation_mode(tmp_path: Path) -> None:
+    mine = {"middle": partial(torch.nn.Dropout, 0.4), "evaluate": True}
+    found = traced(tmp_path, mine, {"middle": partial(torch.nn.Dropout, 0.4)})
+    assert found.faults[0].tensor == "1.output", str(found)
+    assert "in evaluation mode" in str(found), str(found)
+
+
+def test_dead_gradient(tmp_path: Path) -> None:
+    def cut(step: int, model: torch.nn.Module) -> None:
+        model.get_parameter("0.weight").grad.zero_()
+
+    found = traced(tmp_path, {"before": cut})
+    assert (found.faults[0].step, found.faults[0].tensor) == (0, "0.weight.grad"), str(found)
+    assert "0 throughout" in str(found)
+
+
+def test_decay_once_an_epoch(tmp_path: Path) -> None:
+    def decay(step: int, model: torch.nn.Module) -> None:
+        if step % EPOCH == EPOCH - 1:
+            with torch.no_grad():
+                for param in model.parameters():
+                    param *= 1 - 0.1 * 1e-2
+
+    found = traced(tmp_path, {"before": decay}, {"optimizer": sgd(weight_decay=1e-2)})
+    assert found.faults[0].step == 0
+    assert "in every 3rd step" in str(found), str(found)
+
+
+def test_float32_in_the_middle(tmp_path: Path) -> None:
+    class Narrow(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(x.float()).double()
+
+    class Tanh(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(x)
+
+    found = traced(tmp_path, {"middle": Narrow}, {"middle": torch.nn.Tanh})
+    assert (found.faults[0].step, found.faults[0].tensor) == (0, "1.output"), str(found)
+    assert "float32" in str(found), str(found)
+
+
+def test_nan_from_some_step_on(tmp_path: Path) -> None:
+    def spoil(step: int, model: torch.nn.Module) -> None:
+        if step == 4:
+            model.get_parameter("2.bias").grad[0] = torch.nan
+
+    found = traced(tmp_path, {"before": spoil})
+    assert (found.faults[0].step, found.faults[0].tensor) == (4, "2.bias.grad"), str(found)
+    assert "NaN from step 4 on" in str(found), str(found)
+    assert len(found.faults) == 1, str(found)
+
+
+def test_two_faults(tmp_path: Path) -> None:
+    found = traced(tmp_path, {"reduction": "sum", "optimizer": sgd(lr=0.01)})
+    assert [fault.tensor for fault in found.faults] == ["loss", "0.weight"], str(found)
