@@ -115,11 +115,16 @@ def test_few_names(tmp_path: Path, keep: tuple[str, ...]) -> None:
 
 
 def test_ambiguous_is_asked_for(tmp_path: Path) -> None:
+    """Two layers of one shape whose first step is wrong already: neither values nor names tell."""
     network(tmp_path / "theirs", stacked)
-    loop(tmp_path / "mine", ("G", "H", "P", "Q"), lr=-3.0, sign=-1.7)
+    loop(tmp_path / "mine", ("P", "Q"), lr=3.0, sign=-1.7)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    assert paired(found) == {}
+    assert "which is P? --map P=… one of 0.weight, 2.weight" in str(found)
     found = trace(tmp_path / "mine", tmp_path / "theirs", {"P": "0.weight", "Q": "2.weight"})
-    assert paired(found)["P"] == "0.weight"
-    with pytest.raises(RecordingError, match=r"--map P=1\.weight: expected a recorded name, got '1.weight'"):
+    assert paired(found) == {"P": "0.weight", "Q": "2.weight"}
+    assert found.parted
+    with pytest.raises(RecordingError, match=r"--map P=1\.weight: expected a recorded name, got '1\.weight'"):
         trace(tmp_path / "mine", tmp_path / "theirs", {"P": "1.weight"})
 
 

@@ -338,7 +338,12 @@ class _Search:
         return False
 
     def _ambiguous(self, name: str) -> list[str]:
-        return [theirs for _, theirs, _ in self._candidates(name)]
+        """Those as close as each other, or else the parameters of its shape: which one, its user must say."""
+        close = [theirs for _, theirs, _ in self._candidates(name)]
+        if len(close) > 1 or not self.steps[0][0].shape(name):
+            return close
+        parameters = [theirs for theirs in self.theirs if f"{theirs}.before" in self.steps[0][1]]
+        return [theirs for theirs in parameters if self._turns(name, theirs)]
 
 
 def _gradient_of(name: str) -> set[str]:
