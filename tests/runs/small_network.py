@@ -63,6 +63,7 @@ class Setting:
     shift: float = 0.0
     zeros: bool = False  # an example of zeros in every batch, and biases that start there
     weights: Mapping[str, Any] = field(default_factory=dict)  # weight and pos_weight of the loss
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
     clip: tuple[str, float] | None = None  # clip_grad_norm or clip_grad_value, and the bound
 
     @property
@@ -124,13 +125,13 @@ def record_theirs(setting: Setting, folder: Path) -> None:
     model = setting.model()
     optimizer = getattr(torch.optim, setting.optimizer)(model.parameters(), setting.lr, **setting.options)
     torch.manual_seed(5)
-    weights = {name: torch.tensor(value) for name, value in setting.weights.items()}
+    weights = {name: torch.tensor(value, dtype=torch.float64) for name, value in setting.weights.items()}
     with record(model, optimizer, folder):
         for t, (x, targets) in enumerate(setting.batches):
             optimizer.param_groups[0]["lr"] = setting.rate(t)
             optimizer.zero_grad()
             loss = getattr(torch.nn.functional, setting.loss)(
-                model(torch.tensor(x)), torch.tensor(targets), **weights
+                model(torch.tensor(x)), torch.tensor(targets), **weights, **setting.loss_options
             )
             loss.backward()
             if setting.clip:
@@ -151,7 +152,7 @@ def record_mine(setting: Setting, folder: Path, replaced: Mapping[str, Callable]
     optimizer = _optimizer(setting, list(params.values()), f)
     running = [np.zeros(setting.hidden), np.ones(setting.hidden), np.array(0)]
     generator = TorchGenerator(5)
-    weights = {name: np.array(value) for name, value in setting.weights.items()}
+    weights = {name: np.array(value, float) for name, value in setting.weights.items()}
     w1, b1, *norm, w2, b2 = params.values()
     with Recorder(folder) as run, np.errstate(all="ignore"):
         for t, (x, targets) in enumerate(setting.batches):
@@ -176,7 +177,9 @@ def record_mine(setting: Setting, folder: Path, replaced: Mapping[str, Callable]
             if setting.loss == "binary_cross_entropy":
                 y, out_cache = f.sigmoid_forward(z2)
                 kept["out"] = y
-            kept["loss"], loss_cache = getattr(f, f"{setting.loss}_forward")(y, targets, **weights)
+            kept["loss"], loss_cache = getattr(f, f"{setting.loss}_forward")(
+                y, targets, **weights, **setting.loss_options
+            )
             dy = getattr(f, f"{setting.loss}_backward")(1.0, loss_cache)
             if setting.loss == "binary_cross_entropy":
                 kept["dout"] = dy
