@@ -28,6 +28,9 @@ def plain(runs: Runs, tensor: str, replays: Mapping[int, Replay]) -> Iterator[st
     if all(not a.any() for a in got.values()) and any(b.any() for b in right.values()):
         yield "yours is 0 throughout: it is never computed, or cut off."
         return
+    if all(_is_float32(mine[s], right[s]) for s in got):
+        yield "yours, in float64, has a float32's digits alone: something is cast to float32 on the way."
+        return
     factors = {s: float((got[s] * right[s]).sum() / max((right[s] ** 2).sum(), 1e-300)) for s in got}
     if all(near(s, got[s], factors[s] * right[s]) and factors[s] != 0 for s in got):
         factor = _factor(runs, tensor, factors, replays)
@@ -53,6 +56,16 @@ def plain(runs: Runs, tensor: str, replays: Mapping[int, Replay]) -> Iterator[st
         if len(decay) == len(got) and np.ptp(values) <= 1e-4 * abs(values[0]):
             times = f"{values[0]:.4g} times the parameter"
             yield f"yours has {times} more: an L2 penalty in its gradient."
+
+
+def _is_float32(mine: np.ndarray | None, right: np.ndarray) -> bool:
+    """Whether these float64 numbers are float32 ones, and close to the right ones as such."""
+    if mine is None or mine.dtype != np.float64 or not mine.any():
+        return False
+    with np.errstate(over="ignore"):
+        narrow = mine.astype(np.float32)
+    far = np.abs(mine - right).max(initial=0)
+    return bool(np.array_equal(narrow, mine) and far <= ALLOWED * 2.0**-23 * np.abs(right).max(initial=0))
 
 
 def _factor(runs: Runs, tensor: str, factors: Mapping[int, float], replays: Mapping[int, Replay]) -> str:
