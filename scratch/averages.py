@@ -93,7 +93,7 @@ class AveragedModel:
             return _averaged_count(average, value, self.decay, int(self.n_averaged))
         if self.decay is None:
             return average + (value - average) / (int(self.n_averaged) + 1)
-        return average + (1 - self.decay) * (value - average)
+        return _step(average, value, self.decay)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """`forward`"""
@@ -171,6 +171,12 @@ def update_bn(loader: Iterable[Any], model: Network | AveragedModel) -> None:
         network.train(training)
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+
+
+@expects()
+def _step(average: np.ndarray, value: np.ndarray, beta: float) -> np.ndarray:
+    """v + (1 − β)·(x − v)"""
+    return average + (1 - beta) * (value - average)
 
 
 def _averaged_count(average: np.ndarray, value: np.ndarray, decay: float | None, n: int) -> np.ndarray:

@@ -52,6 +52,7 @@ class EarlyStopping:
         self.stopped = False
         self.best_weights: dict[str, np.ndarray] | None = None
 
+    @expects()
     def improves(self, metric: float) -> bool:
         """Whether a metric is better than the best so far, by more than `min_delta`."""
         if self.mode == "min":

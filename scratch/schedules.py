@@ -16,6 +16,8 @@ from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from scratch.checks import expects
 
 
@@ -274,6 +276,7 @@ def _for_each_group(min_lr: float | Sequence[float], groups: int) -> list[float]
     given: list[Any] = list(min_lr) if isinstance(min_lr, list | tuple) else [min_lr] * groups
     if len(given) != groups:
         raise ValueError(f"min_lr: expected {groups}, one for each group, got {len(given)}")
+    given = [rate[()] if isinstance(rate, np.ndarray) else rate for rate in given]
     for rate in given:
         if not isinstance(rate, Real):
             raise TypeError(f"min_lr: expected a number, got {type(rate).__name__}")

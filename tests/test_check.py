@@ -79,6 +79,7 @@ WITHOUT_A_FORMULA = {"standardization", "gradient_check", "network", "minibatche
     "averaged_model",
     "early_stopping",
     "update_bn",
+    "reduce_lr_on_plateau",
 }  # of one line
 
 

@@ -160,7 +160,8 @@ def test_wrong_usage_is_one_clear_error_without_a_traceback(call, message):
 
 
 def test_nothing_else_is_importable_from_the_front_door():
-    assert {"assert_matches", "check", "exercise", "show"} == set(compare.__all__)
+    offered = {"Recorder", "assert_matches", "check", "exercise", "record", "show", "trace"}
+    assert offered == set(compare.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         compare.nothing  # noqa: B018
 

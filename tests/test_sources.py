@@ -41,7 +41,7 @@ def test_a_name_from_elsewhere_is_said_to_be():
 def test_a_name_is_shown_with_the_string_that_describes_it():
     code = source_of(importlib.import_module("torch_ref.batch_norm"), ["BatchNorm1d"])
     assert code.startswith('BatchNorm1d = nn.BatchNorm1d\n"""A layer with γ')
-    assert code.endswith('there are no γ and β.\n"""')
+    assert code.endswith('but takes `layer.bias = None`.\n"""')
 
 
 def test_methods_are_dedented_and_imports_are_definitions_too():

@@ -503,7 +503,8 @@ def test_a_layer_may_be_given_its_tensors(tmp_path):
             def __call__(self, x): return x.mm(self.w) + self.b
     """
     found = verdict(source, tmp_path)
-    assert (found.status, found.not_handled) == ("convention", ["bias=None"]), explain(found)
+    axes = ["an example without an axis for the batch", "several axes in front of the features"]
+    assert (found.status, found.not_handled) == ("convention", ["bias=None", *axes]), explain(found)
     assert_is(verdict(source.replace("self.w)", "self.w.T)"), tmp_path))
 
 

@@ -388,7 +388,7 @@ UNDERFLOW = (
 STEP = "average = average + (1 - beta) * (value - average)"
 CORRECTED = "average / (1 - beta**t) if bias_correction else average"
 FIRST = "if self.n_averaged == 0 or not kept:"
-EMA = "return average + (1 - self.decay) * (value - average)"
+EMA = "return _step(average, value, self.decay)"
 SWA = "return average + (value - average) / (int(self.n_averaged) + 1)"
 COPY = "copy.deepcopy(model, {id(generator): generator for generator in generators})"
 RESET = """\

@@ -1107,6 +1107,7 @@ COMPONENTS = (
         one_cycle_edges,
         PYTHONS_FLOATS,
         ONE_CYCLE_MISTAKES,
+        magnitude=lambda case: {"learning_rate": case.options["lr"]},  # a term of every rate
         departures=(
             Departure(("no way up",), ("*",), NO_LENGTH),
             Departure(("no way down, and over", "no third phase, and over"), ("",), NO_LENGTH),
