@@ -31,7 +31,7 @@ KNOWN = {  # (component, option, value) → whose default that is
     ("batch_norm", "momentum", 0.01): "the default of Keras and TensorFlow, 0.99, the other way round",
     ("batch_norm", "momentum", 0.9): "PyTorch's 0.1 the other way round",
     ("layer_norm", "eps", 1e-3): "the default of Keras and TensorFlow",
-    ("leaky_relu", "negative_slope", 0.2): "the default of older Keras layers",
+    ("leaky_relu", "negative_slope", 0.2): "the default of tf.nn.leaky_relu",
     ("leaky_relu", "negative_slope", 0.3): "the default of Keras's LeakyReLU",
 }
 
