@@ -37,7 +37,7 @@ from scratch.random.shared import (
     one_at_a_time,
 )
 
-PIECE = 16 * 1024  # numbers that are transformed at a time: what lies between stays in the cache
+PIECE = 16 * 4096  # numbers that are transformed at a time: what lies between stays in the cache
 
 
 class Generator(Protocol):
