@@ -28,7 +28,7 @@ def page(trace: Trace) -> str:
 
 
 def _height(trace: Trace) -> float:
-    return 1.2 + 0.2 * len(trace.pairing.pairs)
+    return max(2.2, 1.2 + 0.2 * len(trace.pairing.pairs))
 
 
 def _drawn(trace: Trace) -> list[int]:
@@ -45,15 +45,15 @@ def _heat_map(axes: Axes, trace: Trace) -> None:
     )
     axes.set_yticks(np.arange(len(pairs)) + 0.5, [pair.mine for pair in pairs])
     axes.invert_yaxis()
-    ticks = np.unique(np.linspace(0, len(steps) - 1, min(8, len(steps))).astype(int))
-    axes.set_xticks(ticks + 0.5, [str(steps[i]) for i in ticks])
+    ticks = range(0, len(steps), max(1, len(steps) // 8))
+    axes.set_xticks([i + 0.5 for i in ticks], [str(steps[i]) for i in ticks])
     axes.set_xlabel("step")
     first = trace.faults[0] if trace.faults else None
     if first and first.step in steps:
         position = next((i for i, pair in enumerate(pairs) if pair.theirs == first.tensor), None)
         if position is not None:
             axes.plot(steps.index(first.step) + 0.5, position + 0.5, "o", mfc="none", mec="red", ms=9)
-    axes.figure.colorbar(image, ax=axes, label="rounding units (≤ 0.1 … ≥ 10¹⁶)")
+    axes.figure.colorbar(image, ax=axes, label="rounding units")
 
 
 def losses(trace: Trace) -> dict[str, list[float]]:
