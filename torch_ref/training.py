@@ -32,7 +32,22 @@ def train_step(
     micro_batch_size: int | None = None,
     max_norm: float | None = None,
 ) -> float:
-    """Forward → cost → backward → update; returns the cost before the update.
+    """Forward → cost → backward → update; returns the cost before the update."""
+    optimizer.zero_grad()
+    if micro_batch_size is None:
+        loss = network.cost(network(x), targets)
+        loss.backward()
+        cost = loss.item()
+    else:
+        cost = accumulate(network, x, targets, micro_batch_size)
+    if max_norm is not None:
+        clip_grad_norm_(network.parameters(), max_norm)
+    optimizer.step()
+    return cost
+
+
+def accumulate(network: Network, x: torch.Tensor, targets: torch.Tensor, micro_batch_size: int) -> float:
+    """Gradient accumulation: the cost of a batch and its gradient, from micro-batches, one after the other
 
     `backward` adds to the gradients that are there: those of micro-batches, each weighted by its share of the
     batch, add up to the gradient of the mean over the batch. Batch normalisation takes the statistics of each
@@ -41,17 +56,11 @@ def train_step(
     Keras' `gradient_accumulation_steps` and Lightning's `accumulate_grad_batches` take the plain mean over
     the micro-batches, in which the examples of a smaller last one count more.
     """
-    optimizer.zero_grad()
-    total = 0.0
-    size = micro_batch_size or len(x)
-    for part, part_targets in zip(x.split(size), targets.split(size), strict=True):
-        share = network.counted(part_targets) / network.counted(targets)
-        cost = share * network.cost(network(part), part_targets, batch=len(x))
+    total, counted = 0.0, network.counted(targets)
+    for part, some in zip(x.split(micro_batch_size), targets.split(micro_batch_size), strict=True):
+        cost = network.counted(some) / counted * network.cost(network(part), some, batch=len(x))
         cost.backward()
         total += cost.item()
-    if max_norm is not None:
-        clip_grad_norm_(network.parameters(), max_norm)
-    optimizer.step()
     return total
 
 
