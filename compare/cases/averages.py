@@ -108,8 +108,6 @@ def _memory(case: Case, decay: float | None, updates: int) -> float:
 
 # The weights of a network.
 
-TYPICAL = {"widths": (5, 4, 3), "batch_norm": True}
-
 
 def model_cases(rng: np.random.Generator, dtype: Any) -> Iterator[Case]:
     """Weights that are others at every update; every running statistic too."""

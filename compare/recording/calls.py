@@ -172,9 +172,8 @@ def _batch_norm(call: Mapping[str, Any], replay: "Replay", prefix: str, made: Ca
     x, runs, step = arrays["x"], replay.runs, replay.step
     if x.ndim != 2:
         return None
-    recorded = runs.of_theirs if replay.side else runs.of_mine
     names = ("running_mean", "running_var")
-    before = [recorded(step - 1, prefix + n) if step - 1 in runs.steps else None for n in names]
+    before = [runs.of(replay.side, step - 1, prefix + n) if step - 1 in runs.steps else None for n in names]
     known = [value for value in before if value is not None]
     start = known if len(known) == 2 else [np.zeros(x.shape[1]), np.ones(x.shape[1])]
     arrays |= {"next_x": x, **dict(zip(names, start, strict=True))}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from compare.cases.limits import unsigned_zeros
 from compare.measure import Difference, compare_arrays
 from compare.recording.cause import Cause
 from compare.recording.replay import Runs
@@ -41,9 +42,9 @@ def difference(runs: Runs, step: int, tensor: str, right: Any = None) -> Differe
         return compare_arrays(tensor, mine.astype(np.int64), theirs.astype(np.int64))
     dtype = min((a.dtype for a in (mine, theirs) if a.dtype.kind == "f"), key=lambda d: d.itemsize)
     with np.errstate(all="ignore"):
-        zero = np.zeros((), dtype)
         scale = _scale(runs, step, tensor) if right is None else None
-        found = compare_arrays(tensor, mine.astype(dtype) + zero, theirs.astype(dtype) + zero, scale)
+        mine, theirs = (unsigned_zeros(array.astype(dtype)) for array in (mine, theirs))
+        found = compare_arrays(tensor, mine, theirs, scale)
     return replace(found, units=found.units / max(runs.coarser(step, side, tensor) for side in (0, 1)))
 
 

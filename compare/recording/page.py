@@ -1,7 +1,8 @@
 """The page of a trace: how far every tensor is apart at every step, both losses, and what parts them."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import jinja2
 import matplotlib
@@ -22,8 +23,8 @@ def page(trace: Trace) -> str:
     loader = jinja2.PackageLoader("compare.recording")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     figures = [("How far each tensor is apart, in rounding units", _svg(_heat_map, trace, _height(trace)))]
-    if losses(trace):
-        figures.append(("Both losses", _svg(_draw_losses, trace, 2.8)))
+    if both := losses(trace):
+        figures.append(("Both losses", _svg(partial(_draw_losses, both), trace, 2.8)))
     return environment.get_template("trace.html").render(trace=trace, figures=figures)
 
 
@@ -60,16 +61,16 @@ def losses(trace: Trace) -> dict[str, list[float]]:
     """Of both runs at the steps that are drawn; none where one has no loss."""
     runs = Runs(trace.mine, trace.theirs, trace.pairing)
     found: dict[str, list[float]] = {}
-    for whose, get in (("yours", runs.of_mine), ("theirs", runs.of_theirs)):
-        values = [get(step, "loss") for step in _drawn(trace)]
+    for side, whose in enumerate(("yours", "theirs")):
+        values = [runs.of(side, step, "loss") for step in _drawn(trace)]
         if any(value is None or value.size != 1 for value in values):
             return {}
         found[whose] = [float(value) for value in values if value is not None]
     return found
 
 
-def _draw_losses(axes: Axes, trace: Trace) -> None:
-    both, steps = losses(trace), _drawn(trace)
+def _draw_losses(both: Mapping[str, list[float]], axes: Axes, trace: Trace) -> None:
+    steps = _drawn(trace)
     axes.plot(steps, both["theirs"], color="#e69f00", linewidth=4, alpha=0.6, label="theirs")
     axes.plot(steps, both["yours"], color="#0072b2", linewidth=1.2, label="yours")
     axes.set_xlabel("step")

@@ -33,7 +33,7 @@ def plain(runs: Runs, tensor: str, replays: Mapping[int, Replay]) -> Iterator[st
         return
     factors = {s: float((got[s] * right[s]).sum() / max((right[s] ** 2).sum(), 1e-300)) for s in got}
     if all(near(s, got[s], factors[s] * right[s]) and factors[s] != 0 for s in got):
-        factor = _factor(runs, tensor, factors, replays)
+        factor = _factor(runs, factors)
         if max(a.size for a in got.values()) > 1 or "times a factor of its own" not in factor:
             yield factor
         return
@@ -68,7 +68,7 @@ def _is_float32(mine: np.ndarray | None, right: np.ndarray) -> bool:
     return bool(np.array_equal(narrow, mine) and far <= ALLOWED * 2.0**-23 * np.abs(right).max(initial=0))
 
 
-def _factor(runs: Runs, tensor: str, factors: Mapping[int, float], replays: Mapping[int, Replay]) -> str:
+def _factor(runs: Runs, factors: Mapping[int, float]) -> str:
     """What a factor is, if that can be told."""
     sizes = {s: runs.sizes(s) for s in factors}
     first = next(iter(factors))

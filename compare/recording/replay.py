@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from compare import cases, run
+from compare.cases.limits import unsigned_zeros
 from compare.component import Case, Component
 from compare.measure import compare_arrays
 from compare.recording.calls import Between, between, understood
@@ -90,6 +91,10 @@ class Runs:
             self._replays[step, side] = Replay(self, step, side)
         return self._replays[step, side]
 
+    def of(self, side: int, step: int, name: str) -> np.ndarray | None:
+        """A tensor of mine (0) or theirs (1), by its name in theirs."""
+        return self.of_theirs(step, name) if side else self.of_mine(step, name)
+
     def of_theirs(self, step: int, name: str) -> np.ndarray | None:
         """A tensor of theirs."""
         return self._of(1, step, name)
@@ -113,6 +118,11 @@ class Runs:
         elif name.startswith(("input", "loss.targets", "loss.weight", "loss.pos_weight")):
             found = self._assumed(step, name)
         return found
+
+    def gradient(self, step: int, side: int, parameter: str) -> np.ndarray | None:
+        """That of a parameter: recorded, or what follows."""
+        found = self.of(side, step, f"{parameter}.grad")
+        return self.replay(step, side).get(f"{parameter}.grad") if found is None else found
 
     def training(self, step: int, side: int, call: Mapping[str, Any]) -> bool:
         """The mode that a module is called in: of mine, where PyTorch has recorded it."""
@@ -246,7 +256,7 @@ class Replay:
         """A tensor as this run has recorded it, the whole of it."""
         if name in self.runs.step(1, self.step).sampled:
             return None
-        return (self.runs.of_theirs if self.side else self.runs.of_mine)(self.step, name)
+        return self.runs.of(self.side, self.step, name)
 
     def _run(self, call: Any, *, backward: bool) -> None:
         found = understood(call, self, backward=backward)
@@ -290,17 +300,9 @@ def units(operation: Operation, result: str, expected: Any, recorded: np.ndarray
     with np.errstate(all="ignore"):
         narrow = np.asarray(expected.astype(dtype))
         scale = operation.scales.get(result)
-        floor = np.abs(expected[np.isfinite(expected)]).max(initial=0) * 1e-3
-        scale = floor if scale is None else np.maximum(scale, 0)
-        if scale is floor:
-            scale = None
-        found = compare_arrays(result, _unsigned(recorded.astype(dtype)), _unsigned(narrow), scale)
+        found = compare_arrays(result, unsigned_zeros(recorded.astype(dtype)), unsigned_zeros(narrow), scale)
         allowed = max(ALLOWED, 4 * operation.component.budget.allowed(operation.case, "cpu"))
     return found.units / allowed
-
-
-def _unsigned(array: np.ndarray) -> np.ndarray:
-    return array + np.zeros((), array.dtype)  # −0 + 0 is 0
 
 
 def squeezed(array: np.ndarray) -> tuple[int, ...]:

@@ -39,11 +39,6 @@ def updates(runs: Runs, side: int, steps: int = MOST_STEPS) -> Iterator[Operatio
     if chosen[:1] != [0] or chosen != list(range(len(chosen))):
         return  # what it has kept from the steps before is not known
     about = runs.theirs.about.get("optimizer", {})
-
-    def recorded(step: int, name: str) -> np.ndarray | None:
-        found = (runs.of_theirs if side else runs.of_mine)(step, name)
-        return runs.replay(step, side).get(name) if found is None and name.endswith(".grad") else found
-
     for number, group in enumerate(about.get("groups", ())):
         facts = [runs.step(1, step).facts["groups"][number] for step in chosen]
         options = {k: facts[0][k] for k in HYPERPARAMETERS if facts[0].get(k) not in (None, False)}
@@ -52,23 +47,26 @@ def updates(runs: Runs, side: int, steps: int = MOST_STEPS) -> Iterator[Operatio
         component = component_of("AdamW" if decoupled else about["class"], options)
         for name in group if component else ():
             rates = [runs.rate(step, side, f["lr"]) for step, f in zip(chosen, facts, strict=True)]
-            yield from _update(name, component, options, rates, chosen, recorded)
+            yield from _update(runs, side, name, component, options, dict(zip(chosen, rates, strict=True)))
 
 
 def _update(
-    name: str, component: Any, options: Mapping[str, Any], rates: list[float], steps: list[int], recorded: Any
+    runs: Runs, side: int, name: str, component: Any, options: Mapping[str, Any], rates: Mapping[int, float]
 ) -> Iterator[Operation]:
-    start = recorded(steps[0], f"{name}.before")
-    grads = [recorded(step, f"{name}.grad") for step in steps]
-    missing = [i for i, grad in enumerate(grads) if grad is None]
-    grads = grads[: missing[0]] if missing else grads
+    steps = list(rates)
+    start = runs.of(side, steps[0], f"{name}.before")
+    grads: list[np.ndarray] = []
+    for step in steps:
+        if (grad := runs.gradient(step, side, name)) is None:
+            break
+        grads.append(grad)
     if start is None or not grads:
         return
     arrays = {"param.0": start.astype(np.float64), "grads.0": np.stack(grads).astype(np.float64)}
-    rates = rates[: len(grads)]
     outputs = {f"step{t + 1}.param.0": (steps[t], name) for t in range(len(grads))}
-    outputs = {k: v for k, v in outputs.items() if recorded(*v) is not None}
-    case_options = {"optimizer": CLASS_OF[component], "rates": tuple(rates), **options}
+    outputs = {k: v for k, v in outputs.items() if runs.of(side, *v) is not None}
+    used = tuple(rates.values())[: len(grads)]
+    case_options = {"optimizer": CLASS_OF[component], "rates": used, **options}
     case = Case(name, arrays, case_options, dtype=np.float64, finite=False)
     yield Operation(f"{name} ({CLASS_OF[component]})", components()[component], case, outputs)
 
@@ -88,11 +86,10 @@ def judged(
     **options: Any,
 ) -> dict[str, float]:
     """How far each result of an operation is from what was recorded."""
-    recorded = runs.of_theirs if side else runs.of_mine
     expected = operation.expected(functions, **options)
     found = {}
     for result, (step, tensor) in operation.outputs.items():
-        array = operation.of(recorded(step, tensor))
+        array = operation.of(runs.of(side, step, tensor))
         if array is not None and result in expected:
             found[result] = units(operation, result, expected[result], array) / runs.coarser(
                 step, side, tensor

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from compare.recording.cause import DECAYS, FITS, SHARES, SMALL, Candidate, Cause, number, search
+from compare.recording.clip import norm
 from compare.recording.replay import ALLOWED, Operation, Runs, components
 from compare.recording.rules import CLASS_OF, judged, updates
 from compare.recording.schedule import shifted
@@ -225,7 +226,7 @@ def _rate(runs: Runs, wrong: Sequence[Operation]) -> str:
         return by
     shown = ", ".join(f"{implied[s]:.4g}" for s in steps[:6])
     theirs = ", ".join(f"{r:.4g}" for r in rates[:6])
-    clipped = _clipped(runs, wrong, each)
+    clipped = _clipped(runs, each)
     return clipped or f"your steps are those of the learning rates {shown}, …, where theirs are {theirs}, …."
 
 
@@ -253,19 +254,16 @@ def _moved(runs: Runs, operation: Operation) -> dict[int, tuple[np.ndarray, np.n
     return moved
 
 
-def _clipped(runs: Runs, wrong: Sequence[Operation], factors: Mapping[int, float]) -> str:
+def _clipped(runs: Runs, factors: Mapping[int, float]) -> str:
     """Whether the factors are those of clipping by the global norm."""
+    names = [operation.case.name for operation in updates(runs, 0)]
     norms = {}
     for step in factors:
-        squares = 0.0
-        for operation in updates(runs, 0):
-            name = operation.case.name
-            grad = runs.of_mine(step, f"{name}.grad")
-            grad = runs.replay(step, 0).get(f"{name}.grad") if grad is None else grad
-            if grad is None:
-                return ""
-            squares += float((np.asarray(grad, float) ** 2).sum())
-        norms[step] = squares**0.5
+        gradients = [runs.gradient(step, 0, name) for name in names]
+        known = [np.asarray(gradient, float) for gradient in gradients if gradient is not None]
+        if len(known) < len(gradients):
+            return ""
+        norms[step] = norm(known)
     clipped = {s: f for s, f in factors.items() if f < 1 - 1e-6}
     if not clipped:
         return ""

@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -140,9 +140,7 @@ def _module(name: str, component: str, module: torch.nn.Module, call: Any) -> Sa
         return torch.func.functional_call(module, given, tuple(arguments[key] for key in named))
 
     sample = _called(name, function, {**named, **own}, OPERATORS[component].gradients)
-    return Sample(
-        name, sample.arrays, options, sample.output, sample.upstream, sample.gradients, sample.buffers
-    )
+    return replace(sample, options=options)
 
 
 def _called(
