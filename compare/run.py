@@ -5,6 +5,7 @@ import importlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ class CaseResult:
     scratch_to_truth: float | None = None  # rounding units from the arbiter's value
     torch_to_truth: float | None = None
 
-    @property
+    @cached_property
     def worst(self) -> Difference | None:
         """The array that is furthest apart."""
         return max(self.differences, key=lambda d: d.units, default=None)

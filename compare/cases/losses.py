@@ -262,7 +262,6 @@ def random_classes(choose: Choose, dtype: Any) -> Case:
             options["ignore_index"] = choose.one_of((-100, choose.integer(0, classes - 1)))
             targets.flat[1::2] = options["ignore_index"]
             choose.assume(not targets.size or (targets != options["ignore_index"]).any())
-    weights = {name: np.abs(array) for name, array in weights.items()}
     return _random_case(choose, dtype, options, logits=logits, targets=targets, **weights)
 
 
@@ -455,7 +454,7 @@ def _component(
         prediction, options = next(iter(case.arrays)), {**case.options, **_weights(case)}
         loss, cache = getattr(f, f"{name}_forward")(case[prediction], case["targets"], **options)
         gradient = getattr(f, f"{name}_backward")(case["dloss"], cache)
-        return {"loss": of_any_zero(name, case, loss), f"grad.{prediction}": gradient}
+        return {"loss": of_any_zero(name, loss), f"grad.{prediction}": gradient}
 
     def run_torch(case: Case) -> Results:
         prediction, options = next(iter(case.arrays)), {**case.options, **_weights(case)}
@@ -465,7 +464,7 @@ def _component(
             targets = targets.long()
         loss = getattr(reference, name)(case[prediction], targets, **options)
         found = gradients(loss, case["dloss"], **inputs)
-        return {"loss": of_any_zero(name, case, loss), **found}
+        return {"loss": of_any_zero(name, loss), **found}
 
     def quiet_magnitude(case: Case) -> dict[str, Any]:
         with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
@@ -491,10 +490,9 @@ def _component(
     )
 
 
-def of_any_zero(name: str, case: Case, loss: Any) -> Any:
-    """The loss, of probabilities 0 for −0: PyTorch takes the minus of −Σ q·log p last."""
-    probabilities = name == "cross_entropy" and case["targets"].dtype == case.dtype
-    return unsigned_zeros(loss) if probabilities else loss
+def of_any_zero(name: str, loss: Any) -> Any:
+    """The loss, of classes 0 for −0: PyTorch takes the minus of −log p last, so that its 0 is −0."""
+    return unsigned_zeros(loss) if name == "cross_entropy" else loss
 
 
 def _weights(case: Case) -> dict[str, Any]:
@@ -525,18 +523,23 @@ def binary_logits_magnitude(case: Case) -> dict[str, Any]:
 
 
 def probability_magnitude(case: Case) -> dict[str, Any]:
-    """No cancellation: both terms of the loss are ≥ 0, and p − y is one rounding of two given numbers. So the
-    gradient is counted element by element in itself: at p = 0 and 1 it is 10¹² times that of its
-    neighbours, beside which any error in them would go unseen. PyTorch forms dloss·(p − y) first: where
-    that is below the smallest normal number its rounding unit no longer shrinks, and the division by 10⁻¹²
-    magnifies it.
+    """No cancellation but for weights below 0: both terms of the loss are ≥ 0, and p − y is one rounding of
+    two given numbers. So the gradient is counted element by element in itself: at p = 0 and 1 it is 10¹²
+    times that of its neighbours, beside which any error in them would go unseen. PyTorch forms
+    dloss·(p − y) first: where that is below the smallest normal number its rounding unit no longer shrinks,
+    and the division by 10⁻¹² magnifies it.
     """
     p, y, scale = _in_float64(case, "probabilities")
     product = np.abs(p - y) * scale
     product = np.where(p == y, 0, np.maximum(product, np.finfo(case.dtype).tiny))
-    weight = np.abs(_weights(case).get("weight", np.float64(1)).astype(np.float64))
+    signed = _weights(case).get("weight", np.float64(1)).astype(np.float64)
+    weight = np.abs(signed)
     gradient = weight * product / np.maximum(p * (1 - p), EPSILON) / _count(case, p.size)
-    return {"grad.probabilities": gradient}
+    if (signed >= 0).all():
+        return {"grad.probabilities": gradient}
+    logs = np.maximum(np.log(p), -100), np.maximum(np.log(1 - p), -100)
+    terms = weight * np.abs(y * logs[0] + (1 - y) * logs[1])
+    return {"loss": _reduced(case, terms, p.size), "grad.probabilities": gradient}
 
 
 def classes_magnitude(case: Case) -> dict[str, Any]:
@@ -547,7 +550,8 @@ def classes_magnitude(case: Case) -> dict[str, Any]:
 
     Gradient: p·Σq − q is a difference, and p = e^(log p) multiplies the rounding of log p by |log p|:
     (p·(1 + |log p|)·Σ|q| + |q|)·|dloss|/m. Where p is not 0, this is at least the smallest positive number: a
-    fused multiply-add knows the sign of a p·dloss that underflows.
+    fused multiply-add knows the sign of a p·dloss that underflows. So it is everywhere under weights below 0,
+    which turn the sign of a 0 that they multiply, and of probabilities that may all be 0.
     """
     x, _, scale = _in_float64(case, "logits")
     axis = min(1, x.ndim - 1)
@@ -559,24 +563,32 @@ def classes_magnitude(case: Case) -> dict[str, Any]:
     each = np.multiply(q, 1 + s - shifted, out=np.zeros_like(q), where=q != 0)
     losses = each.sum(axis=axis)
     share = (np.expand_dims(scale, axis) if np.ndim(scale) else scale) / _count(case, counted)
-    return {"loss": _reduced(case, losses, counted), "grad.logits": _not_0(terms, share)}
+    gradient = _not_0(terms, share)
+    if case["targets"].dtype.kind == "f" or (_weights(case).get("weight", np.ones(1)) < 0).any():
+        gradient = np.maximum(gradient, np.finfo(np.float64).smallest_subnormal)
+    return {"loss": _reduced(case, losses, counted), "grad.logits": gradient}
 
 
 def _distribution(case: Case, axis: int) -> tuple[np.ndarray, float]:
     """What each class of each example counts for, like the logits, and how much counts in a mean."""
     logits, targets = case["logits"], case["targets"]
     column = (-1, *[1] * (logits.ndim - axis - 1))
-    weight = np.abs(_weights(case).get("weight", np.ones(logits.shape[axis]))).astype(np.float64)
-    weight = weight.reshape(column)
+    signed = _weights(case).get("weight", np.ones(logits.shape[axis])).astype(np.float64).reshape(column)
+    weight = np.abs(signed)
     if targets.dtype.kind == "f":
         q, kept = targets.astype(np.float64), np.array(True)
         counted = float(np.prod(without_classes(logits.shape)))
     else:
         kept = np.expand_dims(targets != case.options.get("ignore_index", -100), axis)
         q = kept * (np.expand_dims(targets, axis) == np.arange(logits.shape[axis]).reshape(column))
-        counted = (q * weight).sum()
+        counted = _sum_of_weights(q * signed)
     smoothing = case.options.get("label_smoothing", 0.0)
     return ((1 - smoothing) * q + smoothing / logits.shape[axis]) * kept * weight, counted
+
+
+def _sum_of_weights(weights: np.ndarray) -> float:
+    """|Σw|, by which a mean divides; with signs among them as much less as their roundings count for more."""
+    return weights.sum() ** 2 / np.abs(weights).sum() if (weights < 0).any() else weights.sum()
 
 
 def squares_magnitude(case: Case) -> dict[str, Any]:
@@ -585,11 +597,15 @@ def squares_magnitude(case: Case) -> dict[str, Any]:
     Below the smallest normal number its rounding unit no longer shrinks.
     """
     x, t, scale = _in_float64(case, "input")
-    weight = np.abs(_weights(case).get("weight", np.float64(1)).astype(np.float64))
-    count = _count(case, weight.sum() if "weight" in case.arrays else x.size)
+    signed = _weights(case).get("weight", np.float64(1)).astype(np.float64)
+    weight = np.abs(signed)
+    count = _count(case, _sum_of_weights(signed) if "weight" in case.arrays else x.size)
     share = 2 * weight * scale / count  # first, since twice the largest number is infinite
     gradient = np.maximum(np.abs(x - t) * share, np.finfo(case.dtype).tiny)
-    return {"grad.input": np.where(x == t, 0, gradient)}
+    found = {"grad.input": np.where(x == t, 0, gradient)}
+    if (signed < 0).any():  # then the terms of the loss cancel
+        found["loss"] = _reduced(case, weight * (x - t) ** 2, count)
+    return found
 
 
 def _in_float64(case: Case, prediction: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -86,7 +87,7 @@ class Report:
         """The components but those that the installed PyTorch computes otherwise by design."""
         return [component for component in self.components if not component.not_here]
 
-    @property
+    @cached_property
     def different(self) -> list[str]:
         """The names of the components, training runs and vectors that are not equal."""
         unequal = [result.component for result in self.results if not result.equal]
@@ -223,7 +224,7 @@ def as_json(report: Report) -> str:
                 "equal": component.name not in report.different,
                 "not_here": component.not_here,
                 "cases": [
-                    dataclasses.asdict(result) | {"units": result.units, "equal": result.equal}
+                    _fields(result) | {"units": result.units, "equal": result.equal}
                     for result in report.results
                     if result.component == component.name
                 ],
@@ -239,12 +240,20 @@ def as_json(report: Report) -> str:
             ],
             "not_ours": report.vectors.not_ours,
         },
-        "training": [dataclasses.asdict(run) | {"equal": run.equal} for run in report.training],
+        "training": [_fields(run) | {"equal": run.equal} for run in report.training],
     }
     return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _fields(of: Any) -> dict[str, Any]:
+    return {field.name: getattr(of, field.name) for field in dataclasses.fields(of)}
+
+
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in (str, int, bool):
+        return value
+    if dataclasses.is_dataclass(value):
+        value = _fields(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
