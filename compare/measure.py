@@ -115,7 +115,8 @@ def _in_units(distance: np.ndarray, dtype: np.dtype, scale: Any) -> np.ndarray:
     info = np.finfo(dtype)
     floor = float(info.tiny) / float(info.eps)
     units = distance / (float(info.eps) * np.maximum(scale, floor))
-    return np.where(distance == 0, 0, np.where(np.isfinite(scale), units, np.inf))
+    counted = np.isfinite(scale)
+    return units if counted.all() else np.where(distance == 0, 0, np.where(counted, units, np.inf))
 
 
 def _first_where(

@@ -37,7 +37,8 @@ def written(component: Component, namespace: Mapping[str, Any]) -> dict[str, Cal
             others: list[Any] = [class_of(name, namespace), namespace.get(OTHER_FUNCTIONS.get(name, ""))]
             if others := [other for other in others if callable(other) and uses_torch(other)]:
                 found[name] = others[0]
-    return found if component.topic != "optimizers" or _are_asked(component, found) else {}
+    asked = not found or component.topic != "optimizers" or _are_asked(component, found)
+    return found if asked else {}
 
 
 def _are_asked(component: Component, optimizers: Mapping[str, Callable]) -> bool:
