@@ -30,6 +30,7 @@ from scratch.random.shared import (
     Size,
     check_bounds,
     check_integers,
+    check_range,
     check_seed,
     check_size,
     check_state,
@@ -215,9 +216,7 @@ class TorchGenerator:
         `low` and `high` are 64-bit integers, low < high. (PyTorch 2.6 and older changed over at 2³².)
         """
         array = check_size(size, np.int64, dtypes=(np.int64,))
-        check_integers(low=low, high=high)
-        if not -(2**63) <= low < high <= 2**63 - 1:
-            raise ValueError(f"low, high: expected 64-bit integers, low < high, got {low}, {high}")
+        check_range(low, high)
         words = self.random64(array.size) if high - low >= 1 << 28 else self.random(array.size)
         remainders = words.astype(np.uint64) % np.uint64(high - low)
         return in_memory_order(array, (remainders + np.uint64(low % 2**64)).view(np.int64))

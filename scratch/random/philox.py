@@ -21,6 +21,8 @@ from scratch.random.box_muller import fma
 from scratch.random.shared import (
     Size,
     check_bounds,
+    check_integers,
+    check_range,
     check_seed,
     check_size,
     check_state,
@@ -56,9 +58,9 @@ def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.nda
 class CudaGenerator:
     """What `torch.manual_seed(seed)` draws on a CUDA GPU
 
-    Uniform numbers and masks to the bit; normal ones to about 1e-6, since the GPU's sine and cosine are
-    approximations in hardware. Here all 64 bits of the seed count. There is no permutation: `DataLoader`
-    draws its orders on the CPU.
+    Integers, permutations, uniform numbers and masks to the bit; normal ones to about 1e-6, since the GPU's
+    sine and cosine are approximations in hardware. Here all 64 bits of the seed count. `DataLoader` draws its
+    orders on the CPU.
 
     Args:
         seed: integer from −2⁶³ to 2⁶⁴ − 1
@@ -110,19 +112,20 @@ class CudaGenerator:
         return np.where(values == high, low, values).reshape(array.shape)
 
     def randn(self, size: Size, dtype: Any = np.float32) -> np.ndarray:
-        """`torch.randn` in float32, to about 1e-6; see `normal`"""
+        """`torch.randn` in float32 or float16, to about 1e-6; see `normal`"""
         return self.normal(size, 0.0, 1.0, dtype)
 
     @one_at_a_time
     @expects(std=">= 0 or infinite")
     def normal(self, size: Size, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
-        """`Tensor.normal_` in float32: √(−2·ln u)·(sin v, cos v), of two words: u as in `rand`, v = 2π·u
+        """`Tensor.normal_`: √(−2·ln u)·(sin v, cos v), of two words: u as in `rand`, v = 2π·u
 
-        Not in float64: cuRAND's double normals were not looked into.
+        In float32, and in float16 the same number, times std plus mean, rounded at the end. Not in float64:
+        cuRAND's double normals were not looked into.
         """
-        if np.dtype(dtype) != np.float32:
-            raise TypeError(f"dtype: expected float32, got {np.dtype(dtype)}")
-        array = check_size(size, dtype)
+        if np.dtype(dtype) not in (np.float16, np.float32):
+            raise TypeError(f"dtype: expected float16 or float32, got {np.dtype(dtype)}")
+        array = check_size(size, dtype, dtypes=(np.float16, np.float32))
         words, (call, slot, thread) = self._draw(array.size, unroll=4)
         u, y = _unit_float32(words[0::2]), words[1::2].astype(np.float32)
         turn = np.float32(2**-32) * np.float32(2 * math.pi)
@@ -130,7 +133,8 @@ class CudaGenerator:
         radius = np.sqrt(-2 * np.log(u))
         z = np.stack([radius * np.sin(v), radius * np.cos(v)], axis=1).reshape(words.shape)
         values = fma(z[slot, call, thread], np.float32(std), np.float32(mean))
-        return values.reshape(array.shape)
+        with np.errstate(over="ignore"):  # beyond 65504 a float16 is infinite
+            return values.astype(array.dtype).reshape(array.shape)
 
     @one_at_a_time
     @expects(p="probability")
@@ -162,6 +166,53 @@ class CudaGenerator:
         kept = _unit_float32(words[slot, call, thread]) < np.float32(1 - p)
         return in_memory_order(mask, kept)
 
+    @one_at_a_time
+    def randint(self, low: int, high: int, size: Size) -> np.ndarray:
+        """`torch.randint`: w mod (high − low) + low, int64; w has 64 bits if high − low ≥ 2²⁸, else 32
+
+        Of the four words of a thread, 64 bits are the first two or the last two, high half first. (PyTorch
+        2.6 and older changed over at 2³².)
+
+        https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/DistributionTemplates.h
+        """
+        array = check_size(size, np.int64, dtypes=(np.int64,))
+        check_range(low, high)
+        if high - low >= 1 << 28:
+            first, second = self._pairs(array.size)
+            words = (first << np.uint64(32)) | second
+        else:
+            words = self.random(array.size).astype(np.uint64)
+        integers = words % np.uint64(high - low) + np.uint64(low % 2**64)  # mod 2⁶⁴
+        return integers.view(np.int64).reshape(array.shape)
+
+    @one_at_a_time
+    def randperm(self, n: int) -> np.ndarray:
+        """`torch.randperm`: 0 … n−1, sorted by random keys, int64
+
+        The keys are `randint` over the whole of int32, or of int64 where more than 32 bits of them count.
+        As many of their low bits count as make them all different with a probability of 9 in 10:
+
+            bits = ⌈log₂(n − (6n² + 1)/(12·ln 0.9))⌉
+
+        Numbers whose keys are equal remain in order, and are then shuffled among themselves; see
+        `_shuffle_equal`. From n = 2³⁰ on, where PyTorch's arithmetic comes to its limits, it is refused.
+
+        https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cuda/Randperm.cu
+        """
+        check_integers(n=n)
+        if not 0 <= n < 2**30:
+            raise ValueError(f"n: expected an integer from 0 to {2**30 - 1}, got {n}")
+        if n == 0:
+            return np.arange(0)
+        bits = math.ceil(math.log2(n - (6 * n**2 + 1) / (12 * math.log(0.9))))
+        width = 32 if bits <= 32 else 64
+        keys = self.randint(-(2 ** (width - 1)), 2 ** (width - 1) - 1, n)
+        if bits < width:  # with all bits, negative keys come first
+            keys &= 2**bits - 1
+        order = np.argsort(keys, kind="stable")
+        self._shuffle_equal(order, keys[order])
+        return order
+
     @expects()
     def epoch_order(self, n: int) -> np.ndarray:
         """Not here: `DataLoader` draws its orders from the CPU's generator."""
@@ -190,9 +241,30 @@ class CudaGenerator:
         if dtype == np.float32:
             words, (call, slot, thread) = self._draw(n, unroll=4)
             return _unit_float32(words[slot, call, thread])
-        words, (call, slot, thread) = self._draw(n, unroll=2)
-        first, second = words[2 * slot, call, thread], words[2 * slot + 1, call, thread].astype(np.uint64)
+        first, second = self._pairs(n)
         return (first ^ (second << np.uint64(21))) * 2**-53 + 2**-54
+
+    def _pairs(self, n: int) -> np.ndarray:
+        """Two words (uint64) for each of n elements, (2, n)."""
+        words, (call, slot, thread) = self._draw(n, unroll=2)
+        return np.stack([words[2 * slot, call, thread], words[2 * slot + 1, call, thread]]).astype(np.uint64)
+
+    def _shuffle_equal(self, order: np.ndarray, keys: np.ndarray) -> None:
+        """Shuffle those entries of `order` that stand side by side with equal `keys`, which are sorted
+
+        Fisher and Yates from the end: for i = length − 1 … 1, swap entry i with w mod (i + 1). The words
+        are those of thread t, where t is the place of the first of them; the counter moves on by n.
+        """
+        like_last = np.concatenate([[False], keys[1:] == keys[:-1]])
+        like_next = np.append(like_last[1:], False)
+        firsts, lasts = np.flatnonzero(like_next & ~like_last), np.flatnonzero(like_last & ~like_next)
+        for first, last in zip(firsts, lasts, strict=True):
+            equal = order[first : last + 1]
+            words = self._words(np.arange(-(-(last - first) // 4)), np.array([first])).T.reshape(-1)
+            for i, word in zip(range(last - first, 0, -1), words.tolist(), strict=False):
+                j = word % (i + 1)
+                equal[i], equal[j] = equal[j], equal[i]
+        self.offset += -(-len(order) // 4) * 4
 
     def _draw(self, n: int, *, unroll: int, width: int = 1) -> tuple[np.ndarray, tuple]:
         """All words (4, calls, T) that a kernel draws for n elements, and where those of each element are
@@ -207,14 +279,17 @@ class CudaGenerator:
             call, slot, thread = i // (threads * unroll), i % (threads * unroll) // threads, i % threads
         else:
             call, slot, thread = i // (threads * width), i % width, i % (threads * width) // width
-        calls = int(call[-1]) + 1 if n else 0
-        counter = np.zeros((4, calls, threads), np.uint32)
-        counter[0:2] = _halves(self.offset // 4 + np.arange(calls, dtype=np.uint64))[:, :, np.newaxis]
-        counter[2] = np.arange(threads, dtype=np.uint32)
-        words = philox4x32(counter.reshape(4, -1), _halves(np.uint64(self.seed)))
+        words = self._words(np.arange(int(call[-1]) + 1 if n else 0), np.arange(threads))
         if n:
             self.offset += ((n - 1) // (threads * unroll) + 1) * 4
-        return words.reshape(4, calls, threads), (call, slot, thread)
+        return words, (call, slot, thread)
+
+    def _words(self, calls: np.ndarray, threads: np.ndarray) -> np.ndarray:
+        """What these threads get from these calls, counted from the offset: (4, calls, threads)."""
+        counter = np.zeros((4, len(calls), len(threads)), np.uint32)
+        counter[0:2] = _halves(self.offset // 4 + calls.astype(np.uint64))[:, :, np.newaxis]
+        counter[2] = threads
+        return philox4x32(counter.reshape(4, -1), _halves(np.uint64(self.seed))).reshape(counter.shape)
 
 
 def _halves(x: np.ndarray | np.uint64) -> np.ndarray:

@@ -68,6 +68,13 @@ def check_bounds(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
     return low, high
 
 
+def check_range(low: int, high: int) -> None:
+    """Raise unless both are 64-bit integers, low < high."""
+    check_integers(low=low, high=high)
+    if not -(2**63) <= low < high <= 2**63 - 1:
+        raise ValueError(f"low, high: expected 64-bit integers, low < high, got {low}, {high}")
+
+
 def check_state(state: np.ndarray, length: int) -> None:
     """Raise unless `state` is an array of `length` bytes."""
     if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
