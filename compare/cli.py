@@ -120,6 +120,7 @@ def run(
         environment.prepare(device)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    components = [component.on(device) for component in components]
     draws = _draws(draws, device)
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES) if dtype == "both" else [dtype]

@@ -432,6 +432,7 @@ class Component:
         stream: what makes draws from another stream right in distribution, of a component that draws
         arbiter: False where both sides must be equal to the bit, so that there is nothing to arbitrate
         not_here: why the installed PyTorch does something else by design, so that nothing is compared
+        not_on: device → why it does so on that device; empty where it does not
     """
 
     name: str
@@ -454,10 +455,15 @@ class Component:
     stream: Stream | None = None
     arbiter: bool = True
     not_here: str = ""
+    not_on: Callable[[str], str] = lambda device: ""
 
     def __post_init__(self) -> None:
         mistakes = tuple(replace(mistake, text=self.text) for mistake in self.mistakes)
         object.__setattr__(self, "mistakes", mistakes)
+
+    def on(self, device: str) -> "Component":
+        """Itself, on a device: with the reason if nothing is compared there."""
+        return replace(self, not_here=self.not_here or self.not_on(device))
 
     @functools.cached_property
     def text(self) -> Text:

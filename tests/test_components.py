@@ -236,6 +236,8 @@ def test_what_is_taken_is_not_refused(component: Component):
 @each_component
 @each_dtype
 def test_both_sides_agree_on_cuda(component: Component, dtype: str, cuda: str):
+    if reason := component.on(cuda).not_here:
+        pytest.skip(reason)
     cases = cases_of(component, 0, DTYPES[dtype])
     assert [r for c in cases if not (r := run_case(component, c, cuda, arbiter=False)).equal] == []
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,12 +25,14 @@ from laws import each_side, seeded
 import scratch.random
 import torch_ref.random as theirs
 from compare.cases.random import (
+    COMPONENTS,
     SEEDS,
     SIZES,
     Call,
     any_bounds,
     any_random_seed,
     draw,
+    other_grid,
     state_at,
 )
 from compare.draws import why_not_own
@@ -332,6 +335,9 @@ RECORDED = {  # stream, dtype, variants → hash
     ("bernoulli", "float64", "cuda"): "ae3143fbdef6a6b9",
     ("dropout_mask", "float32", "cuda"): "7608e947b68c2264",
     ("dropout_mask", "float64", "cuda"): "c2c80dcfeba965bf",
+    ("randint", "int64", "cuda"): "56382f195f0d6bd1",
+    ("large randint", "int64", "cuda"): "40d5b1ef402c1649",
+    ("randperm", "int64", "cuda"): "a4f814fc54c6e045",
 }
 
 
@@ -462,6 +468,97 @@ def test_a_gpu_draws_what_its_threads_would(n):
         card = CudaGenerator(seed, multiprocessors=2, threads_per_multiprocessor=512)
         u = kernel(seed, 0, n, threads, width).astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)
         np.testing.assert_array_equal(card.dropout_mask(np.ones(n, dtype), 0.3), u < np.float32(0.7))
+
+
+def pairs(seed: int, offset: int, n: int, threads: int) -> list[int]:
+    """The 64 bits of each element, as a kernel takes them: two words of four, high half first."""
+    found = [0] * n
+    for t in range(min(threads, n)):
+        for call in range(-(-n // (threads * 2))):
+            counter = np.array([*halves(offset // 4 + call), t, 0], np.uint32).reshape(4, 1)
+            x, y, z, w = philox4x32(counter, np.array(halves(seed), np.uint32)).ravel().tolist()
+            for slot, word in enumerate((x << 32 | y, z << 32 | w)):
+                if (i := (2 * call + slot) * threads + t) < n:
+                    found[i] = word
+    return found
+
+
+CARD_SEED = 5 * 2**32 + 2**31 + 7
+
+
+@pytest.mark.parametrize("n", [1, 300, 5000])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-5, 1000), (0, 2**28 - 1), (0, 2**28), (-(2**40), 2**62), (-(2**63), 2**63 - 1)],
+)
+def test_a_gpus_integers_are_remainders_of_its_words(n, low, high):
+    card = CudaGenerator(CARD_SEED, multiprocessors=2, threads_per_multiprocessor=512)
+    threads, offset = min(1024, -(-n // 256) * 256), 0
+    for _ in range(2):
+        if high - low < 2**28:
+            words, in_a_call = kernel(CARD_SEED, offset, n, threads, 1).tolist(), 4
+        else:
+            words, in_a_call = pairs(CARD_SEED, offset, n, threads), 2
+        integers = card.randint(low, high, n)
+        assert integers.dtype == np.int64
+        assert integers.tolist() == [word % (high - low) + low for word in words]
+        offset += 4 * -(-n // (in_a_call * threads))
+        assert card.offset == offset
+
+
+# How many bits of a key count, by the formula in 60 digits; the first four are around the borders of 32 bits.
+KEY_BITS = {21272: 31, 21273: 32, 30083: 32, 30084: 33, 1: 3, 2: 5, 10: 9, 1000: 23, 300: 19}
+
+
+@pytest.mark.parametrize("n", KEY_BITS)
+def test_a_gpus_permutation_is_sorted_by_its_keys(n):
+    """Keys as signed integers, of which a sort by the low bits sees these alone; equal keys: see below."""
+    card = CudaGenerator(CARD_SEED, multiprocessors=8, threads_per_multiprocessor=512)
+    bits, width = KEY_BITS[n], 32 if KEY_BITS[n] <= 32 else 64
+    words = pairs(CARD_SEED, 0, n, min(4096, -(-n // 256) * 256))
+    keys = [word % (2**width - 1) - 2 ** (width - 1) for word in words]
+    seen = keys if bits == width else [key % 2**bits for key in keys]
+    order, expected = card.randperm(n), sorted(range(n), key=seen.__getitem__)
+    assert order.dtype == np.int64
+    assert sorted(order.tolist()) == list(range(n))
+    assert [seen[i] for i in order] == [seen[i] for i in expected]
+    if len(set(seen)) == n:
+        assert order.tolist() == expected
+    assert card.offset == 4 * -(-n // (2 * min(4096, -(-n // 256) * 256))) + -(-n // 4) * 4
+
+
+def test_equal_keys_of_a_gpus_permutation_are_shuffled_by_the_thread_of_the_first():
+    keys = np.array([1, 1, 1, 1, 1, 1, 2, 3, 3, 4, 5, 5, 5])
+    card = CudaGenerator(CARD_SEED, multiprocessors=2, threads_per_multiprocessor=512)
+    card.offset = 4 * 7
+    order = np.arange(100, 113)
+    card._shuffle_equal(order, keys)
+    expected = list(range(100, 113))
+    for first, length in ((0, 6), (7, 2), (10, 3)):
+        counter = np.array([[7, 0, first, 0], [8, 0, first, 0]], np.uint32).T
+        words = iter(philox4x32(counter, np.array(halves(CARD_SEED), np.uint32)).T.ravel().tolist())
+        for i in range(length - 1, 0, -1):
+            j = next(words) % (i + 1)
+            a, b = first + i, first + j
+            expected[a], expected[b] = expected[b], expected[a]
+    assert order.tolist() == expected
+    assert expected != sorted(expected)
+    assert card.offset == 4 * 7 + 16  # 13 numbers, rounded up to a multiple of 4
+
+
+def test_no_permutation_moves_the_counter_of_a_gpu():
+    card = toy_card(3)
+    assert card.randperm(0).tolist() == []
+    assert card.randint(0, 5, 0).tolist() == []
+    assert card.offset == 0
+
+
+def test_a_gpus_float16_is_rounded_at_the_end():
+    numbers = toy_card(3).normal(1000, 0.3, 1.7)
+    halves = toy_card(3).normal(1000, 0.3, 1.7, np.float16)
+    np.testing.assert_array_equal(halves, torch.from_numpy(numbers).half().numpy())
+    assert toy_card(3).randn((2, 3), np.float16).dtype == np.float16
+    assert np.isinf(toy_card(3).normal(1000, 0.0, 65504.0, np.float16)).any()
 
 
 def test_a_gpus_normal_numbers_are_sine_and_cosine_of_its_words():
@@ -818,10 +915,17 @@ def test_what_the_gpus_stream_does_not_have_is_said():
         card.set_state(TorchGenerator(0).get_state())
     with pytest.raises(ValueError, match="state: expected an offset that is a multiple of 4, got 3"):
         card.set_state(np.array([0, 3], "<u8").view(np.uint8))
-    with pytest.raises(TypeError, match="dtype: expected float32, got float64"):
-        card.randn(3, np.float64)
-    with pytest.raises(TypeError, match="dtype: expected float32, got int64"):
-        card.randn(3, np.int64)
+    for dtype in (np.float64, np.int64):
+        with pytest.raises(TypeError, match=f"dtype: expected float16 or float32, got {np.dtype(dtype)}"):
+            card.randn(3, dtype)
+    for low, high in ((3, 3), (4, 3), (0, 2**63), (-(2**63) - 1, 0)):
+        with pytest.raises(ValueError, match="low, high: expected 64-bit integers, low < high, got"):
+            card.randint(low, high, 2)
+    for n in (-1, 2**30):
+        with pytest.raises(ValueError, match=f"n: expected an integer from 0 to 1073741823, got {n}"):
+            card.randperm(n)
+    with pytest.raises(TypeError, match="n: expected an integer, got float"):
+        card.randperm(2.5)
     with pytest.raises(ValueError, match="generator: expected one of the CPU"):
         card.epoch_order(3)
 
@@ -968,6 +1072,8 @@ def test_small_tensors_are_the_same_on_every_card():
 def test_every_bit_of_a_real_gpu(seed, cuda):
     card = torch.cuda.get_device_properties(cuda)
     size = card.multi_processor_count, card.max_threads_per_multi_processor
+    if reason := other_grid(cuda):
+        pytest.skip(reason)
     generator = CudaGenerator(seed, multiprocessors=size[0], threads_per_multiprocessor=size[1])
     twin, threads = torch.Generator(cuda).manual_seed(seed), math.prod(size)
     for n in (
@@ -993,9 +1099,51 @@ def test_every_bit_of_a_real_gpu(seed, cuda):
                 assert_same(
                     f"seed {seed}, {call}", draw(call, generator), draw(call, twin).cpu(), generator, twin
                 )
-        call = Call("randn", n, dtype="float32")
-        np.testing.assert_allclose(draw(call, generator), draw(call, twin).cpu(), rtol=0, atol=8e-6)
-        np.testing.assert_array_equal(generator.get_state(), twin.get_state())
+        for arguments in ((-5, 1000, n), (-5, 2**60, n)):
+            call = Call("randint", arguments=arguments, dtype="int64")
+            assert_same(
+                f"seed {seed}, {call}", draw(call, generator), draw(call, twin).cpu(), generator, twin
+            )
+        call = Call("randperm", arguments=(n,), dtype="int64")
+        assert_same(f"seed {seed}, {call}", draw(call, generator), draw(call, twin).cpu(), generator, twin)
+        for dtype, off in (("float32", 8e-6), ("float16", 8e-3)):
+            call = Call("randn", n, dtype=dtype)
+            np.testing.assert_allclose(draw(call, generator), draw(call, twin).cpu(), rtol=0, atol=off)
+            np.testing.assert_array_equal(generator.get_state(), twin.get_state())
+
+
+@pytest.fixture
+def a_gpu_that_draws(monkeypatch):
+    """Let `torch.rand` on cuda:0 return these numbers, and a generator of it be made, without a GPU."""
+
+    def draws(numbers: np.ndarray) -> None:
+        monkeypatch.setattr(torch, "Generator", lambda device: SimpleNamespace(manual_seed=lambda seed: None))
+        monkeypatch.setattr(torch, "rand", lambda n, **_: torch.from_numpy(numbers[:n]))
+
+    return draws
+
+
+def test_a_pytorch_with_another_grid_is_named(a_gpu_that_draws):
+    """By pull request 194828, 512 numbers are the first two words of 256 threads, not one of 512."""
+    a_gpu_that_draws(CudaGenerator(0, multiprocessors=132, threads_per_multiprocessor=2048).rand(512))
+    assert {component.on("cuda:0").not_here for component in COMPONENTS} == {""}
+    counter = np.zeros((4, 256), np.uint32)
+    counter[2] = np.arange(256)
+    words = philox4x32(counter, np.zeros(2, np.uint32))[:2].reshape(-1)
+    a_gpu_that_draws((words.astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)).astype(np.float32))
+    reasons = {component.name: component.on("cuda:0").not_here for component in COMPONENTS}
+    told = f"PyTorch {torch.__version__} spreads small draws over threads anew (its pull request 194828)"
+    assert {name for name, reason in reasons.items() if not reason} == {"dropout_mask", "epoch_order"}
+    assert set(reasons.values()) == {"", told}
+    assert {component.on("cpu").not_here for component in COMPONENTS} == {""}
+
+
+def test_an_older_pytorch_has_other_permutations_on_a_gpu(a_gpu_that_draws, monkeypatch):
+    a_gpu_that_draws(CudaGenerator(0, multiprocessors=132, threads_per_multiprocessor=2048).rand(512))
+    monkeypatch.setattr(torch, "__version__", "2.6.0")
+    (randperm,) = (component for component in COMPONENTS if component.name == "randperm")
+    assert randperm.on("cuda").not_here == "PyTorch 2.6.0 draws masks and large integers unlike newer ones"
+    assert randperm.on("cpu").not_here == ""
 
 
 @pytest.mark.cuda
