@@ -197,6 +197,8 @@ def _softmax(sample: Sample) -> Trial | str:
 
 
 def _linear(sample: Sample) -> Trial | str:
+    if sample.arrays["weight"].ndim == 1:
+        return "a weight of one axis: one output feature, which gets no axis of its own"
     arrays = {"x": sample.arrays["input"], "weight": sample.arrays["weight"], "dy": sample.upstream}
     gradients = {"grad.x": sample.gradients["input"], "grad.weight": sample.gradients["weight"]}
     if "bias" in sample.arrays:
