@@ -918,6 +918,8 @@ def test_what_the_gpus_stream_does_not_have_is_said():
     for dtype in (np.float64, np.int64):
         with pytest.raises(TypeError, match=f"dtype: expected float16 or float32, got {np.dtype(dtype)}"):
             card.randn(3, dtype)
+    with pytest.raises(TypeError, match="dtype: expected float32 or float64, got float16"):
+        card.dropout_mask(np.ones(16, np.float16), 0.5)
     for low, high in ((3, 3), (4, 3), (0, 2**63), (-(2**63) - 1, 0)):
         with pytest.raises(ValueError, match="low, high: expected 64-bit integers, low < high, got"):
             card.randint(low, high, 2)

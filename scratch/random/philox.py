@@ -4,8 +4,8 @@ Thread t of a kernel hashes the counter (number of its call, t) into four words 
 can be had at any time. Which element of a tensor takes which word of which thread depends on how many threads
 run at once, so on the card: up to `multiprocessors · threads_per_multiprocessor` elements, all cards agree.
 
-Written from PyTorch's and cuRAND's source; not yet run on a GPU (see docs/cuda.md). Errors are those of
-`scratch.random`.
+Written from PyTorch's and cuRAND's source; docs/cuda.md says what of it real cards confirm. Errors are those
+of `scratch.random`.
 """
 
 import math
@@ -159,6 +159,7 @@ class CudaGenerator:
         if p in (0, 1):
             mask[...] = 1 - p
             return mask
+        check_size(x.shape, x.dtype, mask)
         width = 16 // x.dtype.itemsize
         while x.size % width:
             width //= 2
