@@ -3,6 +3,7 @@
 # make fuzz      100 000 random cases of the components, and the random streams on their whole grid: minutes
 # make sweep     every case and refusal for other seeds, SEEDS=0:40,1000:1040: a quarter of a minute a seed
 # make mutation  change both sides in thousands of ways and see who notices: hours, can be interrupted
+# make test-versions  run a part of the tests with several Pythons and PyTorches, each in .nox; TESTS=tests: all
 # make test-oldest  run the tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 PYTHON ?= python3
 VENV   := .venv
@@ -12,8 +13,9 @@ PIP    := -m pip install --quiet --disable-pip-version-check --editable
 
 SEEDS  ?= 1000:1040
 OLDEST ?= $(VENV)-oldest
+TESTS  ?=
 
-.PHONY: compare test test-oldest fuzz sweep mutation lint types check bench clean
+.PHONY: compare test test-oldest test-versions fuzz sweep mutation lint types check bench clean
 
 compare: $(READY)
 	$(BIN)/python -m compare
@@ -36,6 +38,10 @@ test-oldest:
 	PIP_CONSTRAINT=constraints-oldest.txt $(OLDEST)/bin/python $(PIP) '.[dev]'
 	$(OLDEST)/bin/python -m pytest -n auto
 
+test-versions: $(READY)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python $(PIP) '.[dev,versions]'
+	$(BIN)/python -m nox -- $(TESTS)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,7 +56,7 @@ bench: $(READY)
 	$(BIN)/python -m compare bench
 
 clean:
-	rm -rf $(VENV) $(OLDEST) report
+	rm -rf $(VENV) $(OLDEST) .nox report
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "scratch-vs-torch needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …")'
