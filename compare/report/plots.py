@@ -19,13 +19,17 @@ from compare.training.lockstep import TrainingResult
 
 # Placeholders that become variables of the page's style sheet, light and dark.
 
-_COLOURS = {
+COLOURS = {
     "#010101": "var(--ink)",
     "#020202": "var(--rule)",
     "#030303": "var(--one)",
     "#040404": "var(--two)",
+    "#050505": "var(--yes)",
+    "#060606": "var(--keyword)",
+    "#070707": "var(--no)",
+    "#080808": "var(--soft)",
 }
-_INK, _RULE, _ONE, _TWO = _COLOURS
+_INK, _RULE, _ONE, _TWO, *_ = COLOURS
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -71,7 +75,7 @@ def figures(runs: list[TrainingResult]) -> list[tuple[str, Markup]]:
                 partial(_draw_drift, runs),
             ),
         ]
-    return [(caption, _svg(f"{name}-{what}", words, draw)) for caption, what, words, draw in made]
+    return [(caption, to_svg(f"{name}-{what}", words, draw)) for caption, what, words, draw in made]
 
 
 def _loss_alternative(run: TrainingResult) -> str:
@@ -86,6 +90,7 @@ def _draw_loss(run: TrainingResult, axes: Axes) -> None:
     axes.plot(_epochs(run), torch, color=_TWO, linewidth=5, alpha=0.45, label="torch")
     axes.plot(_epochs(run), scratch, color=_ONE, linewidth=1, label="scratch")
     axes.set_ylabel("loss")
+    axes.set_xlabel("epoch")
 
 
 def _draw_steps(runs: list[TrainingResult], axes: Axes) -> None:
@@ -96,6 +101,7 @@ def _draw_steps(runs: list[TrainingResult], axes: Axes) -> None:
     for budget in budgets:
         axes.axhline(budget, color=_INK, linestyle="--", linewidth=1, label=f"budget {budget:g}")
     axes.set_ylabel("rounding units")
+    axes.set_xlabel("epoch")
 
 
 def _draw_drift(runs: list[TrainingResult], axes: Axes) -> None:
@@ -103,6 +109,7 @@ def _draw_drift(runs: list[TrainingResult], axes: Axes) -> None:
     for run, line, colour in zip(runs, lines, (_ONE, _TWO), strict=False):
         axes.plot(_epochs(run), line, color=colour, linewidth=1.5, label=run.dtype)
     axes.set_ylabel("max |difference|")
+    axes.set_xlabel("epoch")
 
 
 def _epochs(run: TrainingResult) -> np.ndarray:
@@ -141,13 +148,14 @@ def _draw_logarithmic(
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def _svg(name: str, alternative: str, draw: Callable[[Axes], None]) -> Markup:
+def to_svg(
+    name: str, alternative: str, draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 2.9)
+) -> Markup:
     """An <svg> element: the same bytes for the same data, every id of its own."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         draw(axes)
-        axes.set_xlabel("epoch")
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
         file = io.StringIO()
@@ -157,6 +165,6 @@ def _svg(name: str, alternative: str, draw: Callable[[Axes], None]) -> Markup:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
-    for placeholder, variable in _COLOURS.items():
+    for placeholder, variable in COLOURS.items():
         svg = svg.replace(placeholder, variable)
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative)}"', 1))

@@ -1,0 +1,96 @@
+"""The playground: figures that follow what their reader sets, by the formulas of `scratch/` in JavaScript.
+
+Every widget is one file of `static/`, beside what they share: the controls, the drawing and the formulas. The
+page holds all of them itself, and its policy lets no other script run. Where scripts are off, and in print
+before they have drawn, each widget has a still figure, which `scratch/` computes when the page is made.
+"""
+
+import base64
+import hashlib
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from compare.component import Definition, definitions
+from compare.report.formulas import typeset
+from compare.report.pages import listing
+
+
+@dataclass(frozen=True)
+class Widget:
+    """One of the things to play with.
+
+    Attributes:
+        name: its anchor, its file in `static/` and its figure in `stills`
+        sentence: what it is, in one sentence
+        look: what to look for
+        sources: what computes the same: "module: names"
+    """
+
+    name: str
+    title: str
+    sentence: str
+    look: str
+    sources: tuple[str, ...]
+
+    @property
+    def definitions(self) -> Iterator[Definition]:
+        """The functions of both packages that its formulas stand in."""
+        for source in self.sources:
+            module, _, names = source.partition(": ")
+            found = definitions(importlib.import_module(module))
+            yield from (found[name] for name in names.split(", "))
+
+
+WIDGETS = (
+    Widget(
+        "optimizers",
+        "Optimizers on a valley",
+        "Gradient descent, momentum, Nesterov, RMSProp, Adam and AdamW race from the same start.",
+        "Where one direction is steep and the other flat, gradient descent must choose: a rate that is safe"
+        " for the steep one is slow along the flat one. Momentum averages the zigzag away; RMSProp and Adam"
+        " divide it by its own size, `√v̂`.",
+        (
+            "scratch.optimizers: sgd_step, sgd_momentum_step, momentum_step, nesterov_step, rmsprop_step,"
+            " adam_step, adamw_step",
+            "torch_ref.optimizers: SGD, Momentum, RMSprop, Adam, AdamW",
+        ),
+    ),
+)
+SHARED = ("controls", "core", "plot", "math")  # in this order: each uses those before it
+
+
+def scripts() -> list[Markup]:
+    """What runs in the page, one text a file; the last line draws."""
+    folder = resources.files("compare.report") / "static"
+    names = [*SHARED, *(widget.name for widget in WIDGETS)]
+    texts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in names]
+    return [Markup(text) for text in [*texts, "Play.start();\n"]]
+
+
+def policy() -> str:
+    """The page's Content-Security-Policy: nothing is loaded, and no script runs but these."""
+    digests = (hashlib.sha256(text.encode()).digest() for text in scripts())
+    sources = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {sources}"
+
+
+def as_html() -> str:
+    """The page."""
+    from compare.report.stills import STILLS  # with matplotlib, which takes half as long as PyTorch
+
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("compare.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["typeset"] = typeset
+    return templates.get_template("playground.html").render(
+        widgets=WIDGETS, stills=STILLS, scripts=scripts(), policy=policy(), listing=listing
+    )

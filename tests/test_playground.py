@@ -1,0 +1,343 @@
+"""The playground: its numbers are those of `scratch/`, its state is its address, and everybody can use it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from browser import Browser, why_none
+from test_site import CONTRASTS
+
+from compare.report.playground import SHARED, WIDGETS, as_html
+from scratch.gradient_check import PASSES, gradient_check
+from scratch.optimizers import (
+    adam_step,
+    adamw_step,
+    momentum_step,
+    nesterov_step,
+    rmsprop_step,
+    sgd_momentum_step,
+    sgd_step,
+)
+
+NAMES = [widget.name for widget in WIDGETS]
+STATIC = Path(__file__).parent.parent / "compare" / "report" / "static"
+needs_browser = pytest.mark.skipif(bool(why_none()), reason=why_none() or "there is one")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("playground") / "playground.html"
+    path.write_text(as_html(), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def opened(browser, page) -> Browser:
+    """The page in a desktop window, light, every widget as it starts."""
+    browser.resize(1440, 900)
+    browser.colours("light")
+    browser.open(page)
+    browser.run("location.hash = ''; location.reload()")
+    browser.log("browser")
+    browser.log("performance")
+    return browser
+
+
+def go(browser: Browser, name: str, **state: object) -> None:
+    """Follow a link to a state of a widget."""
+    words = {key: str(value).lower() if value in (True, False) else value for key, value in state.items()}
+    browser.run("Play.restore(arguments[0])", f"#{name}:{urlencode(words)}")
+
+
+def tables(browser: Browser, name: str) -> dict[str, dict[str, list[float]]]:
+    """The numbers under a widget, every digit of them: caption → row → values."""
+    found = browser.run(
+        """const read = cell => cell.dataset.value ?? cell.textContent;
+        return [...document.querySelectorAll(`#${arguments[0]} .tables table`)].map(table =>
+            [table.caption.textContent, [...table.tBodies[0].rows].map(row =>
+                [row.cells[0].textContent, [...row.cells].slice(1).map(read)])])""",
+        name,
+    )
+    return {caption: {row: [*map(_number, cells)] for row, cells in rows} for caption, rows in found}
+
+
+def _number(text: str) -> float:
+    return float(text.replace("Infinity", "inf")) if re.fullmatch(r"-?(\d.*|Infinity|NaN)", text) else text
+
+
+def set_field(browser: Browser, name: str, control: str, value: object) -> None:
+    """Type a number into the field beside a slider."""
+    browser.run(
+        """const field = document.getElementById(arguments[0]).parentElement.querySelector('[type=number]');
+        field.value = arguments[1]; field.dispatchEvent(new Event('change'))""",
+        f"{name}-{control}",
+        value,
+    )
+
+
+# Without a browser
+
+
+def test_page_is_one_file_that_runs_nothing_but_its_own_scripts(page):
+    text = page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 1_500_000
+    policy = re.search('Content-Security-Policy" content="([^"]*)"', text)
+    assert policy
+    assert re.fullmatch(
+        r"default-src 'none'; style-src 'unsafe-inline'; script-src( &#39;sha256-[\w+/=]+&#39;)+",
+        policy[1].replace("&#39;none&#39;", "'none'").replace("&#39;unsafe-inline&#39;", "'unsafe-inline'"),
+    )
+    assert not re.search(r"<(link|img|iframe|object|embed|video|audio|source)\b|@import|url\((?!#)", text)
+    assert not re.search(r"<script [^>]*src|\bimport\(|fetch\(|XMLHttpRequest", text)
+    assert str(Path(__file__).parents[1]) not in text, "a path of this machine"
+
+
+def test_every_widget_has_its_parts(page):
+    text = page.read_text(encoding="utf-8")
+    for widget in WIDGETS:
+        section = text[text.index(f'<section class="play" id="{widget.name}"') :].partition("</section>")[0]
+        assert '<figure class="still"><svg' in section
+        assert section.count('<pre class="listing">') == len([*widget.definitions])
+        assert any(definition.path.startswith("scratch/") for definition in widget.definitions)
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.glob("*.js")), ids=lambda path: path.name)
+def test_scripts_are_short_and_used(path):
+    text = path.read_text(encoding="utf-8")
+    assert path.stem in {*SHARED, *NAMES, "search"}
+    assert text.startswith('"use strict";\n//')
+    assert len(text.splitlines()) <= 200
+    assert "</script" not in text
+
+
+# In a browser
+
+
+@needs_browser
+def test_nothing_is_logged_and_nothing_but_the_page_is_asked_for(opened, page):
+    for name in NAMES:
+        go(opened, name)
+    assert opened.log("browser") == []
+    messages = "".join(entry["message"] for entry in opened.log("performance"))
+    asked = set(re.findall(r'"Network\.requestWillBeSent".*?"url":"([^"]*)"', messages))
+    assert {url.partition("#")[0] for url in asked} <= {page.resolve().as_uri()}
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [320, 400, 768, 1400])
+def test_nothing_is_wider_than_the_window(opened, width):
+    opened.resize(width, 844)
+    for name in NAMES:
+        go(opened, name)
+    opened.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert opened.run("return document.documentElement.scrollWidth") == width
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(opened, scheme):
+    opened.colours(scheme)
+    for name in NAMES:
+        go(opened, name)
+    contrasts = opened.run(CONTRASTS)
+    assert len(contrasts) > 20
+    assert {pair: ratio for pair, ratio in contrasts.items() if ratio < 4.5} == {}
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NAMES)
+def test_every_control_has_a_label_and_every_figure_says_what_is_seen(opened, name):
+    go(opened, name)
+    unnamed = opened.run(
+        """const controls = 'input, select, button, summary';
+        return [...document.getElementById(arguments[0]).querySelectorAll(controls)].filter(
+            e => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).map(e => e.outerHTML)""",
+        name,
+    )
+    assert unnamed == []
+    figures = opened.run(
+        """return [...document.querySelectorAll(`#${arguments[0]} .plot > svg`)].map(e => e.ariaLabel)""",
+        name,
+    )
+    assert figures
+    assert all(len(words) > 20 and "undefined" not in words and "NaN" not in words for words in figures)
+    assert opened.run(
+        "return document.querySelector(`#${arguments[0]} .still`).checkVisibility()", name
+    ) is False  # fmt: skip
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_worth_a_look_is_another_state_that_the_address_keeps(opened, name):
+    go(opened, name)
+    addresses = []
+    buttons = f"document.querySelectorAll('#{name} .presets button')"
+    for i in range(opened.run(f"return {buttons}.length")):
+        opened.run(f"{buttons}[{i}].click()")
+        addresses.append(opened.run("return location.hash"))
+        there = tables(opened, name)
+        opened.run(f"document.querySelector('#{name} .reset').click()")
+        assert opened.run("return location.hash") == f"#{name}"
+        opened.run("location.hash = arguments[0]", addresses[-1])
+        opened.run("return new Promise(done => setTimeout(done, 20))")
+        assert tables(opened, name) == there
+    assert len(addresses) >= 3
+    assert len(set(addresses)) == len(addresses)
+
+
+@needs_browser
+def test_an_address_with_anything_in_it_is_read_as_far_as_it_makes_sense(opened):
+    opened.run(
+        "Play.restore('#optimizers:lr=soon&beta1=7&step=2.6&landscape=moon&adam=perhaps&x=%&nothing=1&y=')"
+    )
+    state = opened.run("return Play.widgets.get('optimizers').state")
+    kept = {name: state[name] for name in ("lr", "beta1", "step", "landscape", "adam", "x", "y")}
+    assert kept == {
+        "lr": 0.025, "beta1": 0.99, "step": 3, "landscape": "ravine", "adam": True, "x": -3.5, "y": 1,
+    }  # fmt: skip
+    opened.run("Play.restore('#no-such-widget:lr=1')")
+
+
+@needs_browser
+def test_a_slider_moves_by_keyboard(opened):
+    opened.run("document.getElementById('optimizers-step').focus()")
+    opened.press("ArrowRight")
+    assert opened.run("return location.hash") == "#optimizers:step=41"
+    assert "After step 41" in tables(opened, "optimizers")
+    opened.run("document.querySelector('#optimizers .handle').focus()")
+    opened.press("ArrowRight")
+    opened.press("ArrowRight")
+    assert opened.run("return location.hash") == "#optimizers:x=-3.3&step=41"
+    assert opened.run("return document.activeElement.dataset.focus") == "start"
+
+
+# Optimizers
+
+
+def _beale(x, y):
+    a, b, c = 1.5 - x + x * y, 2.25 - x + x * y * y, 2.625 - x + x * y * y * y
+    slope = [
+        2 * a * (y - 1) + 2 * b * (y * y - 1) + 2 * c * (y * y * y - 1),
+        2 * a * x + 4 * b * x * y + 6 * c * x * y * y,
+    ]
+    return a * a + b * b + c * c, slope
+
+
+LANDSCAPES = {
+    "bowl": lambda x, y: ((x**2 + y**2) / 2, [x, y]),
+    "ravine": lambda x, y: ((x**2 + 50 * y**2) / 2, [x, 50 * y]),
+    "rosenbrock": lambda x, y: (
+        (1 - x) ** 2 + 100 * (y - x**2) ** 2,
+        [-2 * (1 - x) - 400 * x * (y - x**2), 200 * (y - x**2)],
+    ),
+    "beale": _beale,
+}
+RACERS = {
+    "sgd": "Gradient descent",
+    "momentum": "Momentum",
+    "nesterov": "Nesterov",
+    "rmsprop": "RMSProp",
+    "adam": "Adam",
+    "adamw": "AdamW",
+}
+SETTINGS = {
+    "as it starts": {"lr": 0.02, "lr_adaptive": 0.05},
+    "others": {"lr": 0.003, "lr_adaptive": 0.02, "beta1": 0.4, "beta2": 0.93, "alpha": 0.7, "eps": 0.01,
+               "decay": 0.1, "x": 0.7, "y": 0.4},
+    "textbook's momentum, no correction": {"lr": 0.01, "lr_adaptive": 0.03, "form": "average",
+                                           "correction": False},
+}  # fmt: skip
+
+
+def descended(rule: str, landscape: str, steps: list[int], state: dict) -> list[dict[str, np.ndarray]]:
+    """Where a rule of `scratch/` comes to after each number of steps, and its buffers."""
+    given = {"lr": 0.02, "lr_adaptive": 0.1, "beta1": 0.9, "beta2": 0.999, "alpha": 0.99, "eps": 1e-8,
+             "decay": 0.0, "x": -3.5, "y": 1.0, "form": "sum", "correction": True} | state  # fmt: skip
+    theta, m, v = np.array([given["x"], given["y"]], float), np.zeros(2), np.zeros(2)
+    lr, mu, decay = given["lr"], given["beta1"], given["decay"]
+    adam = {
+        "lr": given["lr_adaptive"],
+        "betas": (mu, given["beta2"]),
+        "eps": given["eps"],
+        "weight_decay": decay,
+    }
+    found = []
+    for t in range(1, max(steps) + 1):
+        grad = np.array(LANDSCAPES[landscape](*theta)[1])
+        late = t if given["correction"] else 10**9  # 1 − βᵗ is 1 there
+        if rule == "sgd":
+            sgd_step(theta, grad, lr=lr, weight_decay=decay)
+        elif rule == "momentum" and given["form"] == "average":
+            momentum_step(theta, grad + decay * theta, m, lr=lr, beta=mu)
+        elif rule == "momentum":
+            sgd_momentum_step(theta, grad, m, step=t, lr=lr, momentum=mu, weight_decay=decay)
+        elif rule == "nesterov":
+            nesterov_step(theta, grad, m, step=t, lr=lr, momentum=mu, weight_decay=decay)
+        elif rule == "rmsprop":
+            options = {"alpha": given["alpha"], "eps": given["eps"], "weight_decay": decay}
+            rmsprop_step(theta, grad, v, lr=given["lr_adaptive"], **options)
+        elif rule == "adam":
+            adam_step(theta, grad, m, v, step=late, **adam)
+        else:
+            adamw_step(theta, grad, m, v, step=late, **adam)
+        if t in steps:
+            found.append({"theta": theta.copy(), "grad": grad, "m": m.copy(), "v": v.copy()})
+    return found
+
+
+@pytest.mark.parametrize("landscape", LANDSCAPES)
+def test_slopes_are_those_of_the_landscapes(landscape):
+    at = np.array([0.7, -1.3])
+    function = LANDSCAPES[landscape]
+    assert gradient_check(lambda x: function(*x)[0], at, np.array(function(*at)[1])) < PASSES
+
+
+@needs_browser
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("landscape", LANDSCAPES)
+def test_optimizers_go_where_those_of_scratch_go(opened, landscape, setting):
+    start = {"x": 1.0, "y": 1.5} if landscape == "beale" else {"x": -1.2, "y": 1.0}
+    state = start | SETTINGS[setting]
+    if landscape in ("rosenbrock", "beale"):
+        state = state | {"lr": state["lr"] / 40}
+    go(opened, "optimizers", landscape=landscape, adamw=True, **state)
+    steps = [1, 2, 7, 60, 300]
+    wanted = {rule: descended(rule, landscape, steps, state) for rule in RACERS}
+    for i, step in enumerate(steps):
+        set_field(opened, "optimizers", "step", step)
+        found = tables(opened, "optimizers")[f"After step {step}"]
+        assert [*found] == [*RACERS.values()]
+        for rule, label in RACERS.items():
+            theta = wanted[rule][i]["theta"]
+            assert np.isfinite(theta).all()
+            values = [*theta, LANDSCAPES[landscape](*theta)[0]]
+            np.testing.assert_allclose(found[label], values, rtol=1e-12, atol=1e-14, err_msg=f"{rule} {step}")
+
+
+@needs_browser
+@pytest.mark.parametrize("rule", RACERS)
+def test_numbers_of_a_step_are_those_of_scratch(opened, rule):
+    go(opened, "optimizers", adamw=True, shown=rule, step=5, decay=0.1)
+    found = tables(opened, "optimizers")[f"Step 5 of {RACERS[rule]}"]
+    (wanted,) = descended(rule, "ravine", [5], {"decay": 0.1, "lr": 0.025})
+    rows = {"gradient g": wanted["grad"], "θ after the step": wanted["theta"]}
+    if rule.startswith("adam"):
+        rows |= {"m": wanted["m"], "v": wanted["v"]}
+        rows["m̂, as used"] = wanted["m"] / (1 - 0.9**5)
+        rows["√v̂, as used"] = np.sqrt(wanted["v"] / (1 - 0.999**5))
+    elif rule == "rmsprop":
+        rows |= {"v": wanted["v"], "√v": np.sqrt(wanted["v"])}
+    elif rule != "sgd":
+        rows["buffer"] = wanted["m"]
+    assert found.keys() == rows.keys()
+    for name, values in rows.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-12, err_msg=name)
