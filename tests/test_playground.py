@@ -11,8 +11,13 @@ from browser import Browser, why_none
 from test_site import CONTRASTS
 
 from compare.report.playground import SHARED, WIDGETS, as_html
+from compare.report.stills import network_on_rings, rings
+from scratch import schedules
+from scratch.early_stopping import EarlyStopping
 from scratch.gradient_check import PASSES, gradient_check
 from scratch.optimizers import (
+    SGD,
+    Adam,
     adam_step,
     adamw_step,
     momentum_step,
@@ -21,6 +26,7 @@ from scratch.optimizers import (
     sgd_momentum_step,
     sgd_step,
 )
+from scratch.training import accuracy, train_step
 
 NAMES = [widget.name for widget in WIDGETS]
 STATIC = Path(__file__).parent.parent / "compare" / "report" / "static"
@@ -218,6 +224,154 @@ def test_a_slider_moves_by_keyboard(opened):
     opened.press("ArrowRight")
     assert opened.run("return location.hash") == "#optimizers:x=-3.3&step=41"
     assert opened.run("return document.activeElement.dataset.focus") == "start"
+
+
+# Networks on two rings, in `start` and `regularization`
+
+
+TRAINED = """
+    const [x, targets] = Network.rings(arguments[0], arguments[1], arguments[2]);
+    const network = new Network(arguments[3], new TorchStream(arguments[4]), arguments[5]);
+    const options = { lr: arguments[7], beta1: 0.9, beta2: 0.999, eps: 1e-8, decay: 0 };
+    return network.train(x, targets, arguments[8], arguments[6], options).map(
+        ({ parameters, cost }) => [[...parameters], cost])"""
+NETWORKS = {
+    "He, relu": ({"activation": "relu", "init": "kaiming_normal"}, "sgd", 0.1),
+    "He, tanh, L2": ({"activation": "tanh", "init": "kaiming_normal", "l2": 0.7}, "momentum", 0.02),
+    "Xavier, sigmoid": ({"activation": "sigmoid", "init": "xavier_normal"}, "adam", 0.02),
+    "large, dropout": ({"activation": "relu", "init": "large_random", "dropout": 0.4}, "adam", 0.01),
+    "zeros": ({"activation": "tanh", "init": "zeros"}, "sgd", 0.1),
+}
+OPTIMIZERS = {
+    "sgd": lambda params, lr: SGD(params, lr),
+    "momentum": lambda params, lr: SGD(params, lr, momentum=0.9),
+    "adam": lambda params, lr: Adam(params, lr),
+}
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_trains_as_that_of_scratch(opened, name):
+    """Every step from the same parameters, as in lockstep; and the way of the whole run."""
+    options, rule, lr = NETWORKS[name]
+    widths = (2, 7, 16, 5, 1)
+    found = opened.run(TRAINED, 30, 0.2, 5, widths, 11, options, rule, lr, 12)
+    network, (x, targets) = network_on_rings(widths, 11, **options), rings(30, 0.2, 5)
+    optimizer = OPTIMIZERS[rule](network.parameters(), lr)
+    for parameters, cost in found:
+        np.testing.assert_allclose(parameters, network.flat_parameters, rtol=1e-12, atol=1e-12)
+        network.flat_parameters[...] = parameters
+        assert train_step(network, optimizer, x, targets) == pytest.approx(cost, rel=1e-12)
+
+
+@needs_browser
+def test_start_shows_the_layers_of_scratch(opened):
+    go(opened, "start", init="yours", std=0.5, activation="tanh", depth=3, width=9, seed=4, step=6, lr=0.05)
+    network = network_on_rings((2, 9, 9, 9, 1), 4, activation="tanh", init="large_random")
+    for name, array in network.named_parameters():
+        if name.endswith("weight"):
+            array *= 0.05
+    x, targets = rings(80, 0.08, 1)
+    optimizer = SGD(network.parameters(), 0.05)
+    for _ in range(7):
+        before = network.flat_parameters.copy()
+        cost = train_step(network, optimizer, x, targets)
+    network.flat_parameters[...] = before
+    logits = network.forward(x)
+    network.cost(logits, targets)
+    network.backward()
+    found = tables(opened, "start")
+    activations, values = [], x
+    for name, layer in network.layers.items():
+        values = layer.forward(values)
+        if not name.startswith("linear") or name == "linear4":
+            activations.append(values.std())
+    gradients = [
+        array.std()
+        for name, array in network.named(network.flat_gradients).items()
+        if name.endswith("weight")
+    ]
+    rows = [*found["Layers at step 6"].values()]
+    np.testing.assert_allclose(rows, np.stack([activations, gradients], axis=1), rtol=1e-12)
+    wanted = [[cost], [((logits > 0) == targets).mean()], [before[0]], [before[-1]]]
+    np.testing.assert_allclose([*found["Training at step 6"].values()], wanted, rtol=1e-12)
+
+
+@needs_browser
+def test_regularization_shows_the_costs_of_scratch(opened):
+    go(opened, "regularization", l2=0.5, dropout=0.25, width=12, noise=0.3, lr=0.01, seed=3, step=4)
+    network = network_on_rings((2, 12, 12, 1), 3, l2=0.5, dropout=0.25)
+    (x, targets), (x_test, targets_test) = rings(40, 0.3, 1), rings(200, 0.3, 2)
+    optimizer = Adam(network.parameters(), lr=0.01)
+    for _ in range(4):
+        train_step(network, optimizer, x, targets)
+    network.eval().l2 = 0.0
+    costs = [network.cost(network.forward(a), b) for a, b in ((x, targets), (x_test, targets_test))]
+    right = accuracy(network, x_test, targets_test)
+    network.train().l2 = 0.5
+    cost = network.cost(network.forward(x), targets)
+    squares = sum((array**2).sum() for name, array in network.named_parameters() if "weight" in name)
+    found = tables(opened, "regularization")
+    wanted = [[*costs, right, cost, squares]]
+    np.testing.assert_allclose([np.ravel([*found["Step 4"].values()])], wanted, rtol=1e-12)
+    kept = int((network.layers["dropout1"].cache > 0).sum())
+    assert found["The whole run"]["kept of the mask"] == [kept]
+
+
+@needs_browser
+def test_early_stopping_is_that_of_scratch(opened):
+    go(opened, "regularization", patience=20)
+    network, (x, targets) = network_on_rings((2, 24, 24, 1), 0), rings(40, 0.25, 1)
+    optimizer, stopping = Adam(network.parameters(), lr=0.02), EarlyStopping(20)
+    x_test, targets_test = rings(200, 0.25, 2)
+    while not stopping.step(network.cost(network.forward(x_test), targets_test), network):
+        train_step(network, optimizer, x, targets)
+    found = tables(opened, "regularization")["The whole run"]
+    assert found["in step"] == [stopping.best_epoch]
+    assert found["early stopping ends at"] == [stopping.epoch - 1]
+    assert found["best validation cost"][0] == pytest.approx(stopping.best, rel=1e-9)  # a long way
+    assert f"Step {stopping.best_epoch}" in tables(opened, "regularization")
+
+
+# Schedules
+
+ALL_SCHEDULES = {
+    "inverse time": (schedules.inverse_time, {"decay_rate": 0.3}),
+    "fixed interval": (schedules.fixed_interval, {"decay_rate": 0.3, "interval": 4}),
+    "exponential": (schedules.exponential, {"gamma": 0.93}),
+    "inverse square root": (schedules.inverse_sqrt, {"k": 0.7}),
+    "staircase": (schedules.staircase, {"step_size": 4, "gamma": 0.6}),
+    "milestones": (schedules.milestones, {"milestones": [3, 8], "gamma": 0.6}),
+    "cosine with warm-up": (
+        schedules.cosine_with_warmup, {"warmup_epochs": 6, "total_epochs": 24, "lr_min": 0.002},
+    ),
+    "cosine with restarts": (schedules.cosine_with_restarts, {"T_0": 3, "T_mult": 2, "eta_min": 0.002}),
+    "one cycle": (
+        schedules.one_cycle,
+        {"total_steps": 24, "pct_start": 0.4, "div_factor": 7, "final_div_factor": 30},
+    ),
+}  # fmt: skip
+
+
+@needs_browser
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_schedules_are_those_of_scratch(opened, per):
+    names = ("inverse_time", "fixed_interval", "exponential", "inverse_sqrt", "staircase", "milestones",
+             "cosine_with_warmup", "cosine_with_restarts", "one_cycle")  # fmt: skip
+    state = {"lr": 0.03, "total": 24, "steps": 3, "per": per, "decay_rate": 0.3, "interval": 4, "gamma": 0.93,
+             "k": 0.7, "gamma_step": 0.6, "first": 3, "second": 8, "warmup": 6, "lr_min": 0.002, "T_0": 3,
+             "T_mult": 2, "pct_start": 0.4, "div_factor": 7, "final_div_factor": 30}  # fmt: skip
+    go(opened, "schedules", **state, **dict.fromkeys(names, True))
+    factor = 1 if per == "epoch" else 3
+    for epoch in range(24):
+        set_field(opened, "schedules", "epoch", epoch)
+        found = tables(opened, "schedules")[f"Rates from epoch {epoch} on"]
+        assert found.keys() == ALL_SCHEDULES.keys()
+        for name, (schedule, options) in ALL_SCHEDULES.items():
+            totals = {key: 24 * factor for key in ("total_epochs", "total_steps") if key in options}
+            epochs = (epoch * factor, min(epoch + 1, 23) * factor, 24 * factor - 1)
+            wanted = [schedule(0.03, e, **options | totals) for e in epochs]
+            np.testing.assert_allclose(found[name], wanted, rtol=1e-12, err_msg=f"{name} {epoch}")
 
 
 # Optimizers

@@ -60,8 +60,53 @@ WIDGETS = (
             "torch_ref.optimizers: SGD, Momentum, RMSprop, Adam, AdamW",
         ),
     ),
+    Widget(
+        "start",
+        "How weights start",
+        "Zeros, large, He, Xavier or your own standard deviation, in a network as deep and wide as you like,"
+        " trained in the page.",
+        "Each layer multiplies the size of the signal by a factor. To the power of the depth, a factor a"
+        " little below 1 is nothing and one a little above it is everything."
+        " He and Xavier choose it to be 1.",
+        (
+            "scratch.initializers: zeros, large_random, kaiming_normal, xavier_normal, calculate_gain",
+            "torch_ref.initializers: kaiming_normal, xavier_normal",
+        ),
+    ),
+    Widget(
+        "schedules",
+        "Learning-rate schedules",
+        "All schedules under your parameters, over epochs and over the steps of the optimizer.",
+        "The curves differ in when the rate falls, far more than in how far. The mistake to know by sight is"
+        " a schedule in epochs that is stepped after every batch.",
+        (
+            "scratch.schedules: inverse_time, fixed_interval, exponential, inverse_sqrt, staircase,"
+            " milestones, cosine_with_warmup, cosine_with_restarts, one_cycle",
+            "torch_ref.schedules: cosine_with_warmup, one_cycle",
+        ),
+    ),
+    Widget(
+        "regularization",
+        "Against overfitting",
+        "L2 penalty, dropout and early stopping for too large a network on forty noisy examples.",
+        "The gap between the two costs. The training cost can always be made smaller; where the validation"
+        " cost turns, the network begins to learn the noise.",
+        (
+            "scratch.regularization: l2_penalty, l2_gradient, dropout_forward, dropout_backward",
+            "scratch.early_stopping: EarlyStopping.improves, EarlyStopping.step",
+            "torch_ref.regularization: sgd_with_weight_decay, dropout",
+        ),
+    ),
 )
-SHARED = ("controls", "core", "plot", "math")  # in this order: each uses those before it
+SHARED = (
+    "controls",
+    "core",
+    "plot",
+    "math",
+    "random",
+    "network",
+    "training",
+)  # in this order: each uses those before it
 
 
 def scripts() -> list[Markup]:

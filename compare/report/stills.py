@@ -1,14 +1,20 @@
 """The still figures of the playground: each widget as it starts, computed by `scratch/`."""
 
+import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from compare.report.plots import COLOURS, to_svg
+from scratch import schedules
+from scratch.network import Network
 from scratch.optimizers import SGD, Adam, RMSprop
+from scratch.random import TorchGenerator
+from scratch.training import train_step
 
 INK, RULE, *CURVES = COLOURS
 
@@ -37,12 +43,91 @@ def _optimizers(axes: Axes) -> None:
     axes.set_ylabel("y")
 
 
-def _still(name: str, alternative: str, draw: Callable[[Axes], None]) -> Markup:
-    return to_svg(f"playground-{name}", alternative, draw, size=(8, 4))
+def rings(n: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """n points on two rings, with normal noise, (n, 2), and 1 for those of the inner ring, (n, 1)."""
+    k = np.arange(n)
+    radius, angle = np.where(k % 2, 0.45, 1.0), 2 * math.pi * k / n
+    around = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    x = around + TorchGenerator(seed).normal((n, 2), 0.0, noise, np.float64)
+    return x, (k % 2).astype(np.float64)[:, None]
+
+
+def network_on_rings(widths: tuple[int, ...], seed: int, **options: Any) -> Network:
+    """A network for the two rings, as both widgets make it."""
+    loss = "binary_cross_entropy_with_logits"
+    return Network(widths, TorchGenerator(seed), loss=loss, dtype=np.float64, **options)
+
+
+def _start(axes: Axes) -> None:
+    """The orders of magnitude of four layers' activations, by He's initialisation."""
+    network = network_on_rings((2, 12, 12, 12, 12, 1), 0)
+    x, _ = rings(80, 0.08, 1)
+    depth = 0
+    for name, layer in network.layers.items():
+        x = layer.forward(x)
+        if name.startswith("relu"):
+            size = np.log10(x[x > 0])
+            axes.hist(
+                size, bins=60, range=(-8, 4), histtype="step", color=CURVES[depth], label=f"layer {depth + 1}"
+            )
+            depth += 1
+    axes.set_xlabel("power of ten of the activation")
+    axes.set_ylabel("how many")
+
+
+def _schedules(axes: Axes) -> None:
+    rules: dict[str, Callable[[int], float]] = {
+        "exponential": lambda epoch: schedules.exponential(0.1, epoch, gamma=0.95),
+        "staircase": lambda epoch: schedules.staircase(0.1, epoch, step_size=15, gamma=0.5),
+        "cosine with warm-up": lambda epoch: schedules.cosine_with_warmup(
+            0.1, epoch, warmup_epochs=5, total_epochs=60
+        ),
+        "cosine with restarts": lambda epoch: schedules.cosine_with_restarts(0.1, epoch, T_0=10, T_mult=2),
+        "one cycle": lambda epoch: schedules.one_cycle(0.1, epoch, total_steps=60),
+    }
+    for (label, rule), colour, style in zip(rules.items(), CURVES, ["-", "--", ":", "-.", "-"], strict=False):
+        axes.step(
+            range(60), [rule(t) for t in range(60)], where="post", color=colour, linestyle=style, label=label
+        )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("learning rate")
+
+
+def _regularization(axes: Axes) -> None:
+    """The boundary of a network that has learned its forty examples by heart."""
+    network = network_on_rings((2, 24, 24, 1), 0)
+    x, targets = rings(40, 0.25, 1)
+    optimizer = Adam(network.parameters(), lr=0.02)
+    for _ in range(300):
+        train_step(network, optimizer, x, targets)
+    line = np.linspace(-1.7, 1.7, 101)
+    grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    axes.contour(line, line, network.forward(grid).reshape(101, 101), levels=[0], colors=INK)
+    for (target, label), colour, marker in zip(
+        [(0, "outer ring"), (1, "inner ring")], CURVES, "o^", strict=False
+    ):
+        axes.plot(*x[targets[:, 0] == target].T, color=colour, marker=marker, linestyle="", label=label)
+    axes.set_aspect("equal")
+
+
+def _seed(axes: Axes) -> None:
+    drawn = TorchGenerator(42, variant="avx").randn(1000)
+    axes.hist(drawn, bins=40, range=(-4, 4), color=CURVES[0])
+    axes.set_xlabel("torch.randn(1000) after torch.manual_seed(42)")
+    axes.set_ylabel("how many")
+
+
+def _still(name: str, alternative: str, draw: Callable[[Axes], None]) -> Callable[[], Markup]:
+    return partial(to_svg, f"playground-{name}", alternative, draw, size=(8, 4))
 
 
 STILLS: dict[str, Callable[[], Markup]] = {
-    "optimizers": partial(
-        _still, "optimizers", "Forty steps of five optimizers over the level lines of a ravine", _optimizers
-    ),
+    name: _still(name, words, draw)
+    for name, words, draw in [
+        ("optimizers", "Forty steps of five optimizers over the level lines of a ravine", _optimizers),
+        ("start", "Activations of four layers after He's initialisation: their sizes stay alike", _start),
+        ("schedules", "Five schedules of the learning rate over sixty epochs", _schedules),
+        ("regularization", "The boundary of an overfitted network between two noisy rings", _regularization),
+        ("seed", "Histogram of a thousand normal numbers", _seed),
+    ]
 }

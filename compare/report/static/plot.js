@@ -40,18 +40,19 @@ function ticks(low, high, count, log) {
 class Plot {
   static count = 0;
 
-  // x and y are [lowest, highest]; `alternative` says in words what is seen.
-  constructor(host, alternative, { x, y, height = 300, xlabel = "", ylabel = "", logx = false, logy = false, bare = false }) {
+  // x and y are [lowest, highest]; `alternative` says in words what is seen. Of `rows` that stand below each other
+  // only the last has numbers at its axis.
+  constructor(host, alternative, { x, y, height = 300, xlabel = "", ylabel = "", logx = false, logy = false, rows = false, last = true }) {
     Object.assign(this, { host, x, y, logx, logy });
     this.width = Math.max(200, host.clientWidth);
     this.height = height;
-    const [left, right, top, bottom] = bare ? [2, 2, 2, 2] : [ylabel ? 58 : 42, 10, 10, xlabel ? 42 : 26];
+    const [left, right, top, bottom] = rows ? [10, 10, 4, last ? 42 : 4] : [ylabel ? 58 : 42, 10, 10, xlabel ? 42 : 26];
     this.box = { left, top, right: this.width - right, bottom: height - bottom };
     const { box } = this, id = `clip-${Plot.count++}`;
     this.inside = svg("g", { "clip-path": `url(#${id})` });
     this.svg = svg("svg", { width: this.width, height, viewBox: `0 0 ${this.width} ${height}`, role: "img", "aria-label": alternative },
       svg("clipPath", { id }, svg("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })));
-    if (!bare) this.axes(xlabel, ylabel);
+    this.axes(xlabel, ylabel, rows, last);
     this.svg.append(this.inside);
     host.replaceChildren(this.svg);
   }
@@ -70,14 +71,15 @@ class Plot {
     return [this.x, this.y].map(([low, high], i) => low + Math.min(1, Math.max(0, share[i])) * (high - low));
   }
 
-  axes(xlabel, ylabel) {
+  axes(xlabel, ylabel, rows, last) {
     const { box } = this, middle = (a, b) => (a + b) / 2;
     for (const value of ticks(...this.x, Math.min(8, (box.right - box.left) / 60), this.logx)) {
       const at = this.px(value);
-      this.svg.append(svg("path", { class: "grid", d: `M${at},${box.top}V${box.bottom}` }),
-        svg("text", { x: at, y: box.bottom + 16, "text-anchor": "middle" }, Play.text(value)));
+      this.svg.append(svg("path", { class: "grid", d: `M${at},${box.top}V${box.bottom}` }));
+      if (last) this.svg.append(svg("text", { x: at, y: box.bottom + 16, "text-anchor": "middle" }, Play.text(value)));
     }
-    for (const value of ticks(...this.y, Math.min(6, (box.bottom - box.top) / 40), this.logy)) {
+    if (rows) this.svg.append(svg("path", { class: "grid", d: `M${box.left},${box.bottom}H${box.right}` }));
+    else    for (const value of ticks(...this.y, Math.min(6, (box.bottom - box.top) / 40), this.logy)) {
       const at = this.py(value);
       this.svg.append(svg("path", { class: "grid", d: `M${box.left},${at}H${box.right}` }),
         svg("text", { x: box.left - 6, y: at + 4, "text-anchor": "end" }, Play.text(value)));
@@ -114,6 +116,12 @@ class Plot {
 
   word(x, y, words, style = "", anchor = "start") {
     this.svg.append(svg("text", { x: this.px(x), y: this.py(y), class: style, "text-anchor": anchor }, words));
+  }
+
+  // Names of the lines, in a row above the figure.
+  legend(entries) {
+    const row = Play.element("div", { class: "legend" }, entries.map(([shape, style, name]) => Play.element("span", {}, key(shape, style), name)));
+    this.host.prepend(row);
   }
 
   // Bars from `edges[i]` to `edges[i + 1]`.
