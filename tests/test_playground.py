@@ -13,6 +13,7 @@ from test_site import CONTRASTS
 from compare.report.playground import SHARED, WIDGETS, as_html
 from compare.report.stills import network_on_rings, rings
 from scratch import schedules
+from scratch.batch_norm import BatchNorm1d
 from scratch.early_stopping import EarlyStopping
 from scratch.gradient_check import PASSES, gradient_check
 from scratch.optimizers import (
@@ -26,6 +27,7 @@ from scratch.optimizers import (
     sgd_momentum_step,
     sgd_step,
 )
+from scratch.random import TorchGenerator
 from scratch.training import accuracy, train_step
 
 NAMES = [widget.name for widget in WIDGETS]
@@ -372,6 +374,110 @@ def test_schedules_are_those_of_scratch(opened, per):
             epochs = (epoch * factor, min(epoch + 1, 23) * factor, 24 * factor - 1)
             wanted = [schedule(0.03, e, **options | totals) for e in epochs]
             np.testing.assert_allclose(found[name], wanted, rtol=1e-12, err_msg=f"{name} {epoch}")
+
+
+# One seed
+
+
+@needs_browser
+def test_a_hundred_seeds_give_the_bits_of_scratch(opened):
+    seeds = [*range(40), *(7919**3 * k % 2**64 for k in range(40)), *(-(3**k) for k in range(20))]
+    sizes = [1, 15, 16, 20, 64, 700]
+    found = opened.run(
+        """return arguments[0].map(seed => {
+            const stream = new TorchStream(BigInt(seed));
+            return arguments[1].map(n => [...stream.randn(n)]);
+        })""",
+        [str(seed) for seed in seeds],
+        sizes,
+    )
+    for seed, numbers in zip(seeds, found, strict=True):
+        generator = TorchGenerator(seed, variant="avx")
+        for n, drawn in zip(sizes, numbers, strict=True):
+            assert np.array_equal(np.array(drawn), generator.randn(n).astype(np.float64)), (seed, n)
+
+
+@needs_browser
+@pytest.mark.parametrize(("seed", "n"), [(42, 64), (-7, 20), (2**64 - 1, 37), (3, 15), (0, 1)])
+def test_numbers_shown_and_their_making_are_those_of_scratch(opened, seed, n):
+    wanted = TorchGenerator(seed, variant="avx").randn(n)
+    words = TorchGenerator(seed, variant="avx").random(2 * n + 40)
+    go(opened, "seed", seed=seed, n=n)
+    for i in sorted({0, n // 2, n - 1}):
+        set_field(opened, "seed", "index", i)
+        ((caption, rows),) = tables(opened, "seed").items()
+        first, last = map(int, re.findall(r"\d+", caption)[-2:])
+        numbers = np.array([x for row in rows.values() for x in row if x != ""])
+        assert np.array_equal(numbers, wanted[first : last + 1].astype(np.float64))
+        made = dict(
+            opened.run("""return [...document.querySelectorAll('#seed .making tr')].map(row =>
+                [row.cells[0].textContent, row.cells[1].textContent.replaceAll(' ', '')])""")
+        )
+        assert made["z in float32"] == format(wanted[i].view(np.uint32), "032b")
+        for name, bits in made.items():
+            if name.startswith("word"):
+                places = [int(place) for place in re.findall(r"\d+", name)]
+                assert bits == "".join(format(words[place], "032b") for place in places)
+
+
+def test_what_the_page_says_of_short_and_uneven_draws():
+    def drawn(n):
+        return TorchGenerator(42, variant="avx").randn(n)
+
+    assert not set(drawn(15).tolist()) & set(drawn(16)[:15].tolist())
+    assert np.array_equal(drawn(20)[:4], drawn(32)[:4])
+    assert not (drawn(20)[4:] == drawn(32)[4:20]).any()
+    assert np.array_equal(drawn(64), TorchGenerator(42 + 2**32, variant="avx").randn(64))
+
+
+@needs_browser
+def test_a_seed_that_is_none_is_marked_and_changes_nothing(opened):
+    go(opened, "seed")
+    before = tables(opened, "seed")
+    field = "document.getElementById('seed-seed')"
+    for text in ("forty-two", str(2**64), "1.5", ""):
+        opened.run(f"{field}.value = arguments[0]; {field}.dispatchEvent(new Event('input'))", text)
+        assert opened.run(f"return {field}.ariaInvalid") == "true"
+        assert tables(opened, "seed") == before
+    opened.run(f"{field}.value = '43'; {field}.dispatchEvent(new Event('input'))")
+    assert opened.run("return location.hash") == "#seed:seed=43"
+    assert tables(opened, "seed") != before
+
+
+# Batch normalisation
+
+
+@needs_browser
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("m", [2, 8, 20])
+def test_batch_norm_is_that_of_scratch(opened, mode, m):
+    go(opened, "batch_norm", mode=mode, m=m, push=-1.5, stretch=0.7, gamma=1.3, beta=-0.4, momentum=0.3,
+       eps=0.01, seed=5)  # fmt: skip
+    layer, generator = BatchNorm1d(1, eps=0.01, momentum=0.3, dtype=np.float64), TorchGenerator(5)
+    layer.parameters["weight"][:], layer.parameters["bias"][:] = 1.3, -0.4
+    for step in range(1, 8):
+        x = -1.5 + 0.7 * generator.normal((m, 1), dtype=np.float64)
+        layer.training = True
+        y = layer.forward(x)
+        running = layer.buffers["running_mean"][0], layer.buffers["running_var"][0]
+        if mode == "eval":
+            layer.training = False
+            y = layer.forward(x)
+        set_field(opened, "batch_norm", "step", step)
+        found = tables(opened, "batch_norm")
+        statistics = found[f"Statistics in step {step}"]
+        wanted = {
+            "of the batch (biased)": (x.mean(), x.var()),
+            "of the batch, unbiased": (x.mean(), x.var(ddof=1)),
+            "running": running,
+            "used here": running if mode == "eval" else (x.mean(), x.var()),
+            "of y": (y.mean(), y.var()),
+        }
+        for name, values in wanted.items():
+            np.testing.assert_allclose(statistics[name], values, rtol=1e-12, atol=1e-14, err_msg=name)
+        x_hat = (y - -0.4) / 1.3
+        rows = np.concatenate([x, x_hat, y], axis=1)[:8]
+        np.testing.assert_allclose([*found["The first examples"].values()], rows, rtol=1e-12, atol=1e-14)
 
 
 # Optimizers

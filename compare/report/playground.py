@@ -97,6 +97,31 @@ WIDGETS = (
             "torch_ref.regularization: sgd_with_weight_decay, dropout",
         ),
     ),
+    Widget(
+        "batch_norm",
+        "Batch normalisation",
+        "A batch of one feature to push and stretch, and the running statistics that evaluation uses.",
+        "In training the result does not depend on where the batch lies, and does depend on its other"
+        " examples; in evaluation it is the other way round.",
+        (
+            "scratch.batch_norm: batch_norm_forward, update_running_statistics, batch_norm_inference_forward",
+            "torch_ref.batch_norm: BatchNorm1d",
+        ),
+    ),
+    Widget(
+        "seed",
+        "One seed",
+        "What `torch.randn` draws after `torch.manual_seed`, made in the page from the words of the Mersenne"
+        " Twister: equal to PyTorch's numbers to the last bit of float32.",
+        "Random numbers are a computation. Sixteen numbers take another way than fifteen, and a seed has 32"
+        " bits, although 64 are accepted.",
+        (
+            "scratch.random: TorchGenerator._normal_blocks, TorchGenerator._normal_block,"
+            " TorchGenerator._normal_pairs, TorchGenerator._unit",
+            "scratch.random.box_muller: normal_block, normal_pairs, log_avx, sincos_avx",
+            "torch_ref.random: randn",
+        ),
+    ),
 )
 SHARED = (
     "controls",

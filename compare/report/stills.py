@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from compare.report.plots import COLOURS, to_svg
 from scratch import schedules
+from scratch.batch_norm import batch_norm_forward
 from scratch.network import Network
 from scratch.optimizers import SGD, Adam, RMSprop
 from scratch.random import TorchGenerator
@@ -110,6 +111,17 @@ def _regularization(axes: Axes) -> None:
     axes.set_aspect("equal")
 
 
+def _batch_norm(axes: Axes) -> None:
+    x = 2 + 1.5 * TorchGenerator(0).normal((8, 1), dtype=np.float64)
+    y, *_ = batch_norm_forward(x, None, None)
+    for before, after in zip(x[:, 0], y[:, 0], strict=True):
+        axes.plot([before, after], [1, 0], color=RULE, linewidth=1)
+    axes.plot(x[:, 0], np.ones(8), "o", color=CURVES[0], label="x")
+    axes.plot(y[:, 0], np.zeros(8), "s", color=CURVES[1], label="normalised")
+    axes.set_yticks([])
+    axes.set_xlabel("value")
+
+
 def _seed(axes: Axes) -> None:
     drawn = TorchGenerator(42, variant="avx").randn(1000)
     axes.hist(drawn, bins=40, range=(-4, 4), color=CURVES[0])
@@ -128,6 +140,7 @@ STILLS: dict[str, Callable[[], Markup]] = {
         ("start", "Activations of four layers after He's initialisation: their sizes stay alike", _start),
         ("schedules", "Five schedules of the learning rate over sixty epochs", _schedules),
         ("regularization", "The boundary of an overfitted network between two noisy rings", _regularization),
+        ("batch_norm", "Eight examples before and after batch normalisation", _batch_norm),
         ("seed", "Histogram of a thousand normal numbers", _seed),
     ]
 }

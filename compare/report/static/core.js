@@ -97,10 +97,10 @@ const Play = (() => {
     for (const control of widget.controls) control.show(control.value);
   }
 
-  // A table of numbers: the cell keeps every digit, `data-value`, and shows four.
-  function table(caption, head, rows) {
+  // A table of numbers: the cell keeps every digit, `data-value`, and shows a few.
+  function table(caption, head, rows, digits = 4) {
     const cell = value => value instanceof Node ? element("td", {}, value)
-      : element("td", typeof value === "number" ? { "data-value": value } : {}, text(value));
+      : element("td", typeof value === "number" ? { "data-value": value } : {}, text(value, digits));
     return element("div", { class: "scroll" }, element("table", {},
       element("caption", {}, caption),
       element("thead", {}, element("tr", {}, head.map(name => element("th", { scope: "col" }, name)))),
