@@ -1,5 +1,6 @@
 """The playground: its numbers are those of `scratch/`, its state is its address, and everybody can use it."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from compare.report.stills import network_on_rings, rings
 from scratch import schedules
 from scratch.batch_norm import BatchNorm1d
 from scratch.early_stopping import EarlyStopping
-from scratch.gradient_check import PASSES, gradient_check
+from scratch.gradient_check import PASSES, gradient_check, numerical_gradient, relative_error
 from scratch.optimizers import (
     SGD,
     Adam,
@@ -173,7 +174,8 @@ def test_every_control_has_a_label_and_every_figure_says_what_is_seen(opened, na
     )
     assert unnamed == []
     figures = opened.run(
-        """return [...document.querySelectorAll(`#${arguments[0]} .plot > svg`)].map(e => e.ariaLabel)""",
+        """return [...document.querySelectorAll(`#${arguments[0]} .plot > svg, #${arguments[0]} .plot[role]`)]
+                .map(e => e.ariaLabel)""",
         name,
     )
     assert figures
@@ -478,6 +480,194 @@ def test_batch_norm_is_that_of_scratch(opened, mode, m):
         x_hat = (y - -0.4) / 1.3
         rows = np.concatenate([x, x_hat, y], axis=1)[:8]
         np.testing.assert_allclose([*found["The first examples"].values()], rows, rtol=1e-12, atol=1e-14)
+
+
+# Gradient check
+
+FUNCTIONS = {
+    "cube": (lambda x: x * x * x, lambda x: 3 * (x * x)),
+    "bell": (lambda x: 1 / (1 + x * x), lambda x: -2 * x / ((1 + x * x) * (1 + x * x))),
+    "root": (lambda x: np.sqrt(1 + x * x), lambda x: x / np.sqrt(1 + x * x)),
+    "relu": (lambda x: np.maximum(0, x), lambda x: np.where(x > 0, 1.0, 0.0)),
+}
+
+
+@needs_browser
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_quotients_are_those_of_scratch_to_the_bit(opened, name):
+    function, slope = FUNCTIONS[name]
+    for x, eps, wrong in [(0.7, 1e-6, 0), (-1.23, 3e-9, 0.01), (2.9, 1e-16, 0), (0.01, 0.1, 0)]:
+        go(opened, "gradient_check", of=name, x=x, eps=eps, wrong=wrong)
+        found = tables(opened, "gradient_check")
+        at, gradient = np.array([x]), slope(np.array([x])) * (1 + wrong)
+        two = numerical_gradient(lambda x: function(x)[0], at.copy(), eps)
+        one = (function(at + eps) - function(at)) / eps
+        narrow, e = at.astype(np.float32), np.float32(eps)
+        single = (function(narrow + e) - function(narrow - e)) / (2 * e)
+        (values,) = [rows for caption, rows in found.items() if caption.startswith("At ε")]
+        for row, quotient in zip(values.values(), (two, one, single), strict=True):
+            quotient = quotient.astype(np.float64)
+            assert row[0] == quotient[0]
+            assert row[1] == pytest.approx(relative_error(gradient, quotient), rel=1e-12)
+        verdict = relative_error(gradient, two)
+        words = "✓ passes" if verdict < PASSES else "✗ wrong" if verdict > 1e-5 else "neither"
+        assert found["What is checked"]["the check"] == [words]
+
+
+# Backward
+
+PARAMETERS = {
+    "w11": 0.4, "w12": -1.1, "w21": 0.9, "w22": 0.3, "b11": 0.2, "b12": -0.3, "v1": -0.7, "v2": 1.2,
+    "c": 0.15,
+}  # fmt: skip
+
+
+@needs_browser
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+def test_every_step_backward_is_that_of_scratch(opened, activation):
+    x = {"x11": 0.5, "x12": 1.5, "x21": -0.8, "x22": 0.6}
+    go(opened, "backward", activation=activation, y1=0, y2=1, **x, **PARAMETERS)
+    network = network_on_rings((2, 2, 1), 0, activation=activation)
+    network.flat_parameters[...] = [*PARAMETERS.values()]
+    values = np.array([*x.values()]).reshape(2, 2)
+    made = []
+    for layer in network.layers.values():
+        values = layer.forward(values)
+        made.append(values)
+    cost = network.cost(network.forward(np.array([*x.values()]).reshape(2, 2)), np.array([[0.0], [1.0]]))
+    network.backward()
+    gradients = network.named(network.flat_gradients)
+    dz2 = network._loss_backward(1.0, network._loss_cache)
+    da1 = network.layers["linear2"].backward(dz2)
+    dz1 = network.layers[f"{activation}1"].backward(da1)
+    layers = [gradients[f"linear{i}.{kind}"] for i in (2, 1) for kind in ("weight", "bias")]
+    wanted = [
+        *made,
+        np.array([[cost]]),
+        dz2,
+        layers[0],
+        layers[1][None],
+        da1,
+        dz1,
+        layers[2],
+        layers[3][None],
+    ]
+    for step, values in enumerate(wanted, start=1):
+        set_field(opened, "backward", "step", step)
+        (rows,) = [t for caption, t in tables(opened, "backward").items() if f"Step {step} of 11" in caption]
+        np.testing.assert_allclose([*rows.values()], values, rtol=1e-12, atol=1e-15)
+    checked = tables(opened, "backward")["The gradients against the difference quotient"]
+    assert all(mark == "✓" for *_, mark in checked.values())
+    assert len(checked) == 9
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("mistake", "wrong"),
+    [
+        ("none", set()),
+        ("mean", {"dW₁", "db₁", "dW₂", "db₂"}),
+        ("twice", {"dW₁", "db₁", "dW₂", "db₂"}),
+        ("slope", {"dW₁", "db₁"}),
+        ("bias", {"db₁", "db₂"}),
+        ("transposed", {"dW₁"}),
+        ("early", {"dW₁", "db₁"}),
+    ],
+)
+def test_a_mistake_is_seen_where_it_is_and_behind_it(opened, mistake, wrong):
+    go(opened, "backward", mistake=mistake)
+    checked = tables(opened, "backward")["The gradients against the difference quotient"]
+    found = {name.partition(",")[0] for name, (*_, mark) in checked.items() if mark == "✗ wrong"}
+    assert found == wrong
+
+
+@needs_browser
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+def test_the_line_of_scratch_that_computes_a_step_is_marked(opened, activation):
+    marked = []
+    for step in range(1, 12):
+        go(opened, "backward", activation=activation, step=step)
+        lines = opened.run("""return [...document.querySelectorAll('#backward [aria-current]')]
+            .map(row => [row.cells[0].innerText, row.cells[1].innerText])""")
+        assert len(lines) == 1
+        (place, code), = lines  # fmt: skip
+        path, _, number = place.partition(":")
+        source = (Path(__file__).parent.parent / path).read_text(encoding="utf-8").splitlines()
+        assert source[int(number) - 1].strip().startswith(code)
+        marked.append(path)
+    wanted = ["linear", "activations", "linear", "losses", "losses", *["linear"] * 3, "activations"]
+    assert marked == [f"scratch/{name}.py" for name in [*wanted, "linear", "linear"]]
+
+
+# Floating point
+
+
+def _pairwise(terms):
+    if len(terms) < 2:
+        return terms[0]
+    middle = len(terms) // 2
+    return _pairwise(terms[:middle]) + _pairwise(terms[middle:])
+
+
+def _kahan(terms):
+    total = lost = terms.dtype.type(0)
+    for term in terms:
+        y = term - lost
+        following = total + y
+        lost = (following - total) - y
+        total = following
+    return total
+
+
+def _running(terms):
+    total = terms.dtype.type(0)
+    for term in terms:
+        total = total + term
+    return total
+
+
+@needs_browser
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("terms", ["large", "tenths", "squares", "alternating"])
+def test_sums_are_those_of_numpy_to_the_bit(opened, dtype, terms):
+    n = 777
+    k = np.arange(1, n + 1).astype(dtype)
+    one = dtype(1)
+    numbers = {
+        "large": np.array([2**24] + [1] * (n - 1), dtype),
+        "tenths": np.full(n, 0.1, dtype),
+        "squares": one / (k * k),
+        "alternating": np.where(np.arange(n) % 2, -one, one) / k,
+    }[terms]
+    go(opened, "floating_point", dtype=np.dtype(dtype).name, terms=terms, n=n)
+    found = tables(opened, "floating_point")[f"The sum of {n} terms in {np.dtype(dtype).name}"]
+    sums = [_running(numbers), _running(numbers[::-1]), _pairwise(numbers), _kahan(numbers)]
+    exact = math.fsum(numbers.tolist())
+    unit = abs(np.nextafter(dtype(exact), dtype(np.inf)) - dtype(exact))
+    for row, total in zip(found.values(), sums, strict=True):
+        assert row[0] == float(total)
+        assert row[1] == pytest.approx(
+            (float(total) - exact) / float(unit), abs=1.01 if dtype is np.float64 else 1e-6
+        )
+
+
+@needs_browser
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("text", ["0.1", "-3", "16777216", "1e-40", "0", "65504.5"])
+def test_numbers_have_the_bits_and_neighbours_of_numpy(opened, dtype, text):
+    name = np.dtype(dtype).name
+    go(opened, "floating_point", dtype=name, x=text)
+    found = tables(opened, "floating_point")[f"{text} in {name}"]
+    x = dtype(text)
+    bits = format(x.view(f"u{x.itemsize}"), f"0{8 * x.itemsize}b")
+    exponent = 8 if dtype is np.float32 else 11
+    following = np.nextafter(x, dtype(-np.inf if text.startswith("-") else np.inf))
+    assert found["stored"] == [float(x)]
+    assert found["the next number"] == [float(following)]
+    assert found["rounding unit"] == [abs(float(following) - float(x))]
+    shown = opened.run("""return [...document.querySelector('#floating_point .tables table').rows]
+        .map(row => row.cells[1]?.textContent)""")
+    assert shown[-3:] == [bits[0], bits[1 : 1 + exponent], bits[1 + exponent :]]
 
 
 # Optimizers

@@ -29,6 +29,7 @@ class Widget:
         sentence: what it is, in one sentence
         look: what to look for
         sources: what computes the same: "module: names"
+        steps: lines that the widget points at: its word for one, the function as in `sources`, and the code
     """
 
     name: str
@@ -36,6 +37,7 @@ class Widget:
     sentence: str
     look: str
     sources: tuple[str, ...]
+    steps: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def definitions(self) -> Iterator[Definition]:
@@ -44,6 +46,16 @@ class Widget:
             module, _, names = source.partition(": ")
             found = definitions(importlib.import_module(module))
             yield from (found[name] for name in names.split(", "))
+
+    @property
+    def lines(self) -> Iterator[tuple[str, str, int, str]]:
+        """The lines of `steps`: word, file, number and code."""
+        for word, source, code in self.steps:
+            module, _, name = source.partition(": ")
+            definition = definitions(importlib.import_module(module))[name]
+            lines = definition.code.splitlines()
+            (at,) = (i for i, line in enumerate(lines) if line.strip().startswith(code))
+            yield word, definition.path, definition.first + at, lines[at].strip().partition("  #")[0]
 
 
 WIDGETS = (
@@ -121,6 +133,54 @@ WIDGETS = (
             "scratch.random.box_muller: normal_block, normal_pairs, log_avx, sincos_avx",
             "torch_ref.random: randn",
         ),
+    ),
+    Widget(
+        "backward",
+        "Backward, step by step",
+        "One small network with numbers in it: forward, then backward, each gradient with its line of"
+        " `scratch/`.",
+        "A gradient has the shape of what it belongs to, and needs what the forward pass has kept. Put a"
+        " mistake in: what was computed before it stays right, and what is made of it goes wrong.",
+        (
+            "scratch.linear: linear_forward, linear_backward",
+            "scratch.losses: binary_cross_entropy_with_logits_forward,"
+            " binary_cross_entropy_with_logits_backward",
+            "scratch.activations: tanh_forward, tanh_backward, sigmoid_forward, sigmoid_backward",
+            "torch_ref.linear: linear",
+        ),
+        (
+            ("linear", "scratch.linear: linear_forward", "y = np.matmul(x, weight.T)"),
+            ("activation-tanh", "scratch.activations: tanh_forward", "y = np.tanh(x)"),
+            ("activation-sigmoid", "scratch.activations: sigmoid_forward", "y = np.where(x < 0"),
+            ("activation-relu", "scratch.activations: relu_forward", "y = np.maximum(0, x)"),
+            ("loss", "scratch.losses: binary_cross_entropy_with_logits_forward", "losses = (1 - targets)"),
+            ("dloss", "scratch.losses: binary_cross_entropy_with_logits_backward", "difference = sigmoid -"),
+            ("dweight", "scratch.linear: linear_backward", "dweight = np.matmul"),
+            ("dbias", "scratch.linear: linear_backward", "dbias = rows.sum"),
+            ("dx", "scratch.linear: linear_backward", "dx = np.matmul"),
+            ("dactivation-tanh", "scratch.activations: tanh_backward", "return dy * (1 - y * y)"),
+            ("dactivation-sigmoid", "scratch.activations: sigmoid_backward", "return dy * (1 - y) * y"),
+            ("dactivation-relu", "scratch.activations: relu_backward", "return _zero_where"),
+        ),
+    ),
+    Widget(
+        "gradient_check",
+        "Gradient check",
+        "The error of the difference quotient for every step size, in float64 and in float32.",
+        "A valley: to its right the quotient is too coarse, to its left rounding is divided by ever smaller"
+        " steps. A right gradient goes down into it, a wrong one stays on its floor at any step size.",
+        (
+            "scratch.gradient_check: numerical_gradient, relative_error, gradient_check",
+            "torch_ref.gradient_check: gradcheck",
+        ),
+    ),
+    Widget(
+        "floating_point",
+        "Floating point",
+        "A number, its neighbours and its rounding unit; and one sum in several orders.",
+        "The unit in which everything here is compared: it grows with the number. Two right programs that add"
+        " in another order differ by some of them: a comparison has to allow for that, and for no more.",
+        ("scratch.random.box_muller: _two_sum", "compare.measure: _in_units, sum_units"),
     ),
 )
 SHARED = (

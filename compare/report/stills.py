@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from compare.report.plots import COLOURS, to_svg
 from scratch import schedules
 from scratch.batch_norm import batch_norm_forward
+from scratch.gradient_check import PASSES, numerical_gradient, relative_error
 from scratch.network import Network
 from scratch.optimizers import SGD, Adam, RMSprop
 from scratch.random import TorchGenerator
@@ -122,11 +123,49 @@ def _batch_norm(axes: Axes) -> None:
     axes.set_xlabel("value")
 
 
+def _backward(axes: Axes) -> None:
+    """The gradients of the parameters, as the widget starts."""
+    network = network_on_rings((2, 2, 1), 0, activation="tanh")
+    network.flat_parameters[...] = BACKWARD
+    x, targets = np.array([[1, -0.5], [0.3, 0.8]]), np.array([[1.0], [0.0]])
+    network.cost(network.forward(x), targets)
+    network.backward()
+    axes.bar(BACKWARD_NAMES, network.flat_gradients, color=CURVES[1])
+    axes.axhline(0, color=INK, linewidth=1)
+    axes.set_ylabel("gradient")
+
+
+def _gradient_check(axes: Axes) -> None:
+    sizes, x = 10.0 ** np.arange(-16, 0.01, 0.1), np.array([0.7])
+    right = -2 * x / (1 + x * x) ** 2
+    errors = [
+        float(relative_error(right, numerical_gradient(lambda x: (1 / (1 + x * x))[0], x, eps)))
+        for eps in sizes
+    ]
+    axes.loglog(sizes, np.maximum(np.array(errors), 1e-16), color=CURVES[0], label="two-sided, float64")
+    axes.axhline(PASSES, color=INK, linestyle=":", label="passes below")
+    axes.set_xlabel("step size ε")
+    axes.set_ylabel("relative error")
+
+
+def _floating_point(axes: Axes) -> None:
+    sizes = 10.0 ** np.linspace(-44, 38, 300)
+    axes.loglog(sizes, np.spacing(sizes.astype(np.float32)), color=CURVES[0], label="float32")
+    axes.loglog(sizes, np.spacing(sizes), color=CURVES[1], linestyle="--", label="float64")
+    axes.set_xlabel("size of the number")
+    axes.set_ylabel("rounding unit")
+
+
 def _seed(axes: Axes) -> None:
     drawn = TorchGenerator(42, variant="avx").randn(1000)
     axes.hist(drawn, bins=40, range=(-4, 4), color=CURVES[0])
     axes.set_xlabel("torch.randn(1000) after torch.manual_seed(42)")
     axes.set_ylabel("how many")
+
+
+# What the small network of `backward` starts with, and what its parameters are called.
+BACKWARD = [0.5, -0.3, 0.8, 0.2, 0.1, -0.1, 0.7, -0.6, 0.2]
+BACKWARD_NAMES = ["W₁₁", "W₁₂", "W₂₁", "W₂₂", "b₁", "b₂", "V₁", "V₂", "c"]
 
 
 def _still(name: str, alternative: str, draw: Callable[[Axes], None]) -> Callable[[], Markup]:
@@ -141,6 +180,13 @@ STILLS: dict[str, Callable[[], Markup]] = {
         ("schedules", "Five schedules of the learning rate over sixty epochs", _schedules),
         ("regularization", "The boundary of an overfitted network between two noisy rings", _regularization),
         ("batch_norm", "Eight examples before and after batch normalisation", _batch_norm),
+        ("backward", "The gradients of the nine parameters of a small network", _backward),
+        (
+            "gradient_check",
+            "The valley of the difference quotient's error over the step size",
+            _gradient_check,
+        ),
+        ("floating_point", "The rounding unit of float32 and float64 over the size", _floating_point),
         ("seed", "Histogram of a thousand normal numbers", _seed),
     ]
 }

@@ -46,7 +46,7 @@ class Plot {
     Object.assign(this, { host, x, y, logx, logy });
     this.width = Math.max(200, host.clientWidth);
     this.height = height;
-    const [left, right, top, bottom] = rows ? [10, 10, 4, last ? 42 : 4] : [ylabel ? 58 : 42, 10, 10, xlabel ? 42 : 26];
+    const [left, right, top, bottom] = rows ? [10, 10, 4, last ? 42 : 4] : [ylabel ? (logy ? 66 : 58) : 42, 10, 10, xlabel ? 42 : 26];
     this.box = { left, top, right: this.width - right, bottom: height - bottom };
     const { box } = this, id = `clip-${Plot.count++}`;
     this.inside = svg("g", { "clip-path": `url(#${id})` });
