@@ -112,8 +112,8 @@ def run(
     from compare import environment
     from compare.cases import bad_input, vectors
     from compare.report import terminal
-    from compare.report.pages import check_folder, write
     from compare.report.report import Report
+    from compare.report.site import Site, check_folder, write
 
     components, runs = _select(only)
     try:
@@ -131,7 +131,8 @@ def run(
     # Reading PyTorch's tests takes longer than comparing a few components.
     others = vectors.run(here, device, ("ONNX",) if only else tuple(vectors.SOURCES))
     report = Report(environment.describe(device), options, components, results, training, others)
-    page = _usable(out, lambda: write(report, out))
+    known, there = ([], {}) if only is not None else _experiments(out)
+    page = _usable(out, lambda: write(Site(report, known, settled=there), out, with_json=True))
     with _whoever_reads():
         console = terminal.Terminal(highlight=False)
         terminal.print_report(console, report)
@@ -172,19 +173,19 @@ def show_(name: str) -> None:
 
 @cli.command()
 @click.option(
-    "--measure/--no-measure", default=True, help="Compare both sides first, or write the page alone."
+    "--measure/--no-measure", default=True, help="Compare both sides first, or write the pages alone."
 )
-@_out("report/site", "Folder of the page.")
+@_out("report/site", "Folder of the site.")
 @computes(one_thread=True)
 def site(measure: bool, out: Path) -> int:
-    """Write the page to read: formulas, both sources, mistakes and conventions of every component.
+    """Write the site to read: the study day, a page for each component and experiment, the conventions.
 
-    It is the page of `run`, without the training runs, and with the table of edge values.
+    It is the site of `run`, without the training runs, and with the tables of edge values.
     """
     from compare import cases, environment
     from compare.edges.table import examine, grouped
-    from compare.report.pages import check_folder, write_site
     from compare.report.report import Report
+    from compare.report.site import Site, check_folder, write
 
     components = list(cases.all_components().values())
     environment.prepare("cpu")
@@ -199,7 +200,8 @@ def site(measure: bool, out: Path) -> int:
     }
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
     report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
-    page = _usable(out, lambda: write_site(report, out))
+    known, there = _experiments(out)
+    page = _usable(out, lambda: write(Site(report, known, settled=there), out))
     with _whoever_reads():
         print(f"{report.verdict}\npage: {page}")
     return 0 if report.equal else 1
@@ -310,16 +312,16 @@ def trace(mine: Path, theirs: Path, pairs: tuple[str, ...], html: Path | None) -
     metavar="FILE.mat",
     help="Your copy of the course's data, for the regularization experiment.",
 )
-@_out("report/experiments", "Folder of the page and the figures.")
+@_out("report", "Folder of the site.")
 @computes(one_thread=True)
 def experiments(name: str | None, side: str, quick: bool, data: Path | None, out: Path) -> int:
     """Run the study day's experiments, or the one called NAME, and draw their figures."""
     from compare import environment
     from compare.experiments import registry as known
     from compare.experiments.experiment import SIDES, Options
-    from compare.experiments.run import print_sections, run_experiments, write_page
+    from compare.experiments.run import print_sections, run_experiments, write_pages
     from compare.report import terminal
-    from compare.report.pages import check_folder
+    from compare.report.site import check_folder
 
     if name is not None and name not in known.NAMES:
         close = difflib.get_close_matches(name, known.NAMES)
@@ -334,7 +336,7 @@ def experiments(name: str | None, side: str, quick: bool, data: Path | None, out
         sections = run_experiments([name] if name else list(known.NAMES), options)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    page = _usable(out, lambda: write_page(sections, options, out))
+    page = _usable(out, lambda: write_pages(sections, options, out))
     with _whoever_reads():
         print_sections(terminal.Terminal(), sections)
         print(f"page: {page}")
@@ -537,6 +539,13 @@ def _draws(asked: str | None, device: str) -> str:
     if asked == "own" and reason:
         raise click.ClickException(f"--draws own: {reason}; --draws shared compares all the same")
     return asked or ("shared" if reason else "own")
+
+
+def _experiments(out: Path) -> tuple[list[Any], dict[str, bool]]:
+    """The experiments for a site: what is said of each, and those whose pages `out` has already."""
+    from compare.experiments.page import settled, with_announced
+
+    return with_announced(), settled(out)
 
 
 def _entries(name: str) -> list[Entry]:

@@ -145,7 +145,7 @@ def adam_step(
     exp_avg: np.ndarray, exp_avg_sq: np.ndarray, max_exp_avg_sq: np.ndarray | None = None,
     *, step: int, lr: float, betas: tuple[float, float], eps: float, weight_decay: float = 0,
 ) -> None:  # fmt: skip
-    """m ← β₁·m + (1−β₁)·g,  v ← β₂·v + (1−β₂)·g²,  θ ← θ − lr · m/(1−β₁ᵗ) / (√v/√(1−β₂ᵗ) + ε)
+    """m ← β₁·m + (1−β₁)·g,  v ← β₂·v + (1−β₂)·g²,  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ),  θ ← θ − lr·m̂/(√v̂ + ε)
 
     m and v start at 0, so that they are averages with weights that add up to 1−βᵗ only: the division by
     it makes up for that. AMSGrad, with `max_exp_avg_sq`: the largest v so far, uncorrected, in place of v.

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +22,8 @@ FLAGS = [
     "--disable-sync",
     "--hide-scrollbars",
 ]
-KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Space": " ", "ArrowRight": "\ue014"}
+KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "Space": " "}
+KEYS |= {"ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015"}
 
 
 def why_none() -> str:
@@ -105,9 +107,26 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key."""
-        actions = [{"type": kind, "value": KEYS[key]} for kind in ("keyDown", "keyUp")]
+        self.type(KEYS[key])
+
+    def type(self, text: str) -> None:
+        """Press and release the key of each character."""
+        actions = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
         keyboard = {"type": "key", "id": "keyboard", "actions": actions}
         self._ask("POST", "/actions", {"actions": [keyboard]})
+
+    def wait_for(self, address: str) -> None:
+        """Until the page is one whose address has this in it."""
+        for _ in range(100):
+            if address in self._ask("GET", "/url") and self.run("return document.readyState") == "complete":
+                return
+            time.sleep(0.05)
+        raise TimeoutError(address)
+
+    def visible(self, selector: str) -> bool:
+        """Whether the first element of a CSS selector is displayed, also where scripts are switched off."""
+        found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
+        return self._ask("GET", f"/element/{next(iter(found.values()))}/displayed")
 
     def screenshot(self) -> bytes:
         """The viewport as PNG."""

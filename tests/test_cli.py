@@ -75,7 +75,7 @@ def test_what_the_installed_pytorch_does_otherwise_is_left_out_and_said(tmp_path
     found = read(tmp_path / "run")
     assert found["verdict"]["components"] == 6
     assert [c["not_here"] for c in found["components"] if not c["cases"]] == [relu.not_here]
-    page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "run" / "components" / "relu.html").read_text(encoding="utf-8")
     assert "Not compared: PyTorch 2.6 does it otherwise." in page
 
     assert main(["edges", "relu"]) == 0
@@ -107,13 +107,16 @@ def test_equal(tmp_path, capsys):
     assert where == f"report: {tmp_path / 'index.html'}"
     assert document["options"]["seeds"] == [3, 4]
     assert document["environment"]["PyTorch"] == torch.__version__
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "report.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("index.html", "components", "conventions.html", "agreement.html"),
+        *("experiments.html", "experiments", "report.json"),
+    }
 
 
 @pytest.fixture
 def no_page(monkeypatch):
     """report.json alone: the page takes longer than all else."""
-    monkeypatch.setattr("compare.report.pages.as_html", lambda report: "")
+    monkeypatch.setattr("compare.report.site.pages", lambda site: {})
 
 
 def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
@@ -168,7 +171,7 @@ def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, caps
     result = CaseResult("relu", "one", "float64", 0, 4, [Difference("y", units=0.0 if right else 5.0)])
     verdicts = [Verdict("tanh", [], "scratch", "right" if right else "different"), EQUAL, EQUAL]
     monkeypatch.setattr(cli, "_compare", lambda *arguments: ([result], []))
-    monkeypatch.setattr("compare.report.pages.write_site", lambda report, out: out)
+    monkeypatch.setattr("compare.report.site.write", lambda site, out: out)
     monkeypatch.setattr("compare.training.one_seed.run_seeds", lambda console, seed: right)
     row = Comparison("a run", "cost", "1", {"scratch": "1"}, right, "to within 0")
     section = Section("optimizers", "Optimizers", [], comparisons=[row])

@@ -15,7 +15,7 @@ from compare import environment
 from compare.cases import select
 from compare.cases.inputs import fortran, strided
 from compare.component import Case, copy_with_strides
-from compare.experiments import figures, page
+from compare.experiments import drawn, figures
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -33,7 +33,9 @@ def test_neither_threads_nor_hashes_nor_the_order_of_names_change_a_byte(tmp_pat
     names = "linear,mse_loss,breast_cancer"  # on two threads their sums would come out otherwise
     first = run(tmp_path / "1", names, threads=1, hash_seed="0")
     run(tmp_path / "3", names, threads=3, hash_seed="1")
-    for file in ("report.json", "index.html"):
+    files = [path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.*")]
+    assert {"report.json", "index.html", "agreement.html"} <= {*map(str, files)}
+    for file in files:
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "3" / file).read_bytes()
     assert first["environment"]["NumPy's threads"] == first["environment"]["PyTorch's threads"] == 1
     some = run(tmp_path / "2", "mse_loss,linear", threads=2, hash_seed="random")
@@ -105,5 +107,5 @@ def test_the_same_drawing_is_the_same_file(kind):
     for _ in range(2):
         with figures.drawing() as (drawing, axes):
             figures.curves(axes, {"cost": {"scratch": [2.0, 1.0], "torch": [2.0, 1.0]}})
-        files.append(page._drawn(drawing, kind))
+        files.append(drawn._drawn(drawing, kind))
     assert files[0] == files[1]

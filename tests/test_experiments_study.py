@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from compare.experiments import bias_variance, from_scratch, input_normalization, optimizers, registry, run
 from compare.experiments.diagnosis import BIAS, VARIANCE, diagnose
 from compare.experiments.experiment import Options
-from compare.experiments.page import Comparison, Section, write
+from compare.experiments.page import Comparison, Section
 from compare.experiments.train import SIDES, train
 from compare.experiments.two_weights import PATHS, TwoWeights
 from compare.training.data import checkerboard, circles
@@ -88,9 +88,14 @@ def test_a_first_look_agrees_and_is_drawn_on_whatever_sides_there_are(
     assert all(tuple(comparison.values) == sides for comparison in section.comparisons)
     assert bool(section.diagnoses) == (name not in WITHOUT_DIAGNOSES)
     if sides == SIDES:
-        page = write([section], {}, {"sides": "", "quick": True}, tmp_path)
-        assert section.title in page.read_text(encoding="utf-8")
-        assert all((tmp_path / f"{figure.name}.png").stat().st_size > 5000 for figure in section.figures)
+        (tmp_path / "index.html").touch()  # of a site that is there
+        page = run.write_pages([section], options, tmp_path)
+        text = page.read_text(encoding="utf-8")
+        assert page == tmp_path / "experiments" / f"{name}.html"
+        assert section.title in text
+        assert len(text.encode()) < 1_500_000
+        assert text.count('<svg role="img"') == len(section.figures)
+        assert all((page.parent / f"{figure.name}.png").stat().st_size > 5000 for figure in section.figures)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +231,6 @@ def test_one_figure_that_does_not_come_out_is_the_verdict(agreeing, tmp_path, mo
         "experiment",
         lambda name: SimpleNamespace(tasks=lambda o: [], report=lambda o, results: made[name]),
     )
-    monkeypatch.setattr(run, "write", lambda *arguments: tmp_path)
     sections = run.run_experiments(list(made), Options())
     run.print_sections(Console(), sections)
     assert [section.agrees for section in sections] == list(agreeing)

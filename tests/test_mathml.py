@@ -36,6 +36,8 @@ def shape(formula: str) -> str:
         ("Σᵢ xᵢⱼ", "munder(∑ i) msub(x i j)"),
         ("dxᵢ = dyᵀ W_ij", "d msub(x i) = d msup(y T) mspace() msub(W i j)"),
         ("x̂ + fan_in + weight_decay", "mover(x ^) + msub(fan in) + weight_decay"),
+        ("x − running_mean", "x − running_mean"),
+        ("θ − lr·m̂/(√v̂ + ε)", "θ − lr ⋅ mfrac(mover(m ^) msqrt(mover(v ^)) + ε)"),
         ("½(a − b)", "mfrac(1 2) ( a − b )"),
         ("10⁻¹²", "msup(10 − 12)"),
         ("u ∈ [0, 1)", "u ∈ [ 0 , 1 )"),

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from markupsafe import escape
 
 from compare.cases.activations import COMPONENTS
 from compare.measure import Difference, units_text, value_text
-from compare.report import pages
-from compare.report.pages import as_html, write
+from compare.report import site
 from compare.report.report import Report, Summary, as_json, share, worst_of_cases
+from compare.report.site import Site, pages, write
 from compare.run import CaseResult, run_component
 from compare.training.lockstep import Breach, TrainingResult
 
@@ -165,30 +166,42 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
 
+def agreement(report: Report) -> str:
+    return pages(Site(report))["agreement.html"]
+
+
 BROKEN = training("float32", error="ValueError: E", one_step=[], drift=[])
 
 
 @pytest.mark.parametrize("arguments", [(), (DIFFERENT, [training(breach=BREACH), BROKEN])])
 def test_page_is_whole_and_loads_nothing(arguments):
     report = make(*arguments)
-    text = as_html(report)
-    page = Page(text)
-    assert page.open == []
-    assert len(page.ids) == len(set(page.ids))
-    assert not [a for a in page.attributes if a[0] in ("script", "link", "img", "iframe", "object", "image")]
-    loads = [value for _, name, value in page.attributes if name in ("src", "srcset", "data", "xlink:href")]
-    assert all(value.startswith("#") for value in loads)
-    assert "@import" not in text
-    assert re.findall(r"url\((?!#)", text) == []
+    texts = pages(Site(report))
+    assert list(texts) == [
+        "index.html",
+        "components/relu.html",
+        "components/sigmoid.html",
+        "conventions.html",
+        "agreement.html",
+    ]
+    for address, text in texts.items():
+        page = Page(text)
+        assert page.open == [], address
+        assert len(page.ids) == len(set(page.ids)), address
+        assert not [a for a in page.attributes if a[0] in ("link", "img", "iframe", "object", "image")]
+        loads = [v for _, name, v in page.attributes if name in ("src", "srcset", "data", "xlink:href")]
+        assert all(value.startswith("#") for value in loads)
+        assert "@import" not in text
+        assert re.findall(r"url\((?!#)", text) == []
     for component in report.components:
-        assert f'id="{component.name}"' in text
+        text = texts[f"components/{component.name}.html"]
         assert component.source in text
         for mistake in component.mistakes:
             assert str(escape(mistake.explanation)) in text
 
 
 def test_page_says_first_what_differs():
-    text = as_html(make(DIFFERENT, [training(breach=BREACH, different_predictions=2)]))
+    text = agreement(make(DIFFERENT, [training(breach=BREACH, different_predictions=2)]))
     assert text.index("NOT equal: relu, sigmoid, digits") < text.index("Machine and versions")
     assert "grad.x[2, 0]: scratch 1, torch nan: ∞ units, budget 0" in text
     assert "output[0]: scratch 0.10000000000000001, torch 0.20000000000000001: 9 units, budget 4" in text
@@ -198,18 +211,18 @@ def test_page_says_first_what_differs():
 
 
 def test_figures_say_in_words_what_they_show():
-    text = as_html(make())
+    text = agreement(make())
     assert text.count('<svg role="img" aria-label="') == text.count("<figcaption>") == 4
     assert "One-step error in rounding units. float32: at most ∞ of 64" in text
     assert "float64: 3.0e-15 after the last step" in text
 
 
 def test_equal_to_the_bit_is_said_where_a_logarithm_has_no_place_for_it():
-    assert as_html(make(runs=[training(drift=[0.0] * 6)])).count("equal to the bit at every step") == 1
+    assert agreement(make(runs=[training(drift=[0.0] * 6)])).count("equal to the bit at every step") == 1
 
 
 def test_page_is_the_same_bytes_for_the_same_results():
-    assert as_html(make()) == as_html(make())
+    assert pages(Site(make())) == pages(Site(make()))
 
 
 def test_of_several_seeds_the_worst_is_shown():
@@ -235,19 +248,23 @@ def test_only_the_first_differences_of_a_component_are_written_out():
     ]
 
 
-@pytest.mark.parametrize("step", ["as_json", "as_html", "replace"])
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+@pytest.mark.parametrize("step", ["as_json", "pages", "replace"])
 def test_a_failure_leaves_the_old_report_whole(step: str, tmp_path, monkeypatch):
-    write(make(runs=[]), tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == {"report.json", "index.html"}
+    write(Site(make(runs=[])), tmp_path, with_json=True)
+    before = files(tmp_path)
+    assert set(before) == {"report.json", *pages(Site(make(runs=[])))}
 
     def fail(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr(os if step == "replace" else pages, step, fail)
+    monkeypatch.setattr(os if step == "replace" else site, step, fail)
     with pytest.raises(OSError, match="disk full"):
-        write(make(DIFFERENT), tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+        write(Site(make(DIFFERENT)), tmp_path, with_json=True)
+    assert files(tmp_path) == before
 
 
 def test_numbers_are_short_and_values_whole():

@@ -1,110 +1,213 @@
-"""The page in a browser: whole, readable in light and dark, on a phone and by keyboard; nothing is loaded."""
+"""The site: whole, one navigation and one search, every link leads somewhere; nothing is loaded."""
 
 import html
+import json
+import posixpath
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import Browser, why_none
+from site_pages import ALL, Page, anchors, made, pages_of
 from test_report import training
 
 from compare import cli
-from compare.cases import all_components
-from compare.cases.activations import COMPONENTS
 from compare.edges.table import examine, grouped
+from compare.experiments.page import announced, settled, with_announced
+from compare.experiments.registry import NAMES
+from compare.report import day
 from compare.report.conventions import CONVENTIONS
-from compare.report.pages import anchor, as_html, formula, highlighted, prose, write_site
+from compare.report.docstrings import formula, prose
+from compare.report.listings import highlighted
+from compare.report.rendering import anchor
 from compare.report.report import Report
-from compare.run import run_component
+from compare.report.site import Site, pages
 
-ROOT = Path(__file__).parent.parent
-ALL = all_components()
-needs_browser = pytest.mark.skipif(bool(why_none()), reason=why_none() or "there is one")
+OPTIONS = {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
-    """Of every component; the activations measured, and one training run."""
-    results = [r for c in COMPONENTS for r in run_component(c, "cpu", ["float32", "float64"], [0])]
-    options = {"device": "cpu", "dtypes": ["float32", "float64"], "seeds": [0], "only": None}
-    edges = {name: grouped(examine(ALL[name], ["float32"])) for name in ("relu", "batch_norm", "adam")}
-    runs = [training("float32"), training()]
-    report = Report({"PyTorch": "2"}, options, list(ALL.values()), results, runs, edges=edges)
-    return write_site(report, tmp_path_factory.mktemp("site"))
+def site(tmp_path_factory) -> Path:
+    return made(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
+def texts(site) -> dict[str, str]:
+    return {address: (site / address).read_text(encoding="utf-8") for address in pages_of(site)}
 
 
-@pytest.fixture
-def opened(browser, page) -> Browser:
-    """The page in a desktop window, light, without what was logged before."""
-    browser.resize(1440, 900)
-    browser.colours("light")
-    browser.log("browser")
-    browser.log("performance")
-    browser.open(page)
-    return browser
-
-
-# Without a browser
-
-
-def test_page_has_everything_of_every_component(page):
-    text = page.read_text(encoding="utf-8")
-    assert page.stat().st_size < 3_000_000
+def test_everything_has_its_page(texts):
+    others = ["index.html", "experiments.html", "conventions.html", "agreement.html"]
+    components = [f"components/{name}.html" for name in ALL]
+    assert sorted(texts) == sorted([*others, *components, *(f"experiments/{name}.html" for name in NAMES)])
     for component in ALL.values():
-        assert f'<article class="component" id="{component.name}"' in text
-    assert sum(len(component.mistakes) for component in ALL.values()) == text.count("<li><details>")
-    for convention in CONVENTIONS:
-        assert f'<article class="convention" id="{anchor(convention.word)}"' in text
-    assert "\N{REPLACEMENT CHARACTER}" not in text
-    assert not re.search(r" object at 0x|Undefined", text)
-    assert str(Path(__file__).parents[1]) not in text, "a path of this machine"
+        text = texts[f"components/{component.name}.html"]
+        assert text.count("<li><details>") == len(component.mistakes)
+        for row in CONVENTIONS:
+            linked = f'href="../conventions.html#{anchor(row.word)}"' in text
+            assert linked == (component.name in row.components)
 
 
-def test_page_has_the_edge_values(page):
-    text = page.read_text(encoding="utf-8")
-    assert '<details class="more" id="edges-batch_norm">' in text
-    assert "<em>PyTorch computes x·α + (β − μ·α) with α = γ/s" in text
-    assert '<a class="topic" href="#edges">' in text
+def test_no_page_is_large_and_none_says_what_it_should_not(texts):
+    for address, text in texts.items():
+        assert len(text.encode()) < (400_000 if address == "index.html" else 1_500_000), address
+        assert "\N{REPLACEMENT CHARACTER}" not in text, address
+        assert not re.search(r" object at 0x|Undefined", text), address
+        assert str(Path(__file__).parents[1]) not in text, "a path of this machine"
+    index = re.search(r'id="search-index">(.*?)</script>', texts["index.html"])
+    assert len(index[1].encode()) < 100_000
+    assert all(index[0] in text for text in texts.values())
 
 
-def test_an_undeclared_departure_makes_the_page_unequal():
+def test_every_link_and_anchor_leads_somewhere(texts):
+    ids = {address: anchors(text) for address, text in texts.items()}
+    for address, found in ids.items():
+        assert len(found) == len(set(found)), address
+    for address, text in texts.items():
+        for link in Page(text).links:
+            if link.startswith("https://"):
+                continue
+            target, _, place = link.partition("#")
+            target = (
+                posixpath.normpath(posixpath.join(posixpath.dirname(address), target)) if target else address
+            )
+            assert target in texts, (address, link)
+            assert not place or place in ids[target], (address, link)
+
+
+def test_what_the_search_finds_is_there(texts):
+    found = json.loads(re.search(r'id="search-index">(.*?)</script>', texts["index.html"])[1])
+    assert [name for name, _, _ in found["components"]] == [c.name for c in day.in_order(ALL.values())]
+    for name, _, mistakes in found["components"]:
+        text = texts[f"components/{name}.html"]
+        assert mistakes == [mistake.name for mistake in ALL[name].mistakes]
+        assert all(f'id="mistake-{i + 1}"' in text for i in range(len(mistakes)))
+    assert {address for address, _ in found["parts"]} <= {*texts, "index.html#components"}
+    assert [name for name, _ in found["experiments"]] == [*NAMES]
+    known = anchors(texts["conventions.html"])
+    assert all(place in known for _, place, _ in found["conventions"])
+
+
+def test_every_page_leads_to_every_other(texts):
+    for address, text in texts.items():
+        page = Page(text)
+        root = "../" * address.count("/")
+        assert {root + other for other in texts} - {f"{root}conventions.html", f"{root}agreement.html"} <= {
+            *page.links
+        }, address
+        assert page.current, address
+
+
+def test_the_random_streams_come_last(texts):
+    streams = [name for name, component in ALL.items() if component.topic == "random"]
+    for address in ("index.html", "agreement.html"):
+        main = texts[address].partition("<main")[2].partition('<nav class="contents"')[0]
+        listed = list(dict.fromkeys(re.findall(r'href="components/(\w+)\.html"', main)))
+        assert listed == [name for name in listed if name not in streams] + [
+            name for name in streams if name in listed
+        ]
+        assert address != "index.html" or {*listed} == {*ALL}
+    topics = re.findall(r'<span class="topic">(.*?)</span>', texts["index.html"])
+    assert topics[-1] == "Random"
+
+
+def test_the_day_has_twelve_steps_and_a_place_for_each_component(texts):
+    assert len(day.STEPS) == 12
+    topics = {component.topic for component in ALL.values()}
+    for step in day.STEPS:
+        assert {*step.components} <= {*ALL, *topics}
+        assert f'id="{step.anchor}"' in texts["index.html"]
+    assert sorted(name for step in day.STEPS for name in step.experiments) == sorted(NAMES)
+    without = {component.topic for component in ALL.values() if day.step_of(component) is None}
+    assert without == {day.LAST}
+    assert day.step_of(ALL["averaged_model"]).title == "Tuning"
+    assert day.step_of(ALL["exponentially_weighted_average"]).title == "Weighted averages and optimizers"
+
+
+def test_every_table_has_a_caption_and_every_figure_says_what_it_shows(texts):
+    for address, text in texts.items():
+        for table in re.findall(r"<table\b.*?</table>", text, re.DOTALL):
+            assert 'role="presentation"' in table or "<caption>" in table, (address, table[:200])
+        for figure in re.findall(r"<figure.*?</figure>", text, re.DOTALL):
+            label = re.search(r'<svg role="img"[^>]* aria-label="([^"]+)"', figure)
+            assert label, address
+            assert len(label[1]) > 20, address
+            assert "<figcaption>" in figure
+
+
+def test_a_component_page_has_the_edge_values(texts):
+    assert "<em>PyTorch computes x·α + (β − μ·α) with α = γ/s" in texts["components/batch_norm.html"]
+    assert 'href="components/batch_norm.html#edges"' in texts["agreement.html"]
+    assert "departs from PyTorch on purpose" in texts["components/softplus.html"]
+
+
+def test_an_undeclared_departure_makes_the_site_unequal():
     edges = {"leaky_relu": grouped(examine(replace(ALL["leaky_relu"], departures=()), ["float32"]))}
-    options = {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}
-    report = Report({}, options, [ALL["relu"]], [], [], edges=edges)
+    report = Report({}, OPTIONS, [ALL["relu"]], [], [], edges=edges)
     assert report.different == ["leaky_relu"]
     assert report.findings()[0].where == "leaky_relu, edge values: negative_slope = 1e308"
-    assert "not declared" in as_html(report)
+    assert "not declared" in pages(Site(report))["agreement.html"]
 
 
-def test_page_forbids_itself_to_load_anything(page):
-    text = page.read_text(encoding="utf-8")
-    assert "default-src 'none'; style-src 'unsafe-inline'" in text
-    assert not re.search(
-        r"<(script|link|img|iframe|object|embed|video|audio|source)\b|@import|url\((?!#)", text
-    )
+def test_pages_forbid_themselves_to_load_anything(texts):
+    for address, text in texts.items():
+        policy = html.unescape(re.search(r'Security-Policy" content="(.*?)"', text)[1])
+        assert "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; " in policy, address
+        assert "'unsafe-inline'; script-src 'sha256-" in policy, address
+        assert not re.search(r"<(link|iframe|object|embed|video|audio|source)\b|@import", text), address
+        assert not re.search(r"url\((?!#)| src=|xlink:href=\"(?!#|data:)", text), address
 
 
-def test_a_page_without_measurements_says_so(tmp_path, capsys):
+def test_pages_without_measurements_say_so(tmp_path, capsys):
     assert cli.main(["site", "--no-measure", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"not measured\npage: {tmp_path / 'index.html'}\n"
-    text = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "<title>scratch-vs-torch: Not measured</title>" in text
-    assert text.count("Not measured for this page") == 1 + sum(not c.not_here for c in ALL.values())
+    texts = {address: (tmp_path / address).read_text(encoding="utf-8") for address in pages_of(tmp_path)}
+    assert "0 of 0" not in texts["index.html"] + texts["agreement.html"]
+    assert "Not measured for these pages" in texts["index.html"]
+    assert "Not measured for this page" in texts["agreement.html"]
+    for component in ALL.values():
+        told = "Not measured for this page" in texts[f"components/{component.name}.html"]
+        assert told == (not component.not_here)
+    for name in NAMES:
+        assert f"python -m compare experiments {name}" in texts[f"experiments/{name}.html"]
 
 
-def test_a_training_run_alone_makes_a_page():
-    options = {"device": "cpu", "dtypes": ["float64"], "seeds": [0], "only": "digits"}
-    text = as_html(Report({}, options, [], [], [training()]))
-    assert "Training in lockstep" in text
-    assert 'id="conventions"' not in text
+def test_a_training_run_alone_makes_a_site():
+    options = {**OPTIONS, "dtypes": ["float64"], "only": "digits"}
+    texts = pages(Site(Report({}, options, [], [], [training()])))
+    assert [*texts] == ["index.html", "agreement.html"]
+    assert "Training in lockstep" in texts["agreement.html"]
+    assert {*Page(texts["index.html"]).links} >= {"index.html", "agreement.html"}
+    assert not any("conventions" in link for link in Page(texts["index.html"]).links)
+
+
+def test_of_some_components_no_page_leads_to_another(tmp_path):
+    texts = pages(Site(Report({}, OPTIONS, [ALL["adam"]], [], [])))
+    assert [*texts] == ["index.html", "components/adam.html", "conventions.html", "agreement.html"]
+    linked = {link for text in texts.values() for link in Page(text).links if "experiments" in link}
+    assert linked == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_that_did_not_run_is_announced(name):
+    section = announced(name)
+    assert not section.ran
+    assert section.text
+    assert section.recipe
+    said = " ".join([*section.text, *section.recipe, *section.notes])
+    assert not re.search(r"[{}]|… …|\$", said)
+
+
+def test_results_of_experiments_outlive_a_site_without_them(site, tmp_path):
+    made(tmp_path)
+    assert settled(tmp_path) == {"optimizers": True}
+    page = tmp_path / "experiments" / "optimizers.html"
+    before = page.read_bytes()
+    assert cli.main(["site", "--no-measure", "--out", str(tmp_path)]) == 0
+    assert page.read_bytes() == before
+    overview = (tmp_path / "experiments.html").read_text(encoding="utf-8")
+    assert overview.count('aria-label="equal"') == 1
+    assert len(with_announced()) == len(NAMES)
 
 
 def test_highlighting_keeps_the_text_and_escapes_it():
@@ -120,164 +223,3 @@ def test_docstrings_become_prose_and_derivations():
     assert text.count("<tr>") == 2
     assert "Args" not in text
     assert formula("a = b,  c = d\n\nmore").count('<p class="formula">') == 2
-
-
-# In a browser
-
-
-@needs_browser
-def test_nothing_is_logged_and_nothing_but_the_page_is_asked_for(opened, page):
-    opened.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert opened.log("browser") == []
-    messages = "".join(entry["message"] for entry in opened.log("performance"))
-    asked = set(re.findall(r'"Network\.requestWillBeSent".*?"url":"([^"]*)"', messages))
-    assert asked <= {page.resolve().as_uri()}
-    assert opened.run("return performance.getEntriesByType('resource').length") == 0
-
-
-@needs_browser
-def test_every_link_leads_somewhere(opened):
-    links = opened.run("return [...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
-    ids = opened.run("return [...document.querySelectorAll('[id]')].map(e => e.id)")
-    assert len(ids) == len(set(ids))
-    inside = {link for link in links if link.startswith("#")}
-    assert {link[1:] for link in inside} <= set(ids)
-    assert all(link.startswith("https://") for link in set(links) - inside)
-
-
-@needs_browser
-def test_both_sources_of_every_component_are_seen(opened):
-    seen = opened.run("""
-        return [...document.querySelectorAll('article.component')].map(article => [article.id,
-            [...article.querySelectorAll('.side')].filter(side => side.checkVisibility()).map(side => [
-                side.querySelector('h4').firstChild.textContent.trim(),
-                side.innerText,
-                side.getBoundingClientRect().top])])""")
-    assert [name for name, _ in seen] == list(ALL)
-    for (_, found), component in zip(seen, ALL.values(), strict=True):
-        (left, numpy, top), (right, torch, other_top) = found
-        package = (ROOT / "scratch" / component.topic).is_dir()
-        ours = f"scratch/{component.topic}" + ("/__init__.py" if package else ".py")
-        assert (left, right) == (ours, f"torch_ref/{component.topic}.py")
-        assert top == other_top
-        for function in component.functions:
-            assert re.search(rf"(def|class) {function.rpartition('.')[2]}\b", numpy), function
-        for function in component.reference:
-            assert re.search(rf"(def|class) {function}\b|^{function} = ", torch, re.MULTILINE), function
-
-
-@needs_browser
-def test_a_line_can_be_linked_to(opened):
-    opened.run("location.hash = '#adam-scratch-' + document.querySelector("
-               "'#adam .line > a').dataset.line")  # fmt: skip
-    line = opened.run("const l = document.querySelector(':target'); return [l.className, l.innerText]")
-    assert line == ["line", "@expects()\n"]
-
-
-@needs_browser
-def test_formulas_are_set(opened):
-    heights = opened.run("""
-        return [...document.querySelectorAll('#adam .function mfrac')]
-            .map(fraction => fraction.getBoundingClientRect().height)""")
-    assert len(heights) == 3
-    assert max(heights) > 50  # a fraction of fractions, not a row of signs
-
-
-@needs_browser
-@pytest.mark.parametrize("width", [320, 390, 768, 1024, 1440])
-def test_nothing_is_wider_than_the_window(opened, width):
-    opened.resize(width, 844)
-    opened.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert opened.run("return document.documentElement.scrollWidth") == width
-
-
-CONTRASTS = """
-    const shown = color => {
-        const context = new OffscreenCanvas(1, 1).getContext('2d');
-        context.fillStyle = color;
-        context.fillRect(0, 0, 1, 1);
-        return [...context.getImageData(0, 0, 1, 1).data];
-    };
-    const known = {};
-    const rgba = color => known[color] ??= shown(color);
-    const light = color => {
-        const linear = c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
-        const [r, g, b] = rgba(color).map(c => linear(c / 255));
-        return .2126 * r + .7152 * g + .0722 * b;
-    };
-    const behind = element => {
-        for (; element; element = element.parentElement) {
-            const color = getComputedStyle(element).backgroundColor;
-            if (rgba(color)[3] === 255) return color;
-        }
-    };
-    document.querySelectorAll('details').forEach(d => d.open = true);
-    const found = {};
-    for (const element of document.querySelectorAll('body *')) {
-        const words = element.dataset?.line
-            || [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
-        if (!words || !element.checkVisibility()) continue;
-        const style = getComputedStyle(element);
-        const [text, ground] = [element.closest('svg') ? style.fill : style.color, behind(element)];
-        const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
-        found[`${element.tagName} ${text} on ${ground}`] = (a + .05) / (b + .05);
-    }
-    return found;"""
-
-
-@needs_browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_from_what_is_behind_it(opened, scheme):
-    opened.colours(scheme)
-    contrasts = opened.run(CONTRASTS)
-    assert len(contrasts) > 20
-    assert {pair: ratio for pair, ratio in contrasts.items() if ratio < 4.5} == {}  # WCAG 2.2, level AA
-    luminance = "return getComputedStyle(document.body).backgroundColor"
-    assert (sum(map(int, re.findall(r"\d+", opened.run(luminance))[:3])) < 128 * 3) == (scheme == "dark")
-
-
-@needs_browser
-def test_colours_can_be_chosen(opened):
-    ground = "return getComputedStyle(document.body).backgroundColor"
-    light = opened.run(ground)
-    opened.run("document.getElementById('theme-auto').focus()")
-    opened.press("ArrowRight")
-    assert opened.run(ground) == light
-    opened.press("ArrowRight")
-    assert opened.run("return document.activeElement.id") == "theme-dark"
-    assert opened.run(ground) != light
-    opened.colours("dark")
-    opened.run("document.getElementById('theme-light').click()")
-    assert opened.run(ground) == light
-
-
-FOCUSED = """
-    const e = document.activeElement, mark = e.matches('.theme input') ? e.nextElementSibling : e;
-    const box = mark.getBoundingClientRect(), style = getComputedStyle(mark);
-    return [e.tagName, e.getAttribute('href'), style.outlineStyle, parseFloat(style.outlineWidth),
-            box.width * box.height, box.left]"""
-
-
-@needs_browser
-def test_the_keyboard_reaches_everything_and_one_sees_where_it_is(opened):
-    opened.press("Tab")
-    tag, target, style, width, area, left = opened.run(FOCUSED)
-    assert (tag, target) == ("A", "#main")
-    assert left >= 0
-    for _ in range(8):
-        assert (style, width > 1, area > 0) == ("solid", True, True)
-        opened.press("Tab")
-        *_, style, width, area, left = opened.run(FOCUSED)
-    opened.run("document.querySelector('.skip').focus()")
-    opened.press("Enter")
-    assert opened.run("return document.activeElement.id") == "main"
-    summary = "document.querySelector('#relu .mistakes summary')"
-    opened.run(f"{summary}.focus()")
-    for key, is_open in (("Enter", True), ("Space", False)):
-        opened.press(key)
-        assert opened.run(f"return {summary}.parentElement.open") == is_open
-    assert opened.run(FOCUSED)[2] == "solid"
-    unreached = opened.run("""
-        return [...document.querySelectorAll('a, summary, input')]
-            .filter(e => e.tabIndex < 0).map(e => e.parentElement.className)""")
-    assert set(unreached) == {"line"}  # thousands: of these, the first of each function is linked to

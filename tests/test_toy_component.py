@@ -163,8 +163,8 @@ def test_it_is_in_the_table_the_report_and_the_page_of_a_run(copy):
         "smooth_relu",
         2,
     )
-    page = (copy / "out" / "index.html").read_text(encoding="utf-8")
-    assert 'id="smooth_relu"' in page
+    page = (copy / "out" / "components" / "smooth_relu.html").read_text(encoding="utf-8")
+    assert "<h1" in page
     assert "σ(y) instead of σ(x)" in page
 
 

@@ -232,7 +232,7 @@ def test_the_command_counts_them_and_a_failure_is_the_verdict(tmp_path, capsys, 
     line = "other people's tests: 3 of ONNX's on both sides, 0 not ours"
     assert line in capsys.readouterr().out.splitlines()
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["vectors"]["text"] == line
-    assert "Other people&#39;s tests: 3 of ONNX&#39;s" in (tmp_path / "index.html").read_text(
+    assert "Other people&#39;s tests: 3 of ONNX&#39;s" in (tmp_path / "agreement.html").read_text(
         encoding="utf-8"
     )
 
@@ -242,7 +242,7 @@ def test_the_command_counts_them_and_a_failure_is_the_verdict(tmp_path, capsys, 
     assert main(arguments) == 1
     verdict = "NOT equal: ONNX's test_relu, ONNX's test_ReLU, ONNX's test_single_relu_model"
     assert verdict in capsys.readouterr().out.splitlines()
-    assert "ONNX&#39;s test_relu" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "ONNX&#39;s test_relu" in (tmp_path / "agreement.html").read_text(encoding="utf-8")
 
 
 def test_a_failure_is_located(monkeypatch):

@@ -1,21 +1,16 @@
-"""What an experiment leaves behind: a section of text, tables and figures, and the page of all sections."""
+"""What an experiment leaves behind: a section of text, tables and figures, for its page of the site."""
 
-import base64
-import io
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
-import markupsafe
-import matplotlib
-from matplotlib.figure import Figure as Drawing
+from compare.experiments.registry import NAMES
 
-from compare.experiments.figures import STYLE
-from compare.files import write_whole
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Figure:
     """A drawing with the name of its files and a caption that says what to see in it."""
 
     name: str
-    drawing: Drawing
+    drawing: "Drawing"
     caption: str
 
 
@@ -79,6 +74,11 @@ class Section:
         """Whether everything came out as it should."""
         return all(comparison.agrees for comparison in self.comparisons)
 
+    @property
+    def ran(self) -> bool:
+        """Whether it has results, and not only what is said of it beforehand."""
+        return bool(self.comparisons or self.tables or self.figures)
+
 
 with open(Path(__file__).with_name("texts.toml"), "rb") as file:
     TEXTS = tomllib.load(file)
@@ -95,6 +95,35 @@ def texts(experiment: str, **values: Any) -> dict[str, Any]:
     }
 
 
+def announced(experiment: str) -> Section:
+    """The section of an experiment that did not run: its texts, with “…” for what it would fill in."""
+    said = TEXTS[experiment]
+    text = [paragraph for paragraph in map(_open, said["text"]) if paragraph != "…"]
+    recipe = [f"{name}: {_open(line)}" for name, line in said["recipe"].items()]
+    return Section(experiment, said["title"], text, notes=[*map(_open, said["notes"])], recipe=recipe)
+
+
+def with_announced(sections: Sequence[Section] = ()) -> list[Section]:
+    """A section for every experiment in the order of the day: these, and the texts of the others."""
+    there = {section.name: section for section in sections}
+    return [there.get(name) or announced(name) for name in NAMES]
+
+
+def settled(folder: Path, anew: Collection[str] = ()) -> dict[str, bool]:
+    """Of the experiments but those that ran anew: whose page in the folder has results → do they agree?"""
+    found = {}
+    for name in {*NAMES} - {*anew}:
+        page = folder / "experiments" / f"{name}.html"
+        text = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
+        if said := re.search(r'<meta name="figures" content="(agree|differ)">', text[:20_000]):
+            found[name] = said[1] == "agree"
+    return found
+
+
+def _open(text: str) -> str:
+    return re.sub(r"…([ .]*…)+", "…", re.sub(r"\{[^{}]*\}", "…", text)).replace("….", "…").strip()
+
+
 def remarks(said: Mapping[str, Any], **values: Any) -> dict[str, list[str]]:
     """The notes and the recipe of a table of texts.toml."""
     return {
@@ -103,44 +132,7 @@ def remarks(said: Mapping[str, Any], **values: Any) -> dict[str, list[str]]:
     }
 
 
-def figure(name: str, drawing: Drawing, **values: Any) -> Figure:
+def figure(name: str, drawing: "Drawing", **values: Any) -> Figure:
     """A drawing with the caption that texts.toml has for it."""
     experiment = name.partition("-")[0]
     return Figure(name, drawing, TEXTS[experiment]["captions"][name].format(**values))
-
-
-def write(
-    sections: Sequence[Section], environment: dict[str, Any], options: dict[str, Any], folder: Path
-) -> Path:
-    """Write every figure as PNG and SVG, and the page with all of them inside; return the page's path.
-
-    Everything is drawn before anything is written; each file gets its name only when it is whole.
-    """
-    files: dict[str, bytes] = {}
-    for section in sections:
-        for figure in section.figures:
-            for kind in ("png", "svg"):
-                files[f"{figure.name}.{kind}"] = _drawn(figure.drawing, kind)
-    loader = jinja2.PackageLoader("compare.report")
-    jinja = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    jinja.filters["groupby_in_order"] = lambda rows: groupby(rows, key=lambda row: row.run)
-    images = {name: _data_uri(content) for name, content in files.items() if name.endswith(".svg")}
-    page = jinja.get_template("experiments.html").render(
-        sections=sections, environment=environment, options=options, images=images
-    )
-    files["experiments.html"] = page.encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(files, folder)
-    return folder / "experiments.html"
-
-
-def _drawn(drawing: Drawing, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}  # the same drawing is the same file
-    with matplotlib.rc_context(STYLE):  # the salt of the ids counts when they are written
-        drawing.savefig(buffer, format=kind, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _data_uri(svg: bytes) -> markupsafe.Markup:
-    return markupsafe.Markup("data:image/svg+xml;base64," + base64.b64encode(svg).decode())

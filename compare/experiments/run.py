@@ -1,4 +1,4 @@
-"""Runs experiments: trains what they ask for, prints what came out, and writes their page."""
+"""Runs experiments: trains what they ask for, prints what came out, and writes their pages."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,12 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from compare import environment
-from compare.experiments import registry
+from compare.cases import all_components
+from compare.component import Component
+from compare.experiments import drawn, registry
 from compare.experiments.experiment import Options, run_tasks
-from compare.experiments.page import Section, write
+from compare.experiments.page import Section, settled, with_announced
 from compare.experiments.train import SIDES
 from compare.files import path_text
+from compare.report.report import Report
+from compare.report.site import FIRST, Site, pages, write_files
 from compare.report.terminal import mark
+
+OPTIONS = {"device": "cpu", "dtypes": ["float64"], "seeds": [0], "draws": None, "only": None}
 
 
 def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
@@ -34,14 +40,38 @@ def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
     return [experiment.report(options, results.get(name, {})) for name, experiment in chosen.items()]
 
 
-def write_page(sections: Sequence[Section], options: Options, folder: Path) -> Path:
-    """Write the figures and the page, and return its path."""
+def write_pages(sections: Sequence[Section], options: Options, folder: Path) -> Path:
+    """Write the pages of these experiments and their figures into the site, and return the first page
+
+    Everything is drawn before anything is written. What the folder lacks of the site is written with it.
+    """
     said = {
-        "sides": ", ".join(options.sides),
+        "sides": " and ".join(options.sides),
         "quick": options.quick,
         "data": options.data and path_text(Path(options.data.name)),
     }
-    return write(sections, environment.describe("cpu"), said, folder)
+    figures = [figure for section in sections for figure in section.figures]
+    site = Site(
+        Report(environment.describe("cpu"), OPTIONS, _components(folder), [], []),
+        with_announced(sections),
+        {figure.name: drawn.inline(figure) for figure in figures},
+        settled(folder, {section.name for section in sections}),
+        said,
+    )
+    texts = pages(site, only_experiments=(folder / FIRST).exists())
+    contents = {name: text.encode() for name, text in texts.items()}
+    for figure in figures:
+        contents |= {f"experiments/{name}": content for name, content in drawn.files(figure).items()}
+    write_files(contents, folder)
+    one = f"experiments/{sections[0].name}.html" if len(sections) == 1 else "experiments.html"
+    return folder / one
+
+
+def _components(folder: Path) -> list[Component]:
+    """Those that the site in the folder has; all, where there is none."""
+    found = list(all_components().values())
+    here = [component for component in found if (folder / "components" / f"{component.name}.html").exists()]
+    return here if (folder / FIRST).exists() else found
 
 
 def print_sections(console: Console, sections: Sequence[Section]) -> None:

@@ -30,7 +30,7 @@ from compare.learner import show as terminal
 from compare.learner.check import Verdict, explain
 from compare.learner.finding import find
 from compare.report.conventions import number_texts, numbers, of_component
-from compare.report.pages import as_diff, highlighted, sides
+from compare.report.listings import as_diff, highlighted, sides
 
 SHOWN = 200  # lines of what the functions print
 

@@ -16,7 +16,7 @@ _SUBSCRIPTS, _LOWERED = "₀₁₂₃₄₅₆₇₈₉ᵢⱼ", "0123456789ij"
 _HAT = "\u0302"
 _OPEN, _CLOSE, _BARS = "([⌊", ")]⌋", "|‖"
 _OPERATORS = "+−-=←→≈≤≥<>·×±∈⊕≫,"
-_INDEXED = ("fan", "lr", "running")  # longer words whose _ is an index: fan_in, but keep_prob
+_INDEXED = ("fan", "lr")  # longer words whose _ is an index: fan_in, but keep_prob and running_mean
 _NAMES = (  # words that belong to a formula if one stands beside them
     "seed|lr|std|gain|fan|mask|mean|log|ln|cos|sin|tanh|max|min|mod|softmax|epoch|batch|momentum|running"
     "|low|high|interval|outputs|dloss"

@@ -79,8 +79,15 @@ class Report:
 
     def summaries(self, component: Component) -> list[Summary]:
         """The component's results, dtype by dtype."""
-        mine = [result for result in self.results if result.component == component.name]
+        mine = self._by_component.get(component.name, [])
         return [Summary(dtype, list(results)) for dtype, results in groupby(mine, key=lambda r: r.dtype)]
+
+    @cached_property
+    def _by_component(self) -> dict[str, list[CaseResult]]:
+        found: dict[str, list[CaseResult]] = {}
+        for result in self.results:
+            found.setdefault(result.component, []).append(result)
+        return found
 
     @property
     def compared(self) -> list[Component]:
