@@ -205,6 +205,90 @@ def test_every_setting_worth_a_look_is_another_state_that_the_address_keeps(open
 
 
 @needs_browser
+def test_a_link_to_a_widget_keeps_what_was_set(opened):
+    go(opened, "optimizers", step=7)
+    opened.run("location.hash = 'seed'")
+    opened.run("return new Promise(done => setTimeout(done, 20))")
+    opened.run("location.hash = 'optimizers'")
+    opened.run("return new Promise(done => setTimeout(done, 20))")
+    assert opened.run("return location.hash") == "#optimizers:step=7"
+
+
+@needs_browser
+def test_an_address_is_restored_when_the_page_is_opened(opened, page):
+    opened.run("location.href = arguments[0]", page.resolve().as_uri() + "#seed:seed=7&n=20&index=19")
+    opened.run("location.reload()")
+    assert "torch.randn(20), numbers 16 to 19" in tables(opened, "seed")
+    assert opened.run("return document.getElementById('seed-seed').value") == "7"
+    opened.run("return new Promise(done => setTimeout(done, 500))")  # what is above has been drawn by now
+    assert -1 < opened.run("return document.getElementById('seed').getBoundingClientRect().top") < 100
+
+
+@needs_browser
+def test_the_start_can_be_dragged(opened):
+    go(opened, "optimizers")
+    opened.run("""document.querySelector('#optimizers .figure-map')
+        .scrollIntoView({ block: 'center', behavior: 'instant' })""")
+    x, y = opened.run("""const box = document.querySelector('#optimizers .handle').getBoundingClientRect();
+        return [box.left + box.width / 2, box.top + box.height / 2]""")
+    for kind, by in (("mousePressed", 0), ("mouseMoved", 20), ("mouseMoved", 60), ("mouseReleased", 60)):
+        opened.devtools(
+            "Input.dispatchMouseEvent", type=kind, x=x + by, y=y + by, button="left", buttons=1, clickCount=1
+        )
+    start = opened.run("const { x, y } = Play.widgets.get('optimizers').state; return [x, y]")
+    assert -3.4 < start[0] < -2.5
+    assert 0 < start[1] < 0.9
+    assert f"x={start[0]:g}&y={start[1]:g}" in opened.run("return location.hash")
+
+
+@needs_browser
+@pytest.mark.parametrize("reduced", [False, True])
+def test_what_moves_by_itself_is_not_there_for_those_who_want_less_motion(opened, reduced):
+    value = "reduce" if reduced else "no-preference"
+    opened.devtools(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": value}]
+    )
+    opened.run("location.reload()")
+    shown = opened.run("""return [...document.querySelectorAll('.control.wide button:not(.reset)')]
+        .map(button => button.checkVisibility())""")
+    assert set(shown) == {not reduced}
+
+
+@needs_browser
+def test_play_goes_to_the_end_and_stops(opened):
+    go(opened, "backward", step=8)
+    button = "document.querySelector('#backward .control.wide button')"
+    opened.run(f"{button}.click()")
+    assert opened.run(f"return {button}.textContent") == "Stop"
+    opened.run("return new Promise(done => setTimeout(done, 600))")
+    assert opened.run("return Play.widgets.get('backward').state.step") == 11
+    assert opened.run(f"return {button}.textContent") == "Play"
+
+
+@needs_browser
+def test_without_scripts_and_on_paper_there_is_a_figure_of_everything(opened):
+    seen = """return Object.fromEntries([...document.querySelectorAll('.play')].map(section => [section.id,
+        [...section.querySelectorAll('.still, .plot, .panel')].filter(e => e.checkVisibility())
+        .map(e => e.classList[0])]))"""
+    opened.devtools("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        opened.devtools("Page.reload")
+        opened.devtools("Emulation.setScriptExecutionDisabled", value=False)
+        assert opened.run(seen) == {name: ["still"] for name in NAMES}
+        assert opened.run("return document.querySelector('noscript').textContent").strip()
+    finally:
+        opened.devtools("Emulation.setScriptExecutionDisabled", value=False)
+    opened.run("location.reload()")
+    opened.run("dispatchEvent(new Event('beforeprint'))")
+    opened.devtools("Emulation.setEmulatedMedia", media="print")
+    try:
+        shown = opened.run(seen)
+    finally:
+        opened.devtools("Emulation.setEmulatedMedia", media="")
+    assert all(set(kinds) == {"plot"} for kinds in shown.values())
+
+
+@needs_browser
 def test_an_address_with_anything_in_it_is_read_as_far_as_it_makes_sense(opened):
     opened.run(
         "Play.restore('#optimizers:lr=soon&beta1=7&step=2.6&landscape=moon&adam=perhaps&x=%&nothing=1&y=')"
@@ -305,7 +389,7 @@ def test_start_shows_the_layers_of_scratch(opened):
 def test_regularization_shows_the_costs_of_scratch(opened):
     go(opened, "regularization", l2=0.5, dropout=0.25, width=12, noise=0.3, lr=0.01, seed=3, step=4)
     network = network_on_rings((2, 12, 12, 1), 3, l2=0.5, dropout=0.25)
-    (x, targets), (x_test, targets_test) = rings(40, 0.3, 1), rings(200, 0.3, 2)
+    (x, targets), (x_test, targets_test) = rings(40, 0.3, 1), rings(100, 0.3, 2)
     optimizer = Adam(network.parameters(), lr=0.01)
     for _ in range(4):
         train_step(network, optimizer, x, targets)
@@ -327,7 +411,7 @@ def test_early_stopping_is_that_of_scratch(opened):
     go(opened, "regularization", patience=20)
     network, (x, targets) = network_on_rings((2, 24, 24, 1), 0), rings(40, 0.25, 1)
     optimizer, stopping = Adam(network.parameters(), lr=0.02), EarlyStopping(20)
-    x_test, targets_test = rings(200, 0.25, 2)
+    x_test, targets_test = rings(100, 0.25, 2)
     while not stopping.step(network.cost(network.forward(x_test), targets_test), network):
         train_step(network, optimizer, x, targets)
     found = tables(opened, "regularization")["The whole run"]

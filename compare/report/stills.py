@@ -100,7 +100,7 @@ def _regularization(axes: Axes) -> None:
     network = network_on_rings((2, 24, 24, 1), 0)
     x, targets = rings(40, 0.25, 1)
     optimizer = Adam(network.parameters(), lr=0.02)
-    for _ in range(300):
+    for _ in range(200):
         train_step(network, optimizer, x, targets)
     line = np.linspace(-1.7, 1.7, 101)
     grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)

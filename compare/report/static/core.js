@@ -18,9 +18,10 @@ const Play = (() => {
   }
 
   function restore(hash) {
-    const [name, rest = ""] = hash.slice(1).split(/:(.*)/s);
+    const [name, rest] = hash.slice(1).split(/:(.*)/s);
     const widget = widgets.get(name);
     if (!widget) return;
+    if (rest === undefined) return write(widget);  // a link to the widget, not to a state of it
     const state = defaults(widget);
     for (const pair of rest.split("&").filter(Boolean)) {
       const [key, value] = pair.split("=");
@@ -32,7 +33,9 @@ const Play = (() => {
     }
     widget.state = state;
     show(widget);
-    if (rest) widget.section.scrollIntoView();
+    if (!rest) return;
+    history.scrollRestoration = "manual";
+    widget.section.scrollIntoView({ behavior: "instant" });
   }
 
   // Change some of the state, as a reader would; the controls, the address and the picture follow.
@@ -42,7 +45,11 @@ const Play = (() => {
       if (control.name in changes && control.then) Object.assign(widget.state, control.then(widget.state), changes);
     }
     show(widget);
-    try { history.replaceState(null, "", address(widget)); } catch { location.replace(address(widget)); }
+    write(widget);
+  }
+
+  function write(widget) {
+    if (location.hash !== address(widget)) history.replaceState(null, "", address(widget));
   }
 
   function show(widget) {
@@ -88,7 +95,7 @@ const Play = (() => {
       widget.ui[name] = element("div", { class: "plot" });
       widget.stage.append(element("figure", { class: `figure-${name}` }, widget.ui[name], element("figcaption", {}, caption)));
     }
-    widget.ui.tables = element("div", { class: "tables", "aria-live": "polite" });
+    widget.ui.tables = element("div", { class: "tables" });
     widget.ui.set = changes => set(widget, changes);
     section.querySelector(".still").before(element("div", { class: "widget" },
       panel, widget.stage, widget.ui.tables,
@@ -100,7 +107,7 @@ const Play = (() => {
   // A table of numbers: the cell keeps every digit, `data-value`, and shows a few.
   function table(caption, head, rows, digits = 4) {
     const cell = value => value instanceof Node ? element("td", {}, value)
-      : element("td", typeof value === "number" ? { "data-value": value } : {}, text(value, digits));
+      : element("td", typeof value === "number" ? { "data-value": value, title: value } : {}, text(value, digits));
     return element("div", { class: "scroll" }, element("table", {},
       element("caption", {}, caption),
       element("thead", {}, element("tr", {}, head.map(name => element("th", { scope: "col" }, name)))),

@@ -115,7 +115,7 @@ class Plot {
   }
 
   word(x, y, words, style = "", anchor = "start") {
-    this.svg.append(svg("text", { x: this.px(x), y: this.py(y), class: style, "text-anchor": anchor }, words));
+    this.svg.append(svg("text", { x: this.px(x), y: this.py(y), class: `over ${style}`, "text-anchor": anchor }, words));
   }
 
   // Names of the lines, in a row above the figure.

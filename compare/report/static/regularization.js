@@ -2,7 +2,7 @@
 // Too large a network on too few noisy examples: the L2 penalty, dropout and early stopping against it.
 
 {
-  const STEPS = 300, TRAIN = 40, TEST = 200;
+  const STEPS = 200, TRAIN = 40, TEST = 100;
   const run = Training.remembered(["l2", "dropout", "width", "noise", "lr", "seed"], state => {
     const [x, targets] = Network.rings(TRAIN, state.noise, 1), [xTest, targetsTest] = Network.rings(TEST, state.noise, 2);
     const stream = new TorchStream(state.seed);
@@ -64,7 +64,7 @@
       { label: "All three", why: "they do not exclude each other; each needs less then.", state: { l2: 0.15, dropout: 0.2, patience: 40 } },
     ],
     figures: {
-      boundary: "Large marks are the examples that it was trained on, small ones the 200 that it has not seen.",
+      boundary: "Large marks are the examples that it was trained on, small ones the 100 that it has not seen.",
       costs: "Cost without the penalty, in evaluation mode, on the training and the validation examples.",
       weights: "All weights at this step.",
       mask: "The mask of this step, of the first 16 examples: hollow is dropped. These are PyTorch’s own bits for the seed.",

@@ -27,7 +27,7 @@
       const words = `${what} of ${name}: ${share} % are zero; standard deviation ${Play.text(deviation([...values]))}.`;
       const plot = new Plot(host.children[i], words, { x: [-8, 4], y: [0, Math.max(1, ...counts) * 1.05], height: last ? 104 : 64, xlabel: last ? "power of ten of the size" : "", rows: true, last });
       plot.bars(edges, counts, style);
-      plot.svg.append(svg("text", { x: plot.box.left + 2, y: 20 }, `${name}${share ? `: ${share} % zero` : ""}`));
+      plot.svg.append(svg("text", { x: plot.box.left + 2, y: 20, class: "over" }, `${name}${share ? `: ${share} % zero` : ""}`));
     });
   }
 
