@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from compare.component import Definition, definitions
 from compare.report.formulas import typeset
-from compare.report.pages import listing
+from compare.report.listings import listing
 
 
 @dataclass(frozen=True)
