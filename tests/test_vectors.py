@@ -206,13 +206,23 @@ def test_a_mistake_of_torch_is_exposed(monkeypatch):
     assert all(held.worst["scratch"].units == 0 for held in found.held)
 
 
-def test_a_weight_of_one_axis_is_not_ours():
-    """Since PyTorch 2.15 `F.linear` is tested with such."""
-    arrays = {"input": np.ones((2, 3)), "weight": np.ones(3)}
-    sample = torch_tests.Sample("nn.functional.linear 20", arrays, {}, np.full(2, 3.0), np.ones(2))
-    assert torch_tests.OPERATORS["linear"].trial(sample) == (
-        "a weight of one axis: one output feature, which gets no axis of its own"
-    )
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (0, 3), (2, 4, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_weight_of_one_axis_is_one_output_feature(shape, bias):
+    """PyTorch 2.15 tests `F.linear` with such weights; older ones do not take all of these."""
+    torch.manual_seed(0)
+    arguments = {"input": torch.randn(shape), "weight": torch.randn(3)}
+    if bias:
+        arguments["bias"] = torch.randn(())
+
+    def linear(input, weight, bias=0.0):
+        return (input * weight).sum(-1) + bias
+
+    sample = torch_tests._called("linear 0", linear, arguments, arguments)
+    trial = torch_tests.OPERATORS["linear"].trial(sample)
+    assert trial.case["weight"].shape == (1, 3)
+    assert trial.expected["output"].shape == (*shape[:-1], 1)
+    assert hold(trial, COMPONENTS["linear"], "cpu").equal
 
 
 def test_a_form_that_is_not_known_is_not_ours_and_an_exception_is_a_difference(monkeypatch):

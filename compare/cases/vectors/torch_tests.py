@@ -6,6 +6,7 @@ autograd included. The two sides are called in our terms:
 
 - Batch norm has features in axis 1, and all other axes are the batch. Layer and RMS norm: all axes of
   `normalized_shape` are our features.
+- Linear with a weight of one axis has one output feature, which gets an axis.
 - Modules start from random parameters and statistics instead of ones and zeros.
 - Softmax with a dtype converts what goes in first.
 - Dropout gets the mask that PyTorch drew.
@@ -197,13 +198,17 @@ def _softmax(sample: Sample) -> Trial | str:
 
 
 def _linear(sample: Sample) -> Trial | str:
-    if sample.arrays["weight"].ndim == 1:
-        return "a weight of one axis: one output feature, which gets no axis of its own"
-    arrays = {"x": sample.arrays["input"], "weight": sample.arrays["weight"], "dy": sample.upstream}
-    gradients = {"grad.x": sample.gradients["input"], "grad.weight": sample.gradients["weight"]}
+    own_axis = (..., np.newaxis) if sample.arrays["weight"].ndim == 1 else ...
+    output, upstream = sample.output[own_axis], sample.upstream[own_axis]
+    arrays = {"x": sample.arrays["input"], "weight": np.atleast_2d(sample.arrays["weight"]), "dy": upstream}
+    gradients = {
+        "grad.x": sample.gradients["input"],
+        "grad.weight": np.atleast_2d(sample.gradients["weight"]),
+    }
     if "bias" in sample.arrays:
-        arrays["bias"], gradients["grad.bias"] = sample.arrays["bias"], sample.gradients["bias"]
-    return Trial(Case(sample.name, arrays, dtype=sample.output.dtype), {"output": sample.output, **gradients})
+        arrays["bias"] = np.atleast_1d(sample.arrays["bias"])
+        gradients["grad.bias"] = np.atleast_1d(sample.gradients["bias"])
+    return Trial(Case(sample.name, arrays, dtype=output.dtype), {"output": output, **gradients})
 
 
 def _loss(name: str, sample: Sample) -> Trial | str:
