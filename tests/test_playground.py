@@ -122,7 +122,7 @@ def test_every_widget_has_its_parts(page):
 @pytest.mark.parametrize("path", sorted(STATIC.glob("*.js")), ids=lambda path: path.name)
 def test_scripts_are_short_and_used(path):
     text = path.read_text(encoding="utf-8")
-    assert path.stem in {*SHARED, *NAMES, "search"}
+    assert path.stem in {*SHARED, *NAMES}
     assert text.startswith('"use strict";\n//')
     assert len(text.splitlines()) <= 200
     assert "</script" not in text
@@ -200,6 +200,9 @@ def test_every_setting_worth_a_look_is_another_state_that_the_address_keeps(open
         opened.run("location.hash = arguments[0]", addresses[-1])
         opened.run("return new Promise(done => setTimeout(done, 20))")
         assert tables(opened, name) == there
+        drawn = opened.run(f"return document.querySelector('#{name} .stage').outerHTML")
+        assert not re.search(r"NaN|undefined|Infinity", drawn)
+    assert opened.log("browser") == []
     assert len(addresses) >= 3
     assert len(set(addresses)) == len(addresses)
 

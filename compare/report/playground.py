@@ -195,11 +195,10 @@ SHARED = (
 
 
 def scripts() -> list[Markup]:
-    """What runs in the page, one text a file; the last line draws."""
+    """What runs in the page, one text a file."""
     folder = resources.files("compare.report") / "static"
     names = [*SHARED, *(widget.name for widget in WIDGETS)]
-    texts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in names]
-    return [Markup(text) for text in [*texts, "Play.start();\n"]]
+    return [Markup((folder / f"{name}.js").read_text(encoding="utf-8")) for name in names]
 
 
 def policy() -> str:

@@ -107,7 +107,7 @@ const Play = (() => {
   // A table of numbers: the cell keeps every digit, `data-value`, and shows a few.
   function table(caption, head, rows, digits = 4) {
     const cell = value => value instanceof Node ? element("td", {}, value)
-      : element("td", typeof value === "number" ? { "data-value": value, title: value } : {}, text(value, digits));
+      : element("td", typeof value === "number" ? { "data-value": value, title: value } : { class: "word" }, text(value, digits));
     return element("div", { class: "scroll" }, element("table", {},
       element("caption", {}, caption),
       element("thead", {}, element("tr", {}, head.map(name => element("th", { scope: "col" }, name)))),
@@ -129,5 +129,6 @@ const Play = (() => {
     restore(location.hash);
   }
 
-  return { add, element, restore, start, table, text, widgets };
+  document.addEventListener("DOMContentLoaded", start);
+  return { add, element, restore, table, text, widgets };
 })();

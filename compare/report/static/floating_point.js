@@ -60,11 +60,11 @@
   }
 
   function drawUnits(host, x, format) {
-    const low = format.bits === 32 ? -45 : -323, high = format.bits === 32 ? 38 : 308;
+    const low = format.bits === 32 ? -45 : -290, high = format.bits === 32 ? 38 : 308;
     const sizes = Array.from({ length: 200 }, (_, k) => format.round(10 ** (low + (high - low) * k / 199))).filter(size => size > 0 && Number.isFinite(size));
     const unit = size => Math.max(Number.MIN_VALUE, neighbour(size, format) - size), shown = Math.abs(x);
     const plot = new Plot(host, `The rounding unit over the size of the number; relative to it, it is about ${Play.text(2 ** (format.bits === 32 ? -23 : -52))} everywhere but near 0.`, {
-      x: [10 ** low, 10 ** high], y: [format.bits === 32 ? 1e-46 : 5e-324, 10 ** (high - 6)], logx: true, logy: true, height: 260, xlabel: "size of the number", ylabel: "rounding unit" });
+      x: [10 ** low, 10 ** high], y: [format.bits === 32 ? 1e-46 : 1e-306, 10 ** (high - 6)], logx: true, logy: true, height: 260, xlabel: "size of the number", ylabel: "rounding unit" });
     plot.line(sizes.map(size => [size, unit(size)]), "c1");
     if (shown > 0) plot.mark(shown, unit(shown), "diamond", "c2", 7);
   }
@@ -83,7 +83,7 @@
       { label: "0.1", why: "no sum of powers of two: what is stored is another number, close by.", state: {} },
       { label: "Where ones get lost", why: "at 2²⁴ = 16777216 the rounding unit of float32 becomes 2. Adding 1 changes nothing, a thousand times; in the other order all ones arrive.", state: { x: "16777216" } },
       { label: "The same in float64", why: "with 53 bits instead of 24 nothing is lost here, in any order.", state: { x: "16777216", dtype: "float64" } },
-      { label: "Ten thousand tenths", why: "every addition rounds the same way. Pairwise, much as NumPy adds, the error grows with log n instead of n.", state: { terms: "tenths", n: 10000 } },
+      { label: "Ten thousand tenths", why: "many additions in a row round the same way. Pairwise, much as NumPy adds, the error grows with log n instead of n.", state: { terms: "tenths", n: 10000 } },
       { label: "Small ones first", why: "of a sum with terms that fall, the last to first is better: small ones gather before they meet large ones.", state: { terms: "squares", n: 10000 } },
       { label: "Near zero", why: "below 1.2e−38 float32 has fewer and fewer bits: the unit no longer shrinks.", state: { x: "1e-40" } },
     ],

@@ -44,7 +44,7 @@
       { label: "Smaller is not better", why: "at 1e-13 three digits of f(x + ε) − f(x − ε) are left: the rounding error is divided by ε.", state: { eps: 1e-13 } },
       { label: "In float32", why: "its valley never comes down to 1e-7, so that a right gradient does not pass: check in float64.", state: { eps: 0.005 } },
       { label: "A wrong gradient", why: "off by one in a hundred. No step size brings the error down: there is no valley, but a floor.", state: { wrong: 0.01 } },
-      { label: "At a kink", why: "closer to 0 than ε the quotient sees both sides of ReLU and is right on neither.", state: { of: "relu", x: 0.01, eps: 0.1 } },
+      { label: "At a kink", why: "closer to 0 than ε the two-sided quotient sees both sides of ReLU, and is the slope of neither.", state: { of: "relu", x: 0.01, eps: 0.1 } },
     ],
     figures: {
       map: "Relative error over step size. On the right the error of the quotient itself, ε²f‴/6; on the left rounding, u·f/ε, with the unit u. The level lines are those below which a check passes, and above which it fails.",

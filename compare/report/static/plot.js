@@ -60,7 +60,7 @@ class Plot {
   px(value) { return this.scale(value, this.x, this.logx, this.box.left, this.box.right); }
   py(value) { return this.scale(value, this.y, this.logy, this.box.bottom, this.box.top); }
   scale(value, [low, high], log, from, to) {
-    const share = log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+    const share = log ? (Math.log(value) - Math.log(low)) / (Math.log(high) - Math.log(low)) : (value - low) / (high - low);
     return from + Math.min(50, Math.max(-50, share)) * (to - from);
   }
 

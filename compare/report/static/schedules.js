@@ -62,7 +62,7 @@
     ],
     presets: [
       { label: "The usual ones", why: "a few epochs of warm-up, then a cosine down to nothing: what large networks are mostly trained with.", state: {} },
-      { label: "Stepped after every step", why: "the classic mistake: scheduler.step() in the inner loop, with parameters meant for epochs. What should last for all epochs is over in the first few; only what knows its total is still right.", state: { per: "step" } },
+      { label: "Stepped after every step", why: "the classic mistake: scheduler.step() in the inner loop, with parameters meant for epochs. What should last for all epochs is over in the first few. (The cosine with warm-up and one cycle are right: they are told their total in steps.)", state: { per: "step" } },
       { label: "Four ways to halve", why: "inverse time, exponential, staircase and milestones, all at half of lr after about fifteen epochs: they part only later.", state: { inverse_time: true, milestones: true, decay_rate: 0.07, gamma: 0.955, first: 15, second: 30, cosine_with_warmup: false, cosine_with_restarts: false, one_cycle: false, epoch: 15 } },
       { label: "Warm restarts", why: "each cycle begins at lr anew and is twice as long as the one before.", state: { exponential: false, staircase: false, cosine_with_warmup: false, one_cycle: false, T_0: 8, total: 56, epoch: 24 } },
       { label: "One cycle", why: "up for three tenths of the time, then down far below the beginning; its total is fixed beforehand.", state: { exponential: false, staircase: false, cosine_with_warmup: false, cosine_with_restarts: false } },
