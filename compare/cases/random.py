@@ -475,7 +475,8 @@ if dtype == np.float32:
 FUSED = 'fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low'
 BLOCKS = """\
         if array.size >= 16 and array.flags.c_contiguous:
-            return in_memory_order(array, self._normal_blocks(array.size, mean, std, array.dtype.type))
+            self._normal_blocks(array.reshape(-1), mean, std)
+            return array
 """
 TAIL = """\
         if n % 16:
@@ -601,7 +602,7 @@ COMPONENTS = (
                 "u·high + low: runs to low + high.",
                 [(FUSED, "u * high + low")],
             ),
-            _logical("u"),
+            _logical("values"),
         ),
     ),
     _component(
@@ -648,9 +649,10 @@ COMPONENTS = (
                 "tail of n mod 16 not redrawn",
                 "Whole blocks, cut to size: the last 16 numbers come from words that were drawn anew.",
                 [
-                    ("self._unit(n, dtype)", "self._unit(n + -n % 16, dtype)"),
-                    ("values[: n - n % 16]", "values"),
-                    (TAIL + "        return values", "        return values[:n]"),
+                    ("self._normal_block(whole, mean, std)", "self._normal_block(u, mean, std)[: n - start]"),
+                    ("min(PIECE, n - start)", "min(PIECE, n - start + -n % 16)"),
+                    ("values[start : start + len(whole)]", "values[start : start + PIECE]"),
+                    (TAIL, ""),
                 ],
             ),
             Mistake(
@@ -663,9 +665,10 @@ COMPONENTS = (
                 "Below 16 numbers, PyTorch draws pair by pair, in float64.",
                 [
                     (
-                        "self._normal_pairs(array.size, mean, std)",
-                        "self._normal_blocks(array.size + -array.size % 16, mean, std, np.float64)"
-                        "[: array.size]",
+                        "        return in_memory_order(array, self._normal_pairs(array.size, mean, std))",
+                        "        values = np.empty(array.size + -array.size % 16)\n"
+                        "        self._normal_blocks(values, mean, std)\n"
+                        "        return in_memory_order(array, values[: array.size])",
                     )
                 ],
             ),
@@ -729,7 +732,12 @@ COMPONENTS = (
                 "rounded twice",
                 "z·std, rounded, plus mean, rounded again: PyTorch's builds fuse the two.",
                 [
-                    ("mean, std, array.dtype.type)", "0.0, 1.0, array.dtype.type) * std + mean"),
+                    (
+                        "self._normal_blocks(array.reshape(-1), mean, std)",
+                        "self._normal_blocks(array.reshape(-1), 0.0, 1.0)\n"
+                        "            array *= std\n"
+                        "            array += mean",
+                    ),
                     (
                         "_normal_pairs(array.size, mean, std)",
                         "_normal_pairs(array.size, 0.0, 1.0) * std + mean",

@@ -151,11 +151,13 @@ class TorchGenerator:
         array = check_size(size, dtype, out)
         dtype = array.dtype.type
         low, high = check_bounds(low, high, dtype)
-        u = self._unit(array.size, dtype)
+        values = self._unit(array.size, dtype)
         if (low, high) != (0, 1):
-            u = fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low
-            u[u == high] = low
-        return in_memory_order(array, u)
+            for start in range(0, len(values), PIECE):
+                u = values[start : start + PIECE]
+                u[...] = fma(u, high - low, low) if self.variant != "default" else u * (high - low) + low
+                u[u == high] = low
+        return in_memory_order(array, values)
 
     def randn(self, size: Size, dtype: Any = np.float32) -> np.ndarray:
         """`torch.randn`: normal with mean 0 and standard deviation 1; see `normal`"""
@@ -182,7 +184,8 @@ class TorchGenerator:
         """
         array = check_size(size, dtype, out)
         if array.size >= 16 and array.flags.c_contiguous:
-            return in_memory_order(array, self._normal_blocks(array.size, mean, std, array.dtype.type))
+            self._normal_blocks(array.reshape(-1), mean, std)
+            return array
         return in_memory_order(array, self._normal_pairs(array.size, mean, std))
 
     @one_at_a_time
@@ -281,23 +284,26 @@ class TorchGenerator:
             return (self.random(n) & np.uint32(2**24 - 1)).astype(dtype) * dtype(2**-24)
         return (self.random64(n) & np.uint64(2**53 - 1)).astype(dtype) * 2**-53
 
-    def _normal_blocks(self, n: int, mean: float, std: float, dtype: Any) -> np.ndarray:
+    def _normal_blocks(self, values: np.ndarray, mean: float, std: float) -> None:
+        n, dtype = len(values), values.dtype.type
         mean, std = dtype(mean), dtype(std)
-        values = self._unit(n, dtype)
-        whole = values[: n - n % 16]
-        for start in range(0, len(whole), PIECE):
-            piece = whole[start : start + PIECE]
-            piece[...] = self._normal_block(piece, mean, std)
+        for start in range(0, n, PIECE):
+            u = self._unit(min(PIECE, n - start), dtype)
+            whole = u[: len(u) - len(u) % 16]
+            values[start : start + len(whole)] = self._normal_block(whole, mean, std)
         if n % 16:
             values[-16:] = self._normal_block(self._unit(16, dtype), mean, std)
-        return values
 
     def _normal_block(self, u: np.ndarray, mean: Any, std: Any) -> np.ndarray:
         """Of 16 uniform numbers the first eight are u₁ and the last u₂; of the normal ones z₁ and z₂."""
         u1, u2 = u.reshape(-1, 2, 8).swapaxes(0, 1)  # (blocks, 8)
         z1, z2 = normal_block(1 - u1, u2, self.variant)
         z = np.stack([z1, z2], axis=1).reshape(-1)
-        return fma(z, std, mean) if mean else z * std + mean  # + 0: it makes 0 of −0
+        if mean:
+            return fma(z, std, mean)
+        z *= std
+        z += mean  # + 0: it makes 0 of −0
+        return z
 
     def _normal_pairs(self, n: int, mean: float, std: float) -> np.ndarray:
         left_over = [] if self._cached_normal is None else [self._cached_normal]

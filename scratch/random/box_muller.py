@@ -75,36 +75,34 @@ def fma(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
 def log_avx(x: np.ndarray) -> np.ndarray:
     """ln x = ln m + e·ln 2, x = m·2ᵉ with m within √½ … √2, by a polynomial in m − 1 (Cephes `logf`)
 
-    ln 2 is split in two parts, of which the large one times e is exact.
+    ln 2 is split in two parts, of which the large one times e is exact: there a sum is rounded once anyway.
     https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/cpu/avx_mathfun.h
     """
-    m, exponent = np.frexp(x)  # m from ½ to below 1
-    small = m < np.float32(0.707106781186547524)
-    e = (exponent - small).astype(np.float32)
-    m = np.where(small, (m - 1) + m, m - 1)
+    bits = np.ascontiguousarray(x).view(np.int32)
+    offset = bits - 0x3F3504F3  # the bits of √½
+    e = (offset >> 23).astype(np.float32)
+    m = (bits - (offset & -0x800000)).view(np.float32) - 1
     square = m * m
-    y: Any = np.float32(7.0376836292e-2)
-    for coefficient in _LOG:
-        y = _fused(m, y, coefficient)
-    y = y * m
+    y = _polynomial(m.astype(np.float64), _LOG) * m
     y = _fused(square, y, e * np.float32(-2.12194440e-4))
-    y = _fused(square, np.float32(-0.5), y)
-    return _fused(e, np.float32(0.693359375), m + y)
+    y = y - square * np.float32(0.5)
+    return m + y + e * np.float32(0.693359375)
 
 
 def sincos_avx(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sine and cosine of x ≥ 0, less the nearest even multiple j of π/4, which leaves ±π/4 at most (Cephes)
 
-    π/4 is split in three parts, so that x − j·π/4 keeps its digits.
+    π/4 is split in three parts, so that x − j·π/4 keeps its digits; the first two times j are exact.
     """
     j = ((x * np.float32(1.27323954473516)).astype(np.int32) + 1) & ~1
     octants = j.astype(np.float32)
-    for part in _PI_4:
-        x = _fused(octants, part, x)
+    x = x + octants * _PI_4[0] + octants * _PI_4[1]
+    x = _fused(octants, _PI_4[2], x)
     z = x * x
-    cosine = _polynomial(z, _COS) * z
-    cosine = _fused(cosine, z, -(z * np.float32(0.5))) + 1
-    sine = _polynomial(z, _SIN) * z
+    wide = z.astype(np.float64)
+    cosine = _polynomial(wide, _COS) * z
+    cosine = _fused(wide, cosine, z * np.float32(-0.5)) + 1
+    sine = _polynomial(wide, _SIN) * z
     sine = _fused(sine, x, x)
     return _by_quadrant(j >> 1, sine, cosine)
 
@@ -138,27 +136,34 @@ def sincos_glibc(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sine = wide + cube * _SIN_GLIBC[0] + cube * z * (_SIN_GLIBC[1] + z * _SIN_GLIBC[2])
     cosine = 1 + z * _COS_GLIBC[0] + fourth * _COS_GLIBC[1]
     cosine = cosine + fourth * z * (_COS_GLIBC[2] + z * _COS_GLIBC[3])
-    sin, cos = _by_quadrant(quadrant, sine, cosine)
-    return sin.astype(np.float32), cos.astype(np.float32)
+    return _by_quadrant(quadrant, sine.astype(np.float32), cosine.astype(np.float32))
 
 
 def _by_quadrant(quadrant: np.ndarray, sine: np.ndarray, cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """sin and cos of q·π/2 + x from those of x: each quarter turn makes (sin, cos) into (cos, −sin)."""
-    odd = (quadrant & 1) == 1
-    sin, cos = np.where(odd, cosine, sine), np.where(odd, sine, cosine)
-    return np.where(quadrant & 2, -sin, sin), np.where((quadrant + 1) & 2, -cos, cos)
+    sin, cos = sine.view(np.int32), cosine.view(np.int32)  # `np.where` is slow where the choice is random
+    swapped = (sin ^ cos) & -(quadrant & 1)
+    sin = sin ^ swapped ^ (quadrant & 2) << 30
+    cos = cos ^ swapped ^ (quadrant + 1 & 2) << 30
+    return sin.view(np.float32), cos.view(np.float32)
 
 
 def _polynomial(z: np.ndarray, coefficients: tuple) -> np.ndarray:
-    y = coefficients[0]
+    """Horner's rule in float32, `_fused` in every step; z has been made float64."""
+    y, rounded = np.full_like(z, coefficients[0]), np.empty(z.shape, np.float32)
     for coefficient in coefficients[1:]:
-        y = _fused(z, y, coefficient)
-    return y
+        y *= z
+        y += coefficient
+        rounded[...] = y
+        y[...] = rounded
+    return rounded
 
 
 def _fused(x: np.ndarray, y: Any, z: Any) -> np.ndarray:
     """x·y + z in float64, rounded to float32: the same as `fma` for every argument that occurs here."""
-    return (x.astype(np.float64) * y + z).astype(np.float32)
+    total = np.multiply(x, y, dtype=np.float64)
+    total += z
+    return total.astype(np.float32)
 
 
 def _sincos(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,6 +214,7 @@ def _float64(*values: str) -> tuple[float, ...]:
 
 
 _LOG = _float32(
+    7.0376836292e-2,
     -1.1514610310e-1,
     1.1676998740e-1,
     -1.2420140846e-1,
