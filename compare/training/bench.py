@@ -1,5 +1,7 @@
 """Timing ratios, scratch against PyTorch: interleaved in one process, the same number of threads."""
 
+import functools
+import importlib.util
 import itertools
 import statistics
 import time
@@ -13,16 +15,24 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from compare.training.jax_step import jax_step
 from compare.training.sides import ScratchSide, Setup, TorchSide
 from scratch.random import NumpyGenerator, TorchGenerator
 
-SIZES = (  # widths, batch, the ratio to reach
+SIZES = (  # widths, batch, the ratio to PyTorch's plain step that is to be reached
     ((2, 10, 5, 2), 300, 0.35),
     ((64, 64, 32, 10), 64, 0.35),
     ((784, 512, 256, 10), 128, 0.8),
     ((1024, 2048, 2048, 10), 512, 1.0),
 )
+STEPS = {  # what scratch is compared with, and the ratio to reach in each row
+    "torch": None,
+    "fused": 1.0,
+    "compiled": None,
+    "JAX": 1.4,
+}
 MILLION = 10**6
+AIMS = ", ".join(f"÷ {name} at most {aim}" for name, aim in STEPS.items() if aim)
 DRAWS: dict[str, tuple[Callable, Callable, float | None]] = {  # scratch, torch, seconds to reach
     "normals, float32": (
         lambda generator: generator.randn(MILLION),
@@ -38,6 +48,11 @@ DRAWS: dict[str, tuple[Callable, Callable, float | None]] = {  # scratch, torch,
         lambda generator: generator.rand(MILLION),
         lambda: torch.rand(MILLION),
         0.03,
+    ),
+    "uniforms between bounds": (
+        lambda generator: generator.uniform(MILLION, -0.3, 0.7),
+        lambda: torch.empty(MILLION).uniform_(-0.3, 0.7),
+        0.01,
     ),
     "raw words": (
         lambda generator: generator.random(MILLION),
@@ -60,13 +75,27 @@ SECONDS = 0.15  # of each measurement
 
 
 def training_steps(widths: tuple[int, ...], batch: int) -> dict[str, Callable[[], Any]]:
-    """One training step in float32 (forward, backward, Adam) on each side, and its matrix products alone."""
+    """One training step in float32 (forward, backward, Adam) on each side, and its matrix products alone.
+
+    PyTorch's also with the optimizer in one kernel (fused), and with its network compiled, too; JAX's, if it
+    is installed, is compiled as a whole, and updates in place.
+    """
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, widths[0])).astype(np.float32)
     targets = rng.integers(0, widths[-1], batch)
     setup = Setup({"widths": widths})
-    ours, theirs = ScratchSide(setup, NumpyGenerator(0)), TorchSide(setup)
-    theirs.load(ours.weights())
+    fused_setup = Setup({"widths": widths}, hyperparameters={"fused": True})
+    ours = ScratchSide(setup, NumpyGenerator(0))
+    theirs = {"torch": TorchSide(setup), "fused": TorchSide(fused_setup)}
+    if "compiled" not in absent():
+        theirs["compiled"] = TorchSide(fused_setup)
+        theirs["compiled"].network.compile()
+    for side in theirs.values():
+        side.load(ours.weights())
+    steps: dict[str, Callable[[], Any]] = {"scratch": partial(ours.step, ours.array(x), ours.array(targets))}
+    steps |= {name: partial(side.step, side.array(x), side.array(targets)) for name, side in theirs.items()}
+    if "JAX" not in absent():
+        steps["JAX"] = jax_step(ours.weights(), x, targets)
     products = [
         (rng.standard_normal((batch, fan_in), np.float32), rng.standard_normal((fan_out, fan_in), np.float32))
         for fan_in, fan_out in itertools.pairwise(widths)
@@ -79,11 +108,18 @@ def training_steps(widths: tuple[int, ...], batch: int) -> dict[str, Callable[[]
             if i:
                 y @ weight
 
-    return {
-        "scratch": partial(ours.step, ours.array(x), ours.array(targets)),
-        "torch": partial(theirs.step, theirs.array(x), theirs.array(targets)),
-        "matmul": matrix_products,
-    }
+    return steps | {"matmul": matrix_products}
+
+
+@functools.cache
+def absent() -> dict[str, str]:
+    """Of the steps that need more than PyTorch, those that cannot be taken here, and why."""
+    missing = {} if importlib.util.find_spec("jax") else {"JAX": "is not installed"}
+    try:
+        torch.compile(torch.neg)(torch.zeros(1))
+    except Exception as error:  # of a compiler that is not there, or fails
+        missing["compiled"] = f"torch.compile says {type(error).__name__}"
+    return missing
 
 
 def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
@@ -121,43 +157,37 @@ def run_bench(console: Console) -> None:
         f"{torch.get_num_threads()} threads; medians of {ROUNDS} interleaved measurements;"
         f" NumPy {np.__version__}, PyTorch {torch.__version__}"
     )
+    for name, why in absent().items():
+        console.print(f"{name}: {why}")
 
 
 def _training_table(tick: Callable[[], None]) -> Table:
-    table = _table("One training step: forward, backward, Adam; float32", "network", "batch")
-    table.add_column("scratch ÷ its matmuls", justify="right")
+    table = Table(title="One training step: forward, backward, Adam; float32", caption=AIMS)
+    table.add_column("network", no_wrap=True)
+    for column in ("batch", "scratch", *(f"÷ {name}" for name in STEPS), "÷ its matmuls"):
+        table.add_column(column, justify="right")
     for widths, batch, aim in SIZES:
         times = interleaved(training_steps(widths, batch), tick)
-        table.add_row(
-            "-".join(map(str, widths)),
-            str(batch),
-            *_both(times),
-            f"{aim:.2f}",
-            f"{_ratio(times['scratch'], times['matmul']):.2f}",
-        )
+        ratios = [f"{_ratio(times['scratch'], times[name]):.2f}" if name in times else "" for name in STEPS]
+        ratios[0] += f" of {aim:.2f}"
+        matmuls = f"{_ratio(times['scratch'], times['matmul']):.2f}"
+        size = "-".join(map(str, widths)), str(batch)
+        table.add_row(*size, _milliseconds(times["scratch"]), *ratios, matmuls)
     return table
 
 
 def _draws_table(tick: Callable[[], None]) -> Table:
-    table = _table("A million random numbers: TorchGenerator and PyTorch", "draw")
+    table = Table(title="A million random numbers: TorchGenerator and PyTorch")
+    table.add_column("draw", no_wrap=True)
+    for column in ("scratch", "torch", "scratch ÷ torch", "aim"):
+        table.add_column(column, justify="right")
     generator = TorchGenerator(0)
     for name, (ours, theirs, aim) in DRAWS.items():
         times = interleaved({"scratch": partial(ours, generator), "torch": theirs}, tick)
-        table.add_row(name, *_both(times), f"{1e3 * aim:g} ms" if aim else "")
+        both = [_milliseconds(times[side]) for side in ("scratch", "torch")]
+        ratio = f"{_ratio(times['scratch'], times['torch']):.2f}"
+        table.add_row(name, *both, ratio, f"{1e3 * aim:g} ms" if aim else "")
     return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title)
-    for column in (*columns, "scratch", "torch", "scratch ÷ torch", "aim"):
-        first = column == columns[0]
-        table.add_column(column, justify="left" if first else "right", no_wrap=first)
-    return table
-
-
-def _both(times: dict[str, list[float]]) -> tuple[str, str, str]:
-    ratio = _ratio(times["scratch"], times["torch"])
-    return _milliseconds(times["scratch"]), _milliseconds(times["torch"]), f"{ratio:.2f}"
 
 
 def _ratio(a: list[float], b: list[float]) -> float:
