@@ -90,7 +90,8 @@ def _rates(runs: Runs) -> Iterator[Fault]:
         groups = runs.step(1, step).facts.get("groups")
         if not groups or not runs.rates:
             return
-        rates[step] = runs.rate(step, 0, groups[0]["lr"]), groups[0]["lr"]
+        if groups[0]["lr"] == groups[0]["lr"]:  # it is known
+            rates[step] = runs.rate(step, 0, groups[0]["lr"]), groups[0]["lr"]
     wrong = [step for step, (mine, theirs) in rates.items() if not np.isclose(mine, theirs, rtol=1e-6)]
     if not wrong:
         return

@@ -7,8 +7,8 @@ shape that fits. Where several fit equally well, none is taken.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -85,22 +85,28 @@ def pair_up(mine: Recording, theirs: Recording, given: Mapping[str, str] | None 
             f"{mine.folder} and {theirs.folder}: expected a step that both recorded, got none"
         )
     steps = [(mine.step(s), theirs.step(s)) for s in common[:FIRST]]
-    return _Search(steps, theirs.about.get("modules", {})).run(given or {})
+    return _Search(steps, theirs).run(given or {})
 
 
 class _Search:
-    def __init__(self, steps: Sequence[tuple[Step, Step]], modules: Mapping[str, Any]) -> None:
-        self.steps, self.modules = steps, modules
+    def __init__(self, steps: Sequence[tuple[Step, Step]], theirs: Recording) -> None:
+        self.steps, self.modules = steps, theirs.about.get("modules", {})
+        self.own = {own: name for name, own in theirs.called.items()}  # what theirs calls it → its name here
+        self.turned = theirs.turned
         a, b = steps[0]
         self.mine, self.theirs = list(a.order), list(b.order)
         self.found = Pairing()
 
     def run(self, given: Mapping[str, str]) -> Pairing:
         self._given(given)
+        everything = set(self.steps[0][0].order)
         for name in list(self.mine):
-            if name in self.theirs and (turns := self._turns(name, name)):
-                turned = min(turns, key=lambda turn: self._distance(name, name, turn) or 0.0)
-                self._take(name, name, "same name", turned)
+            theirs = self._of_own_name(name)
+            if theirs in self.theirs and (turns := self._turns(name, theirs)):
+                turned = min(turns, key=lambda turn: self._distance(name, theirs, turn) or 0.0)
+                if gradient_of(name) & everything and self.turned.get(theirs, False) in turns:
+                    turned = self.turned.get(theirs, False)  # a wrong one may equal the transpose
+                self._take(name, theirs, "same name", turned)
         searches: list[Callable[[], bool]] = [
             lambda: self._by_value(SAME, gradients=False),
             self._by_name,
@@ -119,10 +125,24 @@ class _Search:
         self.found.pairs.sort(key=lambda pair: self.steps[0][1].order.index(pair.theirs))
         return self.found
 
+    def _of_own_name(self, name: str) -> str:
+        """Theirs that is called so, or the same of before the step, if that is what mine says."""
+        theirs = self.own.get(name, name)
+        others = [f"{theirs}.before", theirs.removesuffix(".before")]
+        if others[0] not in self.theirs and others[1] == theirs:
+            return theirs
+        rounding = 64 * max(self._eps(name, 0), self._eps(theirs, 1)) if theirs in self.theirs else 0.0
+        for other in (theirs, *others):
+            turns = self._turns(name, other) if other in self.theirs else []
+            if any((self._distance(name, other, turn) or 0.0) <= rounding for turn in turns):
+                return other
+        return theirs
+
     def _given(self, given: Mapping[str, str]) -> None:
         for name, theirs in given.items():
-            turned = theirs.endswith(".T") and theirs not in self.theirs
+            turned = theirs.endswith(".T") and self.own.get(theirs, theirs) not in self.theirs
             theirs = theirs.removesuffix(".T") if turned else theirs
+            theirs = self.own.get(theirs, theirs)
             for side, known in ((name, self.mine), (theirs, self.theirs)):
                 if side not in known:
                     raise RecordingError(f"--map {name}={theirs}: expected a recorded name, got {side!r}")
@@ -178,7 +198,7 @@ class _Search:
         found = False
         everything = set(self.steps[0][0].order)
         for name in list(self.mine):
-            if not gradients and _gradient_of(name) & everything:
+            if not gradients and gradient_of(name) & everything:
                 continue
             candidates = self._candidates(name)
             if candidates and candidates[0][0] <= close:
@@ -258,7 +278,7 @@ class _Search:
         return False
 
     def _said(self, name: str, paired: str, theirs: str) -> Iterator[str]:
-        if paired in _gradient_of(name):
+        if paired in gradient_of(name):
             yield f"{theirs}.grad"
         for weight, bias in BIAS:
             if weight in paired and name == paired.replace(weight, bias) and theirs.endswith("weight"):
@@ -268,7 +288,8 @@ class _Search:
         """Of a parameter that has not started from 0, what the first step says."""
         before = f"{parameter}.before"
         if before in self.theirs and parameter in self.theirs:
-            first = _Search(self.steps[:1], self.modules)
+            first = copy(self)
+            first.steps = self.steps[:1]
             as_before, as_after = (
                 min(first._distance(name, theirs, turn) or 0.0 for turn in first._turns(name, parameter))
                 for theirs in (before, parameter)
@@ -325,7 +346,7 @@ class _Search:
             if f"{parameter}.before" not in self.steps[0][1]:
                 continue
             rivals = [other for other in self.mine if self._turns(other, fitting[0])]
-            if gradient := [other for other in rivals if _gradient_of(other) & {*rivals}]:
+            if gradient := [other for other in rivals if gradient_of(other) & {*rivals}]:
                 theirs = f"{parameter}.grad"
                 name, *more = gradient
             else:
@@ -346,7 +367,7 @@ class _Search:
         return [theirs for theirs in parameters if self._turns(name, theirs)]
 
 
-def _gradient_of(name: str) -> set[str]:
+def gradient_of(name: str) -> set[str]:
     """What this may be the gradient of, by its name."""
     found = (re.fullmatch(pattern, name) for pattern in GRADIENT)
     return {match[1] for match in found if match}

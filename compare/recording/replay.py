@@ -182,8 +182,6 @@ class Runs:
 
         They do if less is wrong then.
         """
-        if self.theirs.kind != "torch":
-            return
         wrong: dict[str, int] = {}
         for self.undivided in ("", "the batch", "all elements"):
             offs = [Replay(self, step, 0).off for step in self.steps[:2]]

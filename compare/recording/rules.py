@@ -21,12 +21,14 @@ CLASSES = {
 }
 HYPERPARAMETERS = (
     "momentum", "dampening", "weight_decay", "nesterov", "alpha", "eps", "centered", "betas", "amsgrad",
-    "maximize", "lr_decay", "initial_accumulator_value", "momentum_decay",
+    "maximize", "beta", "lr_decay", "initial_accumulator_value", "momentum_decay",
 )  # fmt: skip
 
 
 def component_of(optimizer: str, options: Mapping[str, Any]) -> str | None:
     """What we call an optimizer with these options."""
+    if optimizer == "Momentum":
+        return "momentum"
     if optimizer == "SGD" and options.get("momentum"):
         return "nesterov" if options.get("nesterov") else "momentum"
     name = CLASSES.get(optimizer)
@@ -66,9 +68,9 @@ def _update(
     outputs = {f"step{t + 1}.param.0": (steps[t], name) for t in range(len(grads))}
     outputs = {k: v for k, v in outputs.items() if runs.of(side, *v) is not None}
     used = tuple(rates.values())[: len(grads)]
-    case_options = {"optimizer": CLASS_OF[component], "rates": used, **options}
+    case_options = {"optimizer": class_of(component, options), "rates": used, **options}
     case = Case(name, arrays, case_options, dtype=np.float64, finite=False)
-    yield Operation(f"{name} ({CLASS_OF[component]})", components()[component], case, outputs)
+    yield Operation(f"{name} ({class_of(component, options)})", components()[component], case, outputs)
 
 
 CLASS_OF = {
@@ -76,6 +78,11 @@ CLASS_OF = {
     "momentum": "SGD",
     "nesterov": "SGD",
 }
+
+
+def class_of(component: str, options: Mapping[str, Any]) -> str:
+    """Scratch's class; of momentum the one that takes a β, where it has one."""
+    return "Momentum" if component == "momentum" and "beta" in options else CLASS_OF[component]
 
 
 def judged(

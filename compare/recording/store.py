@@ -295,6 +295,16 @@ class Recording:
             )
 
     @property
+    def called(self) -> Mapping[str, str]:
+        """What its user calls a tensor, where that is another name."""
+        return {}
+
+    @property
+    def turned(self) -> Mapping[str, bool]:
+        """Which of these its user has as transposes."""
+        return {}
+
+    @property
     def steps(self) -> list[int]:
         """Their numbers, from 0, in order."""
         return list(self._paths)

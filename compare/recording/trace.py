@@ -12,6 +12,7 @@ from compare.recording.cause import Cause, causes
 from compare.recording.clip import bound, clipped
 from compare.recording.fault import EQUAL, Fault, difference
 from compare.recording.given import given
+from compare.recording.inferred import Inferred
 from compare.recording.masks import masks
 from compare.recording.pairing import Pairing, pair_up, parameter_of
 from compare.recording.replay import Runs
@@ -35,6 +36,7 @@ class Trace:
     units: dict[int, dict[str, float]] = field(default_factory=dict)  # step → their tensor → how far apart
     faults: list[Fault] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
+    inferred: str = ""  # of a reference in NumPy, what it computes
     convention: str = ""
     kinks: str = ""
     replayed: int = 0  # operations
@@ -105,6 +107,8 @@ class Trace:
             yield f"which is {name}? --map {name}=… one of {', '.join(several)}"
         if self.assumed:
             yield f"not recorded by mine, and taken from theirs: {', '.join(self.assumed)}"
+        if self.inferred:
+            yield self.inferred
         if self.convention:
             yield self.convention
         yield ""
@@ -181,6 +185,8 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
         # The operations are known of PyTorch's run alone: it is the reference.
         a, b = b, a
         map = {v.removesuffix(".T"): k + (".T" if v.endswith(".T") else "") for k, v in (map or {}).items()}
+    elif b.kind == "numpy":
+        b = Inferred(theirs)
     pairing = pair_up(a, b, map)
     runs = Runs(a, b, pairing)
     runs.find_convention()
@@ -188,11 +194,10 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
     for step in runs.steps:
         found.units[step] = _distances(runs, step)
     faults = [*given(runs), *_replayed(runs, found), *_updated(runs, found)]
-    if b.kind == "torch":
-        faults += clipped(runs, _chosen(runs.steps))
-        dropout = any(fault.component == "dropout" for fault in faults)
-        # After a mistake in dropout the next masks are others, too.
-        faults += [f for f in masks(runs, _chosen(runs.steps)) if not dropout or f.causes[0].name]
+    faults += clipped(runs, _chosen(runs.steps))
+    dropout = any(fault.component == "dropout" for fault in faults)
+    # After a mistake in dropout the next masks are others, too.
+    faults += [f for f in masks(runs, _chosen(runs.steps)) if not dropout or f.causes[0].name]
     first = min(((fault.step, fault.position) for fault in faults), default=None)
     # What comes after a fault may be its consequence.
     faults += [jump for jump in _jumps(runs, found) if first is None or (jump.step, jump.position) < first]
@@ -205,7 +210,28 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
         )
     found.assumed = sorted(runs.assumed)
     found.kinks = _kinks(runs)
+    if isinstance(b, Inferred):
+        found.inferred = b.described
+        return _by_own_names(found, b.called)
     return found
+
+
+def _by_own_names(found: Trace, called: Mapping[str, str]) -> Trace:
+    """With what its user calls the tensors of theirs."""
+
+    def own(name: str) -> str:
+        return called.get(name, name)
+
+    pairs = [replace(pair, theirs=own(pair.theirs)) for pair in found.pairing.pairs]
+    only = [own(name) for name in found.pairing.only_theirs if " of the step " not in own(name)]
+    several = {name: [own(each) for each in fitting] for name, fitting in found.pairing.ambiguous.items()}
+    return replace(
+        found,
+        pairing=Pairing(pairs, found.pairing.only_mine, only, several),
+        units={s: {own(n): far for n, far in each.items()} for s, each in found.units.items()},
+        faults=[replace(fault, tensor=own(fault.tensor)) for fault in found.faults],
+        assumed=[own(name) for name in found.assumed],
+    )
 
 
 def _merged(faults: Sequence[Fault]) -> list[Fault]:
@@ -248,8 +274,6 @@ def _chosen(steps: Sequence[int]) -> list[int]:
 
 def _replayed(runs: Runs, found: Trace) -> Iterator[Fault]:
     """The results of forward and backward passes that do not follow, each at its first step."""
-    if runs.theirs.kind != "torch":
-        return
     steps = _chosen(runs.steps)
     held: dict[tuple[int, str], bool] = {}
     clips = bound(runs, steps, 1) is not None
@@ -294,8 +318,6 @@ def _fault(
 
 def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
     """The parameters that do not go where my own gradients bring them."""
-    if runs.theirs.kind != "torch":
-        return
     right = {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=np.inf) <= 1}
     wrong: dict[str, str] = {}  # parameter → its first wrong result
     operations = []
@@ -320,18 +342,19 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
 
 def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
     """Where nothing can be replayed: what is suddenly a thousand times as far apart as anything before."""
-    known: set[str] = set()
-    if runs.theirs.kind == "torch":
-        known = {t for step in _chosen(runs.steps) for t in runs.replay(step, 0).off}
-        known |= {o.case.name for o in updates(runs, 0)}
-        known |= {parameter_of(name) for name in list(known)}
+    right: dict[str, bool] = {}
+    for step in _chosen(runs.steps):
+        for tensor, off in runs.replay(step, 1).off.items():
+            right[tensor] = right.get(tensor, True) and off <= 1
+    known = {tensor for tensor, holds in right.items() if holds}
+    known |= {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=2) <= 1}
     furthest = 1.0
     for step in runs.steps:
         for pair in runs.pairing.pairs:
             units = found.units[step][pair.theirs]
             given = pair.theirs.startswith(("input", "loss.targets")) or "num_batches_tracked" in pair.theirs
-            given |= pair.theirs.endswith(".before")
-            if units > JUMP * furthest and parameter_of(pair.theirs) not in known and not given:
+            given |= pair.theirs.endswith(".before") or pair.mine in runs.rates
+            if units > JUMP * furthest and not {pair.theirs, parameter_of(pair.theirs)} & known and not given:
                 apart = difference(runs, step, pair.theirs)
                 what = "it can not be computed from what is recorded; all before it is as good as equal"
                 yield Fault(step, found._position(pair.theirs), pair.theirs, pair.mine, apart, what)
@@ -342,8 +365,6 @@ def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
 
 def _kinks(runs: Runs) -> str:
     """The first step in which a ReLU lets something through in one run only."""
-    if runs.theirs.kind != "torch":
-        return ""
     relus = [name for name, of in runs.theirs.about.get("modules", {}).items() if of["class"] == "ReLU"]
     for step in runs.steps:
         for name in relus:

@@ -9,7 +9,7 @@ import numpy as np
 from compare.recording.cause import DECAYS, FITS, SHARES, SMALL, Candidate, Cause, number, search
 from compare.recording.clip import norm
 from compare.recording.replay import ALLOWED, Operation, Runs, components
-from compare.recording.rules import CLASS_OF, judged, updates
+from compare.recording.rules import class_of, judged, updates
 from compare.recording.schedule import shifted
 
 ELEMENTS = 256  # of a parameter that a rule is looked for with
@@ -40,7 +40,8 @@ def _causes(runs: Runs, wrong: Sequence[Operation]) -> list[Cause]:
 
     options = [Candidate(component, options=o) for o in _other_hyperparameters(component, given)]
     found += [candidate.cause(given) for candidate in search(options, component, fits)]
-    if not found or component == "momentum":  # whose two forms give the same steps by other formulas
+    forms = component == "momentum" and "beta" not in given  # two, which give the same steps
+    if not found or forms:
         found += _by_other_rules(runs, wrong, component, given)
     return found
 
@@ -124,8 +125,7 @@ def _fits(runs: Runs, operation: Operation, functions: Any, options: Mapping[str
 
 def _as(operation: Operation, component: str, values: Mapping[str, Any]) -> Operation:
     rates = operation.case.options["rates"]
-    name = "Momentum" if component == "momentum" and "beta" in values else CLASS_OF[component]
-    options = {"optimizer": name, "rates": rates, **values}
+    options = {"optimizer": class_of(component, values), "rates": rates, **values}
     return replace(
         operation, component=components()[component], case=replace(operation.case, options=options)
     )
@@ -148,7 +148,9 @@ def _other_hyperparameters(component: str, given: Mapping[str, Any]) -> Iterator
         ways |= {"alpha": SHARES, "eps": (*SMALL, 0.0), "momentum": SHARES, "centered": (True, False)}
     if component == "adagrad":
         ways |= {"eps": (*SMALL, 0.0), "initial_accumulator_value": (0.0, 0.1, 1.0)}
-    if component in ("momentum", "nesterov", "sgd"):
+    if "beta" in given:
+        ways = {"beta": SHARES[1:]}
+    elif component in ("momentum", "nesterov", "sgd"):
         ways |= {"momentum": SHARES[1:], "nesterov": (True, False), "dampening": SHARES}
     usual = {"betas": (0.9, 0.999), "weight_decay": 0.0, "momentum": 0.0, "dampening": 0.0}
     for name, values in ways.items():

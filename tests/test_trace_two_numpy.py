@@ -1,0 +1,173 @@
+"""Two recordings in NumPy: what the reference computes is found in its numbers, and mine is judged by it."""
+
+import functools
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import COMPONENTS
+from runs import clipping, columns, decay, keras_form, last_batch, schedules
+from runs.small_network import Setting, record_mine
+from test_trace_catalogue import MISSED, SETTINGS
+
+from compare.recording import trace as tracing
+from compare.recording.inferred import Inferred
+from compare.recording.numpy_side import Recorder
+from compare.recording.store import RecordingError
+from compare.recording.trace import Trace, trace
+
+
+def told(found: Trace, step: int, mine: str, *words: str) -> None:
+    """One fault is there, and these words are in what is said of it."""
+    assert [(fault.step, fault.mine) for fault in found.faults] == [(step, mine)], str(found)
+    for word in words:
+        assert word in str(found), str(found)
+
+
+def test_columns(tmp_path: Path) -> None:
+    columns.mine(tmp_path / "theirs")
+    columns.mine(tmp_path / "mine")
+    assert not trace(tmp_path / "mine", tmp_path / "theirs").parted
+    for bug, tensor, cause in (
+        ("dW2 not divided by m", "dW2", "times the batch (9)"),
+        ("times the activation", "dZ1", "multiplied by the output"),
+        ("db1 in one number", "db1", "bias gradient in one number"),
+    ):
+        columns.mine(tmp_path / "mine", bug)
+        found = trace(tmp_path / "mine", tmp_path / "theirs")
+        told(found, 0, tensor, cause, "Z1 = Linear of X; A1 = ReLU of Z1", "SGD moves")
+        assert found.faults[0].tensor == tensor  # by their name, and not by PyTorch's
+
+
+def test_keras_adam(tmp_path: Path) -> None:
+    keras_form.mine(tmp_path / "theirs", normalise=False, keras_adam=False)
+    keras_form.mine(tmp_path / "mine", normalise=False, keras_adam=True)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, 0, "kernel1", "ε before the bias correction", "eps = 1e-07", "Keras", "Adam with betas")
+
+
+@pytest.mark.parametrize(
+    ("how", "step", "cause"), [("sum", 0, "summed, not averaged"), ("usual", 2, "divided by 8 also")]
+)
+def test_last_batch(tmp_path: Path, how: str, step: int, cause: str) -> None:
+    last_batch.mine(tmp_path / "theirs", "mean")
+    last_batch.mine(tmp_path / "mine", how)
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), step, "cost", cause)
+
+
+def test_decay_in_the_gradient(tmp_path: Path) -> None:
+    decay.mine(tmp_path / "theirs", decay_in_gradient=False)
+    decay.mine(tmp_path / "mine")
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "W", "weight decay in the gradient", "AdamW with")
+
+
+@pytest.mark.parametrize(("ahead", "when"), [(1, "early"), (-1, "late")])
+def test_schedule_off_by_one(tmp_path: Path, ahead: int, when: str) -> None:
+    schedules.mine(tmp_path / "theirs", ahead=0, say=True)
+    schedules.mine(tmp_path / "mine", ahead=ahead, say=True)
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), 0 if ahead > 0 else 1, "lr", f"one step {when}")
+
+
+def test_clipping(tmp_path: Path) -> None:
+    clipping.mine(tmp_path / "theirs")
+    clipping.mine(tmp_path / "mine")
+    assert not trace(tmp_path / "mine", tmp_path / "theirs").parted
+    clipping.mine(tmp_path / "mine", small=0.0)
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "dw", "without 10⁻⁶")
+
+
+def test_what_does_not_follow_is_no_operation(tmp_path: Path) -> None:
+    """An activation and a rule that nobody knows: where the runs part is told, and that nothing says why."""
+    for folder, power in (("theirs", 3), ("mine", 5)):
+        rng = np.random.default_rng(0)
+        w, b = rng.standard_normal((4, 3)), np.zeros(3)
+        with Recorder(tmp_path / folder) as run:
+            for _ in range(5):
+                x, y = rng.standard_normal((6, 4)), rng.standard_normal((6, 3))
+                z = x @ w + b
+                a = z**power
+                dz = (a - y) * power * z ** (power - 1)
+                dw, db = x.T @ dz, dz.sum(axis=0)
+                run.step(x=x, y=y, w=w.copy(), b=b.copy(), z=z, a=a, dz=dz, dw=dw, db=db)
+                w -= 0.001 * np.sin(dw)
+                b -= 0.001 * np.sin(db)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, 0, "a", "it can not be computed", "nothing in the catalogue gives these numbers")
+    assert "by its own numbers: z = Linear of x\n" in str(found), str(found)
+
+
+def test_parameters_before_the_update(tmp_path: Path) -> None:
+    """Recorded as the forward pass has them; z is not recorded, but what tanh makes of it."""
+    for folder, beta in (("theirs", 0.9), ("mine", 0.8)):
+        rng = np.random.default_rng(0)
+        w, b, v, c = rng.standard_normal((4, 3)), np.zeros(3), 0.0, 0.0
+        with Recorder(tmp_path / folder) as run:
+            for _ in range(6):
+                x, y = rng.standard_normal((6, 4)), rng.standard_normal((6, 3))
+                a = np.tanh(x @ w + b)
+                dz = 2 * (a - y) / y.size * (1 - a * a)
+                dw, db = x.T @ dz, dz.sum(axis=0)
+                run.step(x=x, y=y, w=w, b=b, a=a, loss=((a - y) ** 2).mean(), dw=dw, db=db)
+                v, c = beta * v + (1 - beta) * dw, beta * c + (1 - beta) * db
+                w, b = w - 0.1 * v, b - 0.1 * c
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(
+        found,
+        0,
+        "w",
+        "2 of 2 parameters do not go where",
+        "a = Tanh of (Linear of x)",
+        "beta = 0.8, theirs has 0.9",
+    )
+
+
+SAMPLE = (
+    "linear",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "silu",
+    "dropout",
+    "sgd",
+    "nesterov",
+    "momentum",
+    "adam",
+    "clip_grad_value",
+    "exponential",
+)
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_mistakes_are_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As against PyTorch: what is named there is named here."""
+    monkeypatch.setattr(tracing, "Inferred", functools.cache(Inferred))
+    missed: dict[str, Any] = {}
+    with np.errstate(all="ignore"):
+        for mistake in COMPONENTS[name].mistakes:
+            for number, setting in enumerate(SETTINGS[name]):
+                theirs = tmp_path / f"theirs{number}"
+                if not theirs.exists():
+                    record_mine(replace(setting, mine="", mine_options={}), theirs)
+                with suppress(ValueError, ZeroDivisionError):
+                    record_mine(setting, tmp_path / "mine", mistake.functions)
+                with suppress(RecordingError):
+                    found = trace(tmp_path / "mine", theirs)
+                    names = [cause.name for fault in found.faults for cause in fault.causes]
+                    if any(mistake.name in each for each in names):
+                        break
+            else:
+                missed[mistake.name] = name
+    assert missed.keys() <= {mistake for component, mistake in MISSED if component == name}, missed
+
+
+@pytest.mark.parametrize("name", ["linear", "batch_norm", "dropout", "adam", "clip_grad_norm"])
+def test_right_is_right(name: str, tmp_path: Path) -> None:
+    setting: Setting = SETTINGS[name][0]
+    for folder in ("mine", "theirs"):
+        record_mine(setting, tmp_path / folder)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    assert not found.parted, str(found)
+    assert found.worst == 0
