@@ -695,6 +695,15 @@ def test_no_model_and_no_optimizer(tmp_path):
         record(model, model.fc1, tmp_path / "r")
 
 
+def test_a_model_without_numbers(tmp_path):
+    model = mlp().to("meta")
+    with pytest.raises(
+        ValueError, match=r"^model: expected numbers to record, got meta tensors, fc1\.weight, "
+    ):
+        record(model, sgd(model), tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
 # Samples
 
 

@@ -71,8 +71,8 @@ class record:  # noqa: N801  # it reads as the verb that it is
 
     Raises:
         TypeError: no model, or no optimizer.
-        ValueError: a limit below 1; RecordingError, which is one: a folder with other files, or that can not
-            be written.
+        ValueError: a limit below 1, meta tensors; RecordingError, which is one: a folder with other files, or
+            that can not be written.
     """
 
     _modules: Mapping[str, torch.nn.Module] = {}
@@ -94,6 +94,9 @@ class record:  # noqa: N801  # it reads as the verb that it is
         inside = {inner for module in compiled.values() for inner in list(module.modules())[1:]}
         unseen = (_Loss, torch.jit.ScriptModule)  # seen where it calls F; takes no hooks
         self._modules = {_name(n): m for n, m in modules if m not in inside and not isinstance(m, unseen)}
+        tensors = {**self._parameters(), **{_name(name): buffer for name, buffer in model.named_buffers()}}
+        if meta := [name for name, tensor in tensors.items() if tensor.is_meta]:
+            raise ValueError(f"model: expected numbers to record, got meta tensors, {', '.join(meta[:3])}")
         names = {id(param): name for name, param in self._parameters().items()}
         about = {
             "modules": {_name(name): _described(module) for name, module in modules},
