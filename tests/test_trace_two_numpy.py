@@ -79,6 +79,23 @@ def test_clipping(tmp_path: Path) -> None:
     told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "dw", "without 10⁻⁶")
 
 
+def test_clipping_after_the_gradients_are_recorded(tmp_path: Path) -> None:
+    for folder, most in (("theirs", np.inf), ("mine", 1.0)):
+        rng = np.random.default_rng(0)
+        w, b = rng.standard_normal((4, 3)), np.zeros(3)
+        with Recorder(tmp_path / folder) as run:
+            for _ in range(6):
+                x, y = rng.standard_normal((6, 4)), rng.choice((0.5, 6.0)) * rng.standard_normal((6, 3))
+                z = x @ w + b
+                dz = 2 * (z - y) / y.size
+                dw, db = x.T @ dz, dz.sum(axis=0)
+                scale = min(1.0, most / np.sqrt((dw**2).sum() + (db**2).sum()))
+                run.step(x=x, y=y, w=w, b=b, z=z, loss=((z - y) ** 2).mean(), dz=dz, dw=dw, db=db)
+                w, b = w - 0.1 * scale * dw, b - 0.1 * scale * db
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, 0, "w", "your gradients are clipped to a global norm of 1 before the step")
+
+
 def test_what_does_not_follow_is_no_operation(tmp_path: Path) -> None:
     """An activation and a rule that nobody knows: where the runs part is told, and that nothing says why."""
     for folder, power in (("theirs", 3), ("mine", 5)):

@@ -5,7 +5,7 @@ gives, but all of them the same number times that, or cut off at one number, the
 tell the bound.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -38,9 +38,23 @@ def norm(gradients: Sequence[np.ndarray]) -> float:
     return float(np.sqrt(sum((gradient**2).sum() for gradient in gradients)))
 
 
+def norm_bound(
+    norms: Mapping[int, float], factors: Mapping[int, float], close: float = CLOSE
+) -> float | None:
+    """The global norm at which these factors clip, if they do: those below 1 say it, the rest are within."""
+    short = {step: factor for step, factor in factors.items() if factor < 1 - close}
+    bounds = [factor * (norms[step] + 1e-6) for step, factor in short.items()]
+    if not bounds or min(bounds) <= 0 or np.ptp(bounds) > close * bounds[0]:
+        return None
+    most = float(np.median(bounds))
+    rest = {step: factor for step, factor in factors.items() if step not in short}
+    within = all(norms[step] <= most * (1 + close) and factor <= 1 + close for step, factor in rest.items())
+    return most if within else None
+
+
 def bound(runs: Runs, steps: Sequence[int], side: int) -> tuple[str, float] | None:
     """How a run clips its gradients, and at what: the component and the bound, where both can be told."""
-    by_norm, by_value = [], []
+    norms, factors, by_value = {}, {}, []
     for step in steps:
         gradients = raw(runs, step, side)
         recorded = {name: runs.replay(step, side).recorded(name) for name in gradients}
@@ -49,17 +63,18 @@ def bound(runs: Runs, steps: Sequence[int], side: int) -> tuple[str, float] | No
         before = np.concatenate([gradient.ravel() for gradient in gradients.values()])
         after = np.concatenate([np.asarray(recorded[name], float).ravel() for name in gradients])
         close = CLOSE * np.abs(before).max(initial=0)
+        norms[step], factors[step] = norm([before]), 1.0
         if np.allclose(before, after, rtol=CLOSE, atol=1e-300):
             continue
         factor = float((before * after).sum() / (before**2).sum())
-        if 0 < factor < 1 and np.abs(after - factor * before).max() <= close:
-            by_norm.append(factor * (norm([before]) + 1e-6))
+        factors[step] = factor if np.abs(after - factor * before).max() <= close else np.nan
         most = np.abs(after).max()
         if np.abs(after - np.clip(before, -most, most)).max() <= close:
             by_value.append(float(most))
-    for component, bounds in (("clip_grad_norm", by_norm), ("clip_grad_value", by_value)):
-        if len(bounds) > 1 and np.ptp(bounds) <= CLOSE * bounds[0] and component in components():
-            return component, float(np.median(bounds))
+    if (most := norm_bound(norms, factors)) is not None and "clip_grad_norm" in components():
+        return "clip_grad_norm", most
+    if len(by_value) > 1 and np.ptp(by_value) <= CLOSE * by_value[0] and "clip_grad_value" in components():
+        return "clip_grad_value", float(np.median(by_value))
     return None
 
 

@@ -342,12 +342,13 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
 
 def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
     """Where nothing can be replayed: what is suddenly a thousand times as far apart as anything before."""
-    right: dict[str, bool] = {}
+    followed, wrong = set[str](), set[str]()  # what follows from mine, and what does not from theirs
     for step in _chosen(runs.steps):
-        for tensor, off in runs.replay(step, 1).off.items():
-            right[tensor] = right.get(tensor, True) and off <= 1
-    known = {tensor for tensor, holds in right.items() if holds}
-    known |= {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=2) <= 1}
+        followed |= runs.replay(step, 0).off.keys()
+        wrong |= {tensor for tensor, off in runs.replay(step, 1).off.items() if off > 1}
+    known = followed - wrong
+    right = {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=np.inf) <= 1}
+    known |= right & {o.case.name for o in updates(runs, 0)}
     furthest = 1.0
     for step in runs.steps:
         for pair in runs.pairing.pairs:

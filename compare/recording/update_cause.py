@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compare.recording.cause import DECAYS, FITS, SHARES, SMALL, Candidate, Cause, number, search
-from compare.recording.clip import norm
+from compare.recording.clip import norm, norm_bound
 from compare.recording.replay import ALLOWED, Operation, Runs, components
 from compare.recording.rules import class_of, judged, updates
 from compare.recording.schedule import shifted
@@ -266,12 +266,5 @@ def _clipped(runs: Runs, factors: Mapping[int, float]) -> str:
         if len(known) < len(gradients):
             return ""
         norms[step] = norm(known)
-    clipped = {s: f for s, f in factors.items() if f < 1 - 1e-6}
-    if not clipped:
-        return ""
-    most = [clipped[s] * norms[s] for s in clipped]
-    if np.ptp(most) <= 1e-3 * most[0] and all(
-        norms[s] <= most[0] * (1 + 1e-3) for s in factors if s not in clipped
-    ):
-        return f"your gradients are clipped to a global norm of {most[0]:.4g} before the step."
-    return ""
+    most = norm_bound(norms, factors, 1e-3)
+    return f"your gradients are clipped to a global norm of {most:.4g} before the step." if most else ""
