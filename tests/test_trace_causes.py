@@ -110,6 +110,56 @@ def test_another_seed(tmp_path: Path) -> None:
     assert "another seed" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("mine", "words"),
+    [
+        (
+            lambda w: torch.nn.init.kaiming_normal_(w),
+            "Yours is 0.199, like √(2/fan_in), theirs is 0.143, like √(1/fan_in)",
+        ),
+        (lambda w: torch.nn.init.normal_(w, std=0.01), "the spread is 0.0695 times theirs"),
+        (lambda w: torch.nn.init.uniform_(w, -0.2449, 0.2449), "yours looks uniform, theirs normal"),
+        (lambda w: torch.nn.init.normal_(w, std=0.1414), "another seed"),
+    ],
+)
+def test_another_initialisation(tmp_path: Path, mine: Any, words: str) -> None:
+    """Of 1,500 weights the spread is known to some per cent, and this is said."""
+    for folder, fill in (("theirs", lambda w: torch.nn.init.normal_(w, std=50**-0.5)), ("mine", mine)):
+        torch.manual_seed(2)
+        model = torch.nn.Linear(50, 30).double()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        torch.manual_seed(3 if folder == "mine" else 4)
+        fill(model.weight.data)
+        x, y = torch.ones(4, 50).double(), torch.zeros(4, 30).double()
+        with record(model, optimizer, tmp_path / folder):
+            for _ in range(3):
+                optimizer.zero_grad()
+                F.mse_loss(model(x), y).backward()
+                optimizer.step()
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    assert (found.faults[0].step, found.faults[0].tensor) == (0, "weight.before"), str(found)
+    assert words in str(found), str(found)
+
+
+@pytest.mark.parametrize("mine", ["n − 1", "n"])
+def test_standardised_otherwise(tmp_path: Path, mine: str) -> None:
+    raw = 3 + 2 * torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).double()
+    for folder, ddof in (("theirs", mine == "n"), ("mine", mine != "n")):
+        x = (raw - raw.mean(dim=0)) / raw.std(dim=0, correction=int(ddof))
+        torch.manual_seed(0)
+        model = torch.nn.Linear(5, 2).double()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with record(model, optimizer, tmp_path / folder):
+            for start in (0, 10):
+                optimizer.zero_grad()
+                F.mse_loss(model(x[start : start + 10]), torch.zeros(10, 2).double()).backward()
+                optimizer.step()
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    assert [(fault.step, fault.tensor) for fault in found.faults] == [(0, "input")], str(found)
+    assert f"Your standard deviation divides by {mine}, theirs by" in str(found), str(found)
+    assert "of 20 examples" in str(found), str(found)
+
+
 def test_evaluation_mode(tmp_path: Path) -> None:
     mine = {"middle": partial(torch.nn.BatchNorm1d, 7), "evaluate": True}
     found = traced(tmp_path, mine, {"middle": partial(torch.nn.BatchNorm1d, 7)})

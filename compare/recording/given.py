@@ -41,13 +41,36 @@ def _start(mine: Any, theirs: Any) -> str:
     if a.shape == b.shape[::-1] and np.allclose(a.T, b):
         return "yours is the transpose."
     if a.size > 20 and a.std() > 0 and b.std() > 0:
-        ratio = a.std() / b.std()
-        if 0.8 < ratio < 1.25:
+        ratio, error = a.std() / b.std(), 1 / np.sqrt(a.size)
+        shapes = ["uniform" if np.abs(x).max() <= 1.8 * x.std() else "normal" for x in (a, b)]
+        if abs(np.log(ratio)) > min(0.22, 3 * error):
             return (
-                "the spread is the same, the numbers are others: another seed, or another order of drawing."
+                f"the spread is {ratio:.3g} times theirs: another initialisation, or another scale of it. "
+                f"Yours {_spread(a)}, theirs {_spread(b)}, as far as {a.size} numbers tell (to ±{error:.0%})."
             )
-        return f"the spread is {ratio:.3g} times theirs: another initialisation, or another scale of it."
+        if a.size > 100 and shapes[0] != shapes[1]:
+            return f"the spread is the same, but yours looks {shapes[0]}, theirs {shapes[1]}."
+        return "the spread is the same, the numbers are others: another seed, or another order of drawing."
     return "another start."
+
+
+def _spread(weight: np.ndarray) -> str:
+    """What a weight's standard deviation fits, by chance too: it is known to 1/√(2n) of itself."""
+    found = f"is {weight.std():.3g}"
+    if weight.ndim != 2:
+        return found
+    fan_out, fan_in = weight.shape
+    usual = {
+        "√(1/fan_in)": 1 / fan_in,
+        "√(2/fan_in)": 2 / fan_in,
+        "√(2/(fan_in + fan_out))": 2 / (fan_in + fan_out),
+        "√(1/(3·fan_in)), nn.Linear's own": 1 / (3 * fan_in),
+        "√(1/fan_out)": 1 / fan_out,
+        "√(2/fan_out)": 2 / fan_out,
+    }
+    off = {name: abs(np.log(weight.std() / np.sqrt(of))) for name, of in usual.items()}
+    fits = [name for name, far in off.items() if far <= 3 / np.sqrt(2 * weight.size)]
+    return f"{found}, like {' or '.join(fits)}" if 0 < len(fits) < 3 else found
 
 
 def _data(runs: Runs, tensor: str, mine: str) -> Iterator[Fault]:
@@ -79,8 +102,21 @@ def _of_data(mine: Any, theirs: Any) -> str:
             centred = [x - x.mean(axis=0) for x in (a, b)]
             scale = (centred[0] * centred[1]).sum(axis=0) / np.maximum((centred[1] ** 2).sum(axis=0), 1e-300)
             if np.allclose(centred[0], scale * centred[1], rtol=1e-3, atol=1e-6 * np.abs(a).max()):
-                return "the same examples, shifted and scaled by feature: one side is standardised otherwise."
+                by = "the same examples, shifted and scaled by feature: one side is standardised otherwise."
+                return f"{by}{_of_scales(scale)}"
     return "other examples: another order of the whole set, or another seed of it."
+
+
+def _of_scales(scales: np.ndarray) -> str:
+    """Whether the standard deviations are those of n and of n − 1."""
+    scale = float(scales.mean())
+    if np.ptp(scales) > 1e-6 * scale or not 0 < abs(scale - 1) < 0.5:
+        return ""
+    n = 1 / (1 - min(scale, 1 / scale) ** 2)
+    if abs(n - round(n)) > 1e-3 * n:
+        return f" Every feature by {scale:.6g}."
+    mine, theirs = ("n − 1", "n") if scale < 1 else ("n", "n − 1")
+    return f" Your standard deviation divides by {mine}, theirs by {theirs}, of {round(n)} examples."
 
 
 def _rates(runs: Runs) -> Iterator[Fault]:

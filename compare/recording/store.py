@@ -295,6 +295,11 @@ class Recording:
             )
 
     @property
+    def described(self) -> str:
+        """What it computes, where that is found in its numbers."""
+        return ""
+
+    @property
     def called(self) -> Mapping[str, str]:
         """What its user calls a tensor, where that is another name."""
         return {}

@@ -210,10 +210,8 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
         )
     found.assumed = sorted(runs.assumed)
     found.kinks = _kinks(runs)
-    if isinstance(b, Inferred):
-        found.inferred = b.described
-        return _by_own_names(found, b.called)
-    return found
+    found.inferred = b.described
+    return _by_own_names(found, b.called) if b.called else found
 
 
 def _by_own_names(found: Trace, called: Mapping[str, str]) -> Trace:
