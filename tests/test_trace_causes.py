@@ -141,6 +141,34 @@ def test_another_initialisation(tmp_path: Path, mine: Any, words: str) -> None:
     assert words in str(found), str(found)
 
 
+@pytest.mark.parametrize(
+    ("mine", "tensors", "words"),
+    [
+        (0.01, [], "the same"),
+        (0.0, ["loss"], "yours has none."),
+        (0.02, ["loss"], "yours has 2 times as much: 0.02·Σw²"),
+        ("no gradient", ["2.weight.grad"], "yours has none of it."),
+    ],
+)
+def test_penalty_in_the_loss(tmp_path: Path, mine: Any, tensors: list[str], words: str) -> None:
+    for folder, share in (("theirs", 0.01), ("mine", mine)):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 2)).double()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with record(model, optimizer, tmp_path / folder):
+            for _ in range(4):
+                optimizer.zero_grad()
+                x, y = torch.randn(6, 5).double(), torch.randn(6, 2).double()
+                squares = torch.stack([(p**2).sum() for p in model.parameters() if p.dim() > 1]).sum()
+                by_hand = share == "no gradient"
+                penalty = 0.01 * squares.detach() if by_hand else share * squares
+                (F.mse_loss(model(x), y) + penalty).backward()
+                optimizer.step()
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    assert [fault.tensor for fault in found.faults] == tensors, str(found)
+    assert words in str(found), str(found)
+
+
 @pytest.mark.parametrize("mine", ["n − 1", "n"])
 def test_standardised_otherwise(tmp_path: Path, mine: str) -> None:
     raw = 3 + 2 * torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).double()

@@ -15,6 +15,7 @@ from compare.recording.given import given
 from compare.recording.inferred import Inferred
 from compare.recording.masks import masks
 from compare.recording.pairing import Pairing, pair_up, parameter_of
+from compare.recording.penalty import penalties
 from compare.recording.replay import Runs
 from compare.recording.rules import judged, updates
 from compare.recording.store import Recording
@@ -195,6 +196,7 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
         found.units[step] = _distances(runs, step)
     faults = [*given(runs), *_replayed(runs, found), *_updated(runs, found)]
     faults += clipped(runs, _chosen(runs.steps))
+    faults += penalties(runs, _chosen(runs.steps))
     dropout = any(fault.component == "dropout" for fault in faults)
     # After a mistake in dropout the next masks are others, too.
     faults += [f for f in masks(runs, _chosen(runs.steps)) if not dropout or f.causes[0].name]
