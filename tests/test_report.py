@@ -182,6 +182,7 @@ def test_page_is_whole_and_loads_nothing(arguments):
         "components/relu.html",
         "components/sigmoid.html",
         "conventions.html",
+        "playground.html",
         "agreement.html",
     ]
     for address, text in texts.items():

@@ -37,7 +37,7 @@ def texts(site) -> dict[str, str]:
 
 
 def test_everything_has_its_page(texts):
-    others = ["index.html", "experiments.html", "conventions.html", "agreement.html"]
+    others = ["index.html", "experiments.html", "playground.html", "conventions.html", "agreement.html"]
     components = [f"components/{name}.html" for name in ALL]
     assert sorted(texts) == sorted([*others, *components, *(f"experiments/{name}.html" for name in NAMES)])
     for component in ALL.values():
@@ -82,7 +82,8 @@ def test_what_the_search_finds_is_there(texts):
         text = texts[f"components/{name}.html"]
         assert mistakes == [mistake.name for mistake in ALL[name].mistakes]
         assert all(f'id="mistake-{i + 1}"' in text for i in range(len(mistakes)))
-    assert {address for address, _ in found["parts"]} <= {*texts, "index.html#components"}
+    parts = [address.partition("#") for address, _ in found["parts"]]
+    assert all(not place or place in anchors(texts[page]) for page, _, place in parts)
     assert [name for name, _ in found["experiments"]] == [*NAMES]
     known = anchors(texts["conventions.html"])
     assert all(place in known for _, place, _ in found["conventions"])
@@ -183,7 +184,8 @@ def test_a_training_run_alone_makes_a_site():
 
 def test_of_some_components_no_page_leads_to_another(tmp_path):
     texts = pages(Site(Report({}, OPTIONS, [ALL["adam"]], [], [])))
-    assert [*texts] == ["index.html", "components/adam.html", "conventions.html", "agreement.html"]
+    others = ["conventions.html", "playground.html", "agreement.html"]
+    assert [*texts] == ["index.html", "components/adam.html", *others]
     linked = {link for text in texts.values() for link in Page(text).links if "experiments" in link}
     assert linked == set()
 

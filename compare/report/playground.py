@@ -1,23 +1,20 @@
 """The playground: figures that follow what their reader sets, by the formulas of `scratch/` in JavaScript.
 
-Every widget is one file of `static/`, beside what they share: the controls, the drawing and the formulas. The
-page holds all of them itself, and its policy lets no other script run. Where scripts are off, and in print
-before they have drawn, each widget has a still figure, which `scratch/` computes when the page is made.
+Every widget is one file of `static/`, beside what they share: the controls, the drawing and the formulas.
+Where scripts are off, each has a still figure, which `scratch/` computes when the page is made.
 """
 
-import base64
-import hashlib
+import functools
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
-
-import jinja2
-from markupsafe import Markup
+from typing import Any
 
 from compare.component import Definition, definitions
-from compare.report.formulas import typeset
 from compare.report.listings import listing
+from compare.report.rendering import static
+
+ADDRESS = "playground.html"
 
 
 @dataclass(frozen=True)
@@ -183,43 +180,15 @@ WIDGETS = (
         ("scratch.random.box_muller: _two_sum", "compare.measure: _in_units, sum_units"),
     ),
 )
-SHARED = (
-    "controls",
-    "core",
-    "plot",
-    "math",
-    "random",
-    "network",
-    "training",
-)  # in this order: each uses those before it
+SHARED = ("controls", "core", "plot", "math", "random", "network", "training")  # each uses those before it
+SCRIPTS = [f"{name}.js" for name in (*SHARED, *(widget.name for widget in WIDGETS))]
 
 
-def scripts() -> list[Markup]:
-    """What runs in the page, one text a file."""
-    folder = resources.files("compare.report") / "static"
-    names = [*SHARED, *(widget.name for widget in WIDGETS)]
-    return [Markup((folder / f"{name}.js").read_text(encoding="utf-8")) for name in names]
-
-
-def policy() -> str:
-    """The page's Content-Security-Policy: nothing is loaded, and no script runs but these."""
-    digests = (hashlib.sha256(text.encode()).digest() for text in scripts())
-    sources = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {sources}"
-
-
-def as_html() -> str:
-    """The page."""
+@functools.cache
+def values() -> dict[str, Any]:
+    """What the page's template is rendered with, and the scripts that run in it."""
     from compare.report.stills import STILLS  # with matplotlib, which takes half as long as PyTorch
 
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("compare.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["typeset"] = typeset
-    return templates.get_template("playground.html").render(
-        widgets=WIDGETS, stills=STILLS, scripts=scripts(), policy=policy(), listing=listing
-    )
+    stills = {widget.name: STILLS[widget.name]() for widget in WIDGETS}
+    look = static("playground.css")
+    return {"widgets": WIDGETS, "stills": stills, "look": look, "listing": listing, "scripts": SCRIPTS}

@@ -17,12 +17,11 @@ from markupsafe import Markup
 from compare.cases import bad_input
 from compare.component import Component
 from compare.files import unfinished_name, write_whole
-from compare.report import conventions, day, docstrings, listings, search
+from compare.report import conventions, day, docstrings, listings, playground, search
 from compare.report.rendering import policy, render, static, templates
 from compare.report.report import Report, as_json, last_loss, worst_of_cases
 from compare.training.lockstep import TrainingResult
 
-PLAYGROUND = False  # whether there is a playground to lead to
 HEAD, SCRIPTS = "page.js", ("search.js",)  # of every page: in its head, and at its end
 FIRST = "index.html"
 
@@ -70,6 +69,11 @@ class Site:
             runs.setdefault((run.name, run.seed), []).append(run)
         return runs
 
+    @property
+    def has_playground(self) -> bool:
+        """Whether there is one to lead to: not where somebody asked for a part of the report alone."""
+        return not self.report.options.get("only")
+
     @cached_property
     def parts(self) -> dict[str, str]:
         """Address → title of what the head of every page leads to."""
@@ -78,8 +82,8 @@ class Site:
             parts[f"{FIRST}#components"] = "Components"
         if self.sections:
             parts["experiments.html"] = "Experiments"
-        if PLAYGROUND:
-            parts["playground.html"] = "Playground"
+        if self.has_playground:
+            parts[playground.ADDRESS] = "Playground"
         if self.conventions:
             parts["conventions.html"] = "Conventions"
         return {**parts, "agreement.html": "Agreement"}
@@ -87,7 +91,12 @@ class Site:
     @cached_property
     def _index(self) -> Markup:
         experiments = [(section.name, section.title) for section in self.sections]
-        return search.index(self.components, self.conventions, experiments, self.parts.items())
+        widgets = [
+            (f"{playground.ADDRESS}#{widget.name}", widget.title)
+            for widget in playground.WIDGETS
+            if self.has_playground
+        ]
+        return search.index(self.components, self.conventions, experiments, [*self.parts.items(), *widgets])
 
     @cached_property
     def _frames(self) -> dict[str, Markup]:
@@ -168,6 +177,8 @@ def _others(site: Site) -> dict[str, str]:
         found["conventions.html"] = site.page(
             "conventions.html", "conventions.html", numbers=_number_texts, getsource=inspect.getsource
         )
+    if site.has_playground:
+        found[playground.ADDRESS] = site.page(playground.ADDRESS, "playground.html", **playground.values())
     found["agreement.html"] = site.page(
         "agreement.html",
         "agreement.html",
