@@ -108,7 +108,7 @@ def test_equal(tmp_path, capsys):
     assert document["options"]["seeds"] == [3, 4]
     assert document["environment"]["PyTorch"] == torch.__version__
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("index.html", "components", "conventions.html", "playground.html", "agreement.html"),
+        *("index.html", "print.html", "components", "conventions.html", "playground.html", "agreement.html"),
         *("experiments.html", "experiments", "report.json"),
     }
 

@@ -38,6 +38,7 @@ def shape(formula: str) -> str:
         ("x̂ + fan_in + weight_decay", "mover(x ^) + msub(fan in) + weight_decay"),
         ("x − running_mean", "x − running_mean"),
         ("θ − lr·m̂/(√v̂ + ε)", "θ − lr ⋅ mfrac(mover(m ^) msqrt(mover(v ^)) + ε)"),
+        ("μₜ₊₁·m/(1−Π·μₜ₊₁)", "msub(μ t+1) ⋅ mfrac(m 1 − Π ⋅ msub(μ t+1))"),
         ("½(a − b)", "mfrac(1 2) ( a − b )"),
         ("10⁻¹²", "msup(10 − 12)"),
         ("u ∈ [0, 1)", "u ∈ [ 0 , 1 )"),

@@ -179,6 +179,7 @@ def test_page_is_whole_and_loads_nothing(arguments):
     texts = pages(Site(report))
     assert list(texts) == [
         "index.html",
+        "print.html",
         "components/relu.html",
         "components/sigmoid.html",
         "conventions.html",

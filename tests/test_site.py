@@ -37,7 +37,14 @@ def texts(site) -> dict[str, str]:
 
 
 def test_everything_has_its_page(texts):
-    others = ["index.html", "experiments.html", "playground.html", "conventions.html", "agreement.html"]
+    others = [
+        "index.html",
+        "print.html",
+        "experiments.html",
+        "playground.html",
+        "conventions.html",
+        "agreement.html",
+    ]
     components = [f"components/{name}.html" for name in ALL]
     assert sorted(texts) == sorted([*others, *components, *(f"experiments/{name}.html" for name in NAMES)])
     for component in ALL.values():
@@ -185,7 +192,7 @@ def test_a_training_run_alone_makes_a_site():
 def test_of_some_components_no_page_leads_to_another(tmp_path):
     texts = pages(Site(Report({}, OPTIONS, [ALL["adam"]], [], [])))
     others = ["conventions.html", "playground.html", "agreement.html"]
-    assert [*texts] == ["index.html", "components/adam.html", *others]
+    assert [*texts] == ["index.html", "print.html", "components/adam.html", *others]
     linked = {link for text in texts.values() for link in Page(text).links if "experiments" in link}
     assert linked == set()
 

@@ -1,5 +1,6 @@
-"""The site in a browser: on a phone and a desk, in light and dark, by keyboard; nothing is loaded."""
+"""The site in a browser: on phone, desk and paper, in light and dark, by keyboard; nothing is loaded."""
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ SOME = (
     "experiments.html",
     "experiments/optimizers.html",
     "experiments/bias_variance.html",
+    "print.html",
 )
 OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true);"
 
@@ -312,3 +314,35 @@ def test_the_keyboard_reaches_everything_and_one_sees_where_it_is(browser, site)
         return [...document.querySelectorAll('a, summary, input')]
             .filter(e => e.tabIndex < 0).map(e => e.parentElement.className)""")
     assert set(unreached) == {"line"}  # dozens: of these, the first of each function is linked to
+
+
+# Paper
+
+
+def test_the_whole_day_is_printed_on_forty_sheets(browser, site):
+    browser.open(site / "print.html")
+    sheet = {"paperWidth": 8.27, "paperHeight": 11.69}
+    printed = browser.devtools("Page.printToPDF", **sheet)["data"]
+    assert 10 < len(re.findall(rb"/Type /Page\b", base64.b64decode(printed))) <= 40
+    assert ALL["adam"].mistakes[0].explanation in browser.run("return document.body.innerText")
+
+
+# What axe-core (https://github.com/dequelabs/axe-core) finds
+
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: npm install --no-save axe-core")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 400)])
+def test_axe_finds_nothing(browser, site, scheme, width):
+    browser.colours(scheme)
+    browser.resize(width, 900)
+    for address in SOME:
+        browser.open(site / address)
+        browser.run(AXE.read_text(encoding="utf-8") + ";" + OPEN_ALL)
+        found = browser.run_slowly("""
+            axe.run({resultTypes: ['violations']}).then(
+                all => done(all.violations.map(one => [one.id, one.nodes.length, one.nodes[0].html])),
+                error => done(String(error)))""")
+        assert found == [], address

@@ -11,12 +11,14 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from compare.experiments.figures import COLOURS, STYLE
+from compare.experiments.figures import CLASSES, COLOURS, POINTS, STYLE
 from compare.experiments.page import Figure
 
 INK, RULE = "#000000", "#e6e6e6"
 VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", "#ffffff": "var(--paper)"}
 VARIABLES |= {colour: f"var(--line{i})" for i, colour in enumerate(COLOURS) if colour != INK}
+VARIABLES |= {colour: f"var(--class{i})" for i, colour in enumerate(CLASSES)}
+VARIABLES |= {colour: f"var(--point{i})" for i, colour in enumerate(POINTS)}
 
 
 def files(figure: Figure) -> dict[str, bytes]:

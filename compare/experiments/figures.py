@@ -33,7 +33,9 @@ STYLE: Any = {
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", (0, (6, 2)), (0, (2, 2)), (0, (6, 2, 2, 2)), (0, (1, 1)), (0, (8, 3)), (0, (4, 1, 1, 1, 1, 1)))
 VISIBLE = 1e-4  # a difference between two costs that a plot would show
-CLASSES = ListedColormap(["#9ecae1", "#fdd0a2"])  # where the network says 0, and 1
+CLASSES = ("#9ecae1", "#fdd0a2")  # where the network says 0, and 1
+POINTS = ("#08519c", "#a63603")
+LINES = ("#fefefe", "#010101")  # of a boundary: white and black, also where a page turns those two round
 
 
 @contextmanager
@@ -118,10 +120,17 @@ def boundary(axes: Axes, sides: Mapping[str, Run], data: Data) -> None:
     """The points of the training set, and where each side says 0 and 1: one as areas, both as lines."""
     runs = list(sides.values())
     first, second = grid(data)
-    axes.contourf(first, second, runs[0].grid_logits > 0, levels=[-0.5, 0.5, 1.5], cmap=CLASSES, alpha=0.6)
-    for run, colour, style in zip(runs, ("white", "black"), ("solid", "dashed"), strict=False):
+    axes.contourf(
+        first,
+        second,
+        runs[0].grid_logits > 0,
+        levels=[-0.5, 0.5, 1.5],
+        cmap=ListedColormap(CLASSES),
+        alpha=0.6,
+    )
+    for run, colour, style in zip(runs, LINES, ("solid", "dashed"), strict=False):
         if run.grid_logits.min() < 0 < run.grid_logits.max():
-            width = 3 if colour == "white" and len(runs) > 1 else 1.2
+            width = 3 if colour == LINES[0] and len(runs) > 1 else 1.2
             axes.contour(
                 first, second, run.grid_logits, levels=[0], colors=colour, linewidths=width, linestyles=style
             )
@@ -132,7 +141,7 @@ def boundary(axes: Axes, sides: Mapping[str, Run], data: Data) -> None:
 
 def points(axes: Axes, x: np.ndarray, targets: np.ndarray, size: float) -> None:
     """Points (examples, 2) of two classes, a marker and a colour for each."""
-    for value, marker, colour in ((0, "o", "#08519c"), (1, "^", "#a63603")):
+    for value, marker, colour in ((0, "o", POINTS[0]), (1, "^", POINTS[1])):
         some = x[targets[:, 0] == value]
         axes.scatter(
             some[:, 0], some[:, 1], s=size, marker=marker, c=colour, linewidths=0, label=f"class {value}"

@@ -22,6 +22,7 @@ def formulas(component: Component) -> list[tuple[str, Markup]]:
     return [(name, formula(text)) for name, text in component.docstrings.items() if text]
 
 
+@functools.cache
 def formula(docstring: str) -> Markup:
     """What a docstring begins with, a formula a line, and the blocks of formulas that it derives it by."""
     first, *others = _paragraphs(docstring)

@@ -6,13 +6,14 @@ A division binds its neighbours without spaces: a·b/2c is a·(b over 2c); paren
 denominator, a radicand or an exponent are not set. What can not be parsed stays as it is.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 _SUPERSCRIPTS, _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᵗᵀˣʲⁿ", "0123456789−+tTxjn"
-_SUBSCRIPTS, _LOWERED = "₀₁₂₃₄₅₆₇₈₉ᵢⱼ", "0123456789ij"
+_SUBSCRIPTS, _LOWERED = "₀₁₂₃₄₅₆₇₈₉₊₋ᵢⱼₜ", "0123456789+−ijt"
 _HAT = "\u0302"
 _OPEN, _CLOSE, _BARS = "([⌊", ")]⌋", "|‖"
 _OPERATORS = "+−-=←→≈≤≥<>·×±∈⊕≫,"
@@ -46,6 +47,7 @@ class _Node:
     sum: bool = False
 
 
+@functools.cache
 def typeset(text: str, *, display: bool = False) -> Markup:
     """Prose with formulas in it, as HTML; `code`, **emphasis** and addresses become what they mean."""
     parts = []

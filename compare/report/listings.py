@@ -1,5 +1,6 @@
 """Source code to show: both versions of a component, its mistakes as diffs, in the colours of the page."""
 
+import functools
 import importlib
 from dataclasses import dataclass
 
@@ -47,7 +48,8 @@ def listing(definition: Definition, prefix: str) -> Markup:
     """The lines of a definition, numbered as in its file; each can be linked to."""
     line = Markup(
         '<span class="line" id="{prefix}{number}" style="--indent:{indent}">'
-        '<a href="#{prefix}{number}" tabindex="-1" data-line="{number}"></a>{code}\n</span>'
+        '<a href="#{prefix}{number}" tabindex="-1" aria-hidden="true" data-line="{number}"></a>'
+        "{code}\n</span>"
     )
     return Markup("").join(
         line.format(prefix=prefix, number=number, indent=len(plain) - len(plain.lstrip()), code=code)
@@ -73,13 +75,20 @@ _CLASSES: tuple[tuple[_TokenType, str], ...] = (
 
 def highlighted(code: str) -> list[Markup]:
     """The lines of Python code, with <span>s for the kinds of word that have a colour."""
-    lines = [Markup("")]
+    lines = [""]
     for token, text in _LEXER.get_tokens(code):
-        kind = next((kind for type_, kind in _CLASSES if token in type_), "")
+        kind = _kind(token)
         for i, piece in enumerate(text.split("\n")):
             if i:
-                lines.append(Markup(""))
+                lines.append("")
             if piece:
-                shown = escape(piece).replace("/", Markup("/<wbr>")) if "://" in piece else piece
-                lines[-1] += Markup('<span class="{}">{}</span>').format(kind, shown) if kind else shown
-    return lines
+                shown = str(escape(piece))
+                if "://" in piece:
+                    shown = shown.replace("/", "/<wbr>")
+                lines[-1] += f'<span class="{kind}">{shown}</span>' if kind else shown
+    return [Markup(line) for line in lines]
+
+
+@functools.cache
+def _kind(token: _TokenType) -> str:
+    return next((kind for type_, kind in _CLASSES if token in type_), "")

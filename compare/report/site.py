@@ -131,15 +131,22 @@ def pages(site: Site, *, only_experiments: bool = False) -> dict[str, str]:
 
 
 def _start(site: Site) -> dict[str, str]:
-    known = {component.name for component in site.components}
     by_step: dict[int, list[Component]] = {step.number: [] for step in day.STEPS}
     for component in site.components:
         if step := day.step_of(component):
             by_step[step.number].append(component)
     titles = {section.name: section.title for section in site.sections}
-    return {
-        FIRST: site.page(FIRST, "start.html", steps=day.STEPS, of_step=by_step, known=known, titles=titles)
-    }
+    found = {FIRST: site.page(FIRST, "start.html", steps=day.STEPS, of_step=by_step, titles=titles)}
+    if site.components:
+        found["print.html"] = site.page(
+            "print.html",
+            "print.html",
+            steps=[step for step in day.STEPS if by_step[step.number]],
+            of_step=by_step,
+            others=[component for component in site.components if not day.step_of(component)],
+            formulas=docstrings.formulas,
+        )
+    return found
 
 
 def _components(site: Site) -> dict[str, str]:

@@ -1,5 +1,5 @@
-// The colours that the reader has chosen, kept for the next page where the browser keeps anything; and the list of
-// all pages, scrolled to this one.
+// The colours that the reader has chosen, kept for the next page where the browser keeps anything; the list of all
+// pages, scrolled to this one; and the keyboard reaches what has to be scrolled sideways.
 (() => {
   const root = document.documentElement;
   let kept;
@@ -13,6 +13,13 @@
       if (event.target.value !== "auto") root.dataset.theme = event.target.value;
       try { localStorage.setItem("theme", event.target.value); } catch { /* this page alone, then */ }
     });
+    const reach = () => {
+      for (const box of document.querySelectorAll(".scroll, .formula"))
+        if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    };
+    reach();
+    addEventListener("resize", reach);
+    addEventListener("toggle", reach, true);
     const contents = document.getElementById("contents");
     const here = contents.querySelector("[aria-current]");
     if (here) contents.scrollTop = here.offsetTop - contents.clientHeight / 3;
