@@ -53,10 +53,15 @@ def _in_loss(runs: Runs, steps: Sequence[int], weights: Sequence[str], side: int
     for step in steps:
         replay = runs.replay(step, side)
         loss, before = replay.recorded("loss"), [replay.get(f"{name}.before") for name in weights]
-        if loss is None or "loss" not in replay.expected or any(each is None for each in before):
+        if (
+            loss is None
+            or loss.size != 1
+            or "loss" not in replay.expected
+            or any(each is None for each in before)
+        ):
             return None
         squares = sum(float((np.asarray(each, float) ** 2).sum()) for each in before)
-        rest = float(loss) - float(replay.expected["loss"])
+        rest = loss.item() - replay.expected["loss"].item()
         shares.append(rest / squares if replay.off["loss"] > 1 and squares else 0.0)
     return _same(shares)
 
