@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scratch.checks import expects
-from scratch.layer import Layer
+from scratch.layer import Layer, copied
 
 
 @expects(x="*shape")
@@ -23,7 +23,7 @@ def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.relu.html
     """
     y = np.maximum(0, x)
-    return y, y.copy()
+    return y, copied(y)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -55,7 +55,7 @@ def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.leaky_relu.html
     """
-    return np.where(x > 0, x, x * negative_slope), (x.copy(), negative_slope)
+    return np.where(x > 0, x, x * negative_slope), (copied(x), negative_slope)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -75,7 +75,7 @@ def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     https://docs.pytorch.org/docs/stable/generated/torch.tanh.html
     """
     y = np.tanh(x)
-    return y, y.copy()
+    return y, copied(y)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -99,7 +99,7 @@ def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     e = np.exp(-np.abs(x))  # in (0, 1]
     y = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
-    return y, y.copy()
+    return y, copied(y)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -125,7 +125,7 @@ def gelu_forward(x: np.ndarray, approximate: str = "none") -> tuple[np.ndarray, 
         y = 0.5 * x * (1 + np.tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
     else:
         y = 0.5 * x * (1 + _erf(x * SQRT_HALF))
-    return y, (x.copy(), approximate)
+    return y, (copied(x), approximate)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")
@@ -165,7 +165,7 @@ def silu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
     https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.silu.html
     """
     sigmoid, _ = sigmoid_forward(x)
-    return x * sigmoid, (x.copy(), sigmoid)
+    return x * sigmoid, (copied(x), sigmoid)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")

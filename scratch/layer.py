@@ -1,8 +1,13 @@
 """What every layer keeps between a forward pass, the backward pass and the next step."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import numpy as np
+
+A = TypeVar("A", bound=np.ndarray | None)
 
 
 class Layer:
@@ -30,6 +35,19 @@ class Layer:
             raise RuntimeError(f"backward: expected a forward pass of this {name} before it, got none")
 
 
-def copied(array: np.ndarray | None) -> np.ndarray | None:
-    """A copy for a cache, which nobody else may change; None stays None."""
-    return None if array is None else array.copy()
+def copied(array: A) -> A:
+    """A copy for a cache, which nobody else may change; within `one_pass` the array itself; of None, None."""
+    return array if array is None or _in_one_pass.get() else array.copy()
+
+
+_in_one_pass = ContextVar("in_one_pass", default=False)
+
+
+@contextmanager
+def one_pass() -> Iterator[None]:
+    """Caches do without copies: nobody comes between the forward and the backward pass to change an array."""
+    before = _in_one_pass.set(True)
+    try:
+        yield
+    finally:
+        _in_one_pass.reset(before)

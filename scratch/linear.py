@@ -13,7 +13,7 @@ import numpy as np
 
 from scratch.checks import expects
 from scratch.initializers import kaiming_uniform
-from scratch.layer import Layer
+from scratch.layer import Layer, copied
 from scratch.random import Generator
 
 
@@ -32,7 +32,7 @@ def linear_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -
     y = np.matmul(x, weight.T)  # (…, out_features)
     if bias is not None:
         y += bias
-    return y, (x.copy(), weight.copy())
+    return y, (copied(x), copied(weight))
 
 
 @expects(cache={"x": "*batch in_features", "weight": "out_features in_features"}, dy="*batch out_features")

@@ -54,7 +54,7 @@ def binary_cross_entropy_with_logits_forward(
     losses = _weighted(losses, weight)
     n = logits.size if reduction == "mean" else 1
     loss = _reduced(losses, reduction) / n
-    return loss, (logits.copy(), targets.copy(), e, n, loss.shape, copied(weight), copied(pos_weight))
+    return loss, (copied(logits), copied(targets), e, n, loss.shape, copied(weight), copied(pos_weight))
 
 
 @expects(cache={"logits": "*shape"}, dloss="any")
@@ -91,7 +91,7 @@ def binary_cross_entropy_forward(
     losses = _weighted((targets - 1) * log_not_p - targets * log_p, weight)
     n = probabilities.size if reduction == "mean" else 1
     loss = _reduced(losses, reduction) / n
-    return loss, (probabilities.copy(), targets.copy(), n, loss.shape, copied(weight))
+    return loss, (copied(probabilities), copied(targets), n, loss.shape, copied(weight))
 
 
 @expects(cache={"probabilities": "*shape"}, dloss="any")

@@ -21,6 +21,7 @@ from scratch.batch_norm import BatchNorm1d
 from scratch.checks import check_floating, check_shape, check_state, expects
 from scratch.files import read_state, write_state
 from scratch.initializers import INITIALIZERS, NONLINEARITIES
+from scratch.layer import one_pass
 from scratch.linear import Linear
 from scratch.losses import (
     binary_cross_entropy_with_logits_backward,
@@ -203,6 +204,19 @@ class Network:
                 linear.gradients["weight"] += l2_gradient(weight, self.l2, self._batch)
         return dx
 
+    @one_pass()
+    def cost_and_gradients(self, x: np.ndarray, targets: np.ndarray, *, batch: int | None = None) -> float:
+        """`forward`, `cost` and `backward` at one go, for a training step: the gradients are filled
+
+        The layers remember no copies, and forget them at the end: another `backward` needs another `forward`.
+        """
+        try:
+            cost = self.cost(self.forward(x), targets, batch=batch)
+            self.backward()
+            return cost
+        finally:
+            self._forget()
+
     def parameters(self) -> list[np.ndarray]:
         """What an optimizer updates: the one flat buffer."""
         return [self.flat_parameters]
@@ -268,6 +282,7 @@ class Network:
         logits = self._evaluate(x)
         return softmax_forward(logits)[0] if self.loss == "cross_entropy" else sigmoid_forward(logits)[0]
 
+    @one_pass()
     def _evaluate(self, x: np.ndarray) -> np.ndarray:
         """Logits in evaluation mode; the layers keep their mode, and what `backward` needs."""
         self._check_input(x)
@@ -314,6 +329,12 @@ class Network:
             self.load_state_dict(state)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{path}: {error}") from None
+
+    def _forget(self) -> None:
+        """Let no `backward` go back through arrays that others may change from now on."""
+        self._logits = self._cost_of = None
+        for layer in self.layers.values():
+            layer.cache = NotImplemented
 
     def _linear_layers(self) -> Iterator[Linear]:
         return (layer for layer in self.layers.values() if isinstance(layer, Linear))

@@ -8,6 +8,7 @@ and for an upstream gradient of another shape. All sums and maxima are those alo
 import numpy as np
 
 from scratch.checks import expects
+from scratch.layer import copied
 
 
 @expects(x="*shape")
@@ -22,7 +23,7 @@ def softmax_forward(x: np.ndarray, dim: int = -1) -> tuple[np.ndarray, tuple]:
     """
     e = np.exp(_shifted(x, dim))
     y = e / e.sum(axis=dim, keepdims=True)
-    return y, (y.copy(), dim)
+    return y, (copied(y), dim)
 
 
 @expects(cache={"x": "*shape"}, dy="*shape")

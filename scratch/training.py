@@ -59,9 +59,7 @@ def train_step(
     Raises ValueError or TypeError for what the network, the loss or the optimizer can not take.
     """
     if micro_batch_size is None:
-        logits = network.forward(x)
-        cost = network.cost(logits, targets)
-        network.backward()
+        cost = network.cost_and_gradients(x, targets)
     else:
         cost = accumulate(network, x, targets, micro_batch_size)
     gradients = network.gradients(optimizer.params)
@@ -92,9 +90,7 @@ def accumulate(network: Network, x: np.ndarray, targets: np.ndarray, micro_batch
     for start in range(0, len(x), micro_batch_size):
         part = slice(start, start + micro_batch_size)
         share = network.counted(targets[part]) / counted
-        logits = network.forward(x[part])
-        cost += share * network.cost(logits, targets[part], batch=len(x))
-        network.backward()
+        cost += share * network.cost_and_gradients(x[part], targets[part], batch=len(x))
         gradient += share * network.flat_gradients
     network.flat_gradients[...] = gradient
     return cost

@@ -73,7 +73,9 @@ def test_the_first_breach_is_located(monkeypatch):
 @pytest.mark.parametrize("factor", [2, np.nan, np.inf])
 def test_a_wrong_cost_is_a_breach(monkeypatch, dtype, factor, short):
     cost = scratch.network.Network.cost
-    monkeypatch.setattr(scratch.network.Network, "cost", lambda self, *args: factor * cost(self, *args))
+    monkeypatch.setattr(
+        scratch.network.Network, "cost", lambda self, *args, **options: factor * cost(self, *args, **options)
+    )
     result = lockstep.train_in_lockstep("breast_cancer", dtype, "cpu", 0)
     assert not result.equal
     assert (result.breach.epoch, result.breach.step, result.breach.tensor) == (0, 0, "cost")

@@ -1,5 +1,6 @@
 """A cache is private: who changes an argument or a result of a forward pass in place changes no gradient."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,14 @@ from compare.component import DTYPES, Case, copy_with_strides
 from compare.run import cases_of, run_scratch
 from scratch.activations import ACTIVATIONS, Activation
 from scratch.batch_norm import BatchNorm1d
-from scratch.layer import Layer
+from scratch.layer import Layer, one_pass
 from scratch.layer_norm import LayerNorm, RMSNorm
 from scratch.linear import Linear
 from scratch.network import LOSSES, Network
+from scratch.optimizers import Adam
 from scratch.random import NumpyGenerator
 from scratch.regularization import Dropout
+from scratch.training import train_step
 
 FORWARD = {
     name: forward
@@ -147,6 +150,80 @@ def test_nor_into_a_network(activation: str, batch_norm: bool, dropout: float, l
         return [network.backward(input_gradient=True), *network.gradients()]
 
     np.testing.assert_equal(gradients(spoiled=True), gradients(spoiled=False))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_training_step_does_without_copies_and_is_the_same(
+    activation: str, batch_norm: bool, dropout: float, loss: str
+):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 4), np.float32)
+    targets = np.array([0, 1, 2, 0, 1]) if loss == "cross_entropy" else rng.random((5, 3), np.float32)
+    untouched = x.copy(), targets.copy()
+
+    def network() -> tuple[Network, Adam]:
+        made = Network(
+            (4, 6, 5, 3), NumpyGenerator(0), activation=activation, batch_norm=batch_norm, dropout=dropout,
+            loss=loss, l2=0.1,
+        )  # fmt: skip
+        return made, Adam(made.parameters())
+
+    (one, optimizer), (other, others_optimizer) = network(), network()
+    for _ in range(2):
+        cost = other.cost(other.forward(x), targets)
+        other.backward()
+        others_optimizer.step(other.gradients())
+        assert train_step(one, optimizer, x, targets) == cost
+        np.testing.assert_equal(one.state_dict(), other.state_dict())
+    np.testing.assert_equal((x, targets), untouched)
+
+
+def small() -> tuple[Network, np.ndarray, np.ndarray]:
+    network = Network((4, 6, 3), NumpyGenerator(0), batch_norm=True, dropout=0.3)
+    return network, np.random.default_rng(0).standard_normal((5, 4), np.float32), np.array([0, 1, 2, 0, 1])
+
+
+def test_training_steps_leave_alone_what_a_caller_holds():
+    network, x, targets = small()
+    held = [network.forward(x), network.predict_proba(x)]
+    held += [layer.cache for layer in network.layers.values()]
+    before = [[np.copy(array) for array in each if array is not None] for each in held]
+    for _ in range(2):
+        train_step(network, Adam(network.parameters()), x, targets)
+    np.testing.assert_equal([[array for array in each if array is not None] for each in held], before)
+
+
+@pytest.mark.parametrize("targets", [np.array([0, 1, 2, 0, 1]), np.array([0, 1, 2, 0, 3])])
+def test_no_backward_pass_follows_a_training_step_which_has_changed_what_it_needs(targets: np.ndarray):
+    network, x, _ = small()
+    network.cost(network.forward(x), np.array([0, 1, 2, 0, 1]))
+    if targets.max() < 3:
+        train_step(network, Adam(network.parameters()), x, targets)
+    else:  # not even where it came to nothing
+        with pytest.raises(ValueError, match="targets"):
+            train_step(network, Adam(network.parameters()), x, targets)
+    with pytest.raises(RuntimeError, match="expected a cost before it"):
+        network.backward()
+    for layer in network.layers.values():
+        with pytest.raises(RuntimeError, match="expected a forward pass"):
+            layer.backward(x)
+    network.forward(x)
+    for layer in network.layers.values():
+        assert not any(np.shares_memory(x, array) for array in layer.cache if array is not None)
+
+
+def test_a_pass_without_copies_is_that_of_its_thread_alone():
+    layer, x = Linear(4, 4, NumpyGenerator(0)), np.ones((5, 4), np.float32)
+    with one_pass():
+        layer.forward(x)
+        assert layer.cache[0] is x
+        other = threading.Thread(target=layer.forward, args=(x,))
+        other.start()
+        other.join()
+        assert layer.cache[0] is not x
 
 
 def test_dropout_leaves_the_generators_array_alone():

@@ -301,12 +301,12 @@ COMPONENTS = (
             Mistake(
                 "minimum for maximum",
                 "min(x, 0): what is negative stays, and what is positive goes.",
-                [("np.maximum(0, x)", "np.minimum(0, x)"), ("return y, y", "return y, x")],
+                [("np.maximum(0, x)", "np.minimum(0, x)"), ("copied(y)", "copied(x)")],
             ),
             Mistake(
                 "maximum along an axis",
                 "np.max(x, 0) is the largest element of each column; np.maximum(x, 0) is meant.",
-                [("np.maximum(0, x)", "np.max(x, 0)"), ("return y, y", "return y, x")],
+                [("np.maximum(0, x)", "np.max(x, 0)"), ("copied(y)", "copied(x)")],
             ),
             Mistake(
                 "gradient not masked",
@@ -316,14 +316,14 @@ COMPONENTS = (
             Mistake(
                 "gradient 1 at zero",
                 "The slope at x = 0 is taken from the right side; PyTorch takes 0.",
-                [("return y, y", "return y, x"), ("_zero_where(y <= 0,", "_zero_where(y < 0,")],
+                [("copied(y)", "copied(x)"), ("_zero_where(y <= 0,", "_zero_where(y < 0,")],
                 convention="torch.clamp(x, min=0)",
             ),
             Mistake(
                 "gradient ½ at zero",
                 "At x = 0 both arguments of max(x, 0) are the larger one, and the gradient is shared.",
                 [
-                    ("return y, y", "return y, x"),
+                    ("copied(y)", "copied(x)"),
                     (
                         "_zero_where(y <= 0, dy)",
                         "dy * (y > 0) + dy / 2 * (y == 0)",
@@ -382,7 +382,7 @@ COMPONENTS = (
             Mistake(
                 "derivative of the input",
                 "1 − x² instead of 1 − tanh² x: the cache holds the input where it should hold the result.",
-                [("return y, y", "return y, x")],
+                [("copied(y)", "copied(x)")],
             ),
             Mistake(
                 "1 − y",
@@ -434,7 +434,7 @@ COMPONENTS = (
             Mistake(
                 "derivative of the input",
                 "x·(1 − x) instead of y·(1 − y): the derivative is taken of the input, not of the result.",
-                [("return y, y", "return y, x")],
+                [("copied(y)", "copied(x)")],
             ),
             Mistake(
                 "sigmoid taken twice",
@@ -605,7 +605,7 @@ COMPONENTS = (
             Mistake(
                 "y in the place of x",
                 "The cache holds the result where it should hold the input.",
-                [("(x.copy(), sigmoid)", "(x * sigmoid, sigmoid)")],
+                [("(copied(x), sigmoid)", "(x * sigmoid, sigmoid)")],
             ),
             Mistake(
                 "sigmoid alone",

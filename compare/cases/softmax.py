@@ -270,7 +270,7 @@ COMPONENTS = (
             Mistake(
                 "derivative of the input",
                 "x in the place of y: the cache holds the input where it should hold the result.",
-                [("return y, (y.copy(), dim)", "return y, (x.copy(), dim)")],
+                [("copied(y)", "copied(x)")],
             ),
             Mistake(
                 "softmax taken twice",

@@ -780,7 +780,7 @@ COMPONENTS = (
             Mistake(
                 "cost of the last micro-batch",
                 "What is told is the cost of a part of the batch.",
-                [("cost += share * network.cost(", "cost = network.cost(")],
+                [("cost += share * network.", "cost = network.")],
             ),
             Mistake(
                 "micro-batches not looked at",

@@ -140,7 +140,7 @@ def train_in_lockstep(
     free, follower = (
         TorchSide(run.setup, case.torch_draws(), dtype=case.dtype, device=device) for _ in range(2)
     )
-    upstream = record_upstream(ours.network)
+    passes = record_passes(ours.network)
     free_outputs, follower_outputs = record_relus(free.network), record_relus(follower.network)
     x, targets = examples.x_train, examples.targets_train
     result = TrainingResult(name, run.description, dtype, device, seed, BUDGET, steps(name) // run.epochs)
@@ -152,10 +152,9 @@ def train_in_lockstep(
         for (our_x, our_targets), (their_x, their_targets) in batches:
             hand_over(ours, follower)
             cost = ours.step(our_x, our_targets), follower.step(their_x, their_targets)
-            layers = ours.network.layers.items()
-            outputs = {layer_name: layer.cache for layer_name, layer in layers if "relu" in layer_name}
+            outputs = {layer: passes[layer][1] for layer in ours.network.layers if "relu" in layer}
             kinks = crossed_kinks(outputs, follower_outputs)
-            _compare_step(result, epoch, ours, follower, cost, upstream, kinks)
+            _compare_step(result, epoch, ours, follower, cost, passes, kinks)
             result.loss_scratch.append(cost[0])
             result.loss_torch.append(free.step(their_x, their_targets))
             result.drift.append(_distance(ours, free))
@@ -193,7 +192,7 @@ def _compare_step(
     ours: ScratchSide,
     follower: TorchSide,
     cost: tuple[float, float],
-    upstream: Mapping[str, np.ndarray],
+    passes: Mapping[str, tuple],
     kinks: list[str],
 ) -> None:
     step = len(result.one_step)
@@ -202,7 +201,7 @@ def _compare_step(
     differences = compare_results(
         {"cost": our_cost, **state},
         {"cost": their_cost, **follower.state()},
-        magnitudes(ours, state, upstream),
+        magnitudes(ours, state, passes),
     )
     result.one_step.append(max(difference.units for difference in differences))
     if kinks:
@@ -232,25 +231,24 @@ def _record_accuracy(
     result.different_predictions = int(np.sum(our_classes != their_classes))
 
 
-def record_upstream(network: scratch.network.Network) -> dict[str, np.ndarray]:
-    """From now on, keep the upstream gradient that every layer with parameters was given last."""
-    upstream: dict[str, np.ndarray] = {}
+def record_passes(network: scratch.network.Network) -> dict[str, tuple[np.ndarray, Any]]:
+    """From now on, keep the upstream gradient and the cache of every layer's last backward pass."""
+    passes: dict[str, tuple[np.ndarray, Any]] = {}
 
-    def recording(name: str, backward: Callable) -> Callable:
+    def recording(name: str, layer: Any, backward: Callable) -> Callable:
         def record(dy: np.ndarray, **options: Any) -> np.ndarray:
-            upstream[name] = dy
+            passes[name] = dy, layer.cache
             return backward(dy, **options)
 
         return record
 
     for name, layer in network.layers.items():
-        if layer.parameters:
-            layer.backward = recording(name, layer.backward)
-    return upstream
+        layer.backward = recording(name, layer, layer.backward)
+    return passes
 
 
 def magnitudes(
-    side: ScratchSide, state: Mapping[str, np.ndarray], upstream: Mapping[str, np.ndarray]
+    side: ScratchSide, state: Mapping[str, np.ndarray], passes: Mapping[str, tuple]
 ) -> dict[str, Any]:
     """The scale in which the rounding units of one step are counted, by tensor.
 
@@ -269,7 +267,7 @@ def magnitudes(
     (beta1, beta2), eps, t = adam.param_groups[0]["betas"], adam.param_groups[0]["eps"], adam.steps
     gradients = side.network.named(side.network.flat_gradients)
     scales: dict[str, Any] = {}
-    for name, terms in gradient_terms(side.network, upstream).items():
+    for name, terms in gradient_terms(side.network, passes).items():
         g = np.abs(gradients[name]).astype(np.float64)
         m = np.abs(state[f"{name}.exp_avg"]).astype(np.float64)
         root_v = np.sqrt(state[f"{name}.exp_avg_sq"].astype(np.float64))
@@ -285,12 +283,14 @@ def magnitudes(
     return scales
 
 
-def gradient_terms(network: scratch.network.Network, upstream: Mapping[str, np.ndarray]) -> dict[str, float]:
+def gradient_terms(network: scratch.network.Network, passes: Mapping[str, tuple]) -> dict[str, float]:
     """√Σ(terms²) of the sum over the batch that each parameter's gradient is, the largest of the tensor."""
     terms = {}
-    for name, dy in upstream.items():
+    for name, (dy, cache) in passes.items():
         layer = network.layers[name]
-        dy2, x2 = dy.astype(np.float64) ** 2, layer.cache[0].astype(np.float64) ** 2  # x, or x̂ of batch norm
+        if not layer.parameters:
+            continue
+        dy2, x2 = dy.astype(np.float64) ** 2, cache[0].astype(np.float64) ** 2  # x, or x̂ of batch norm
         per_weight = dy2.T @ x2 if layer.parameters["weight"].ndim == 2 else (dy2 * x2).sum(axis=0)
         terms[f"{name}.weight"] = float(np.sqrt(per_weight.max()))
         if "bias" in layer.parameters:
