@@ -12,7 +12,7 @@ import numpy as np
 
 from scratch.checks import check_floating, check_shape, check_state, expects
 
-BLOCK = 32768  # elements; the few arrays of a rule, a block each, stay in the cache from one line to the next
+BLOCK = 131072  # elements; a rule's few arrays, a block each, stay in the cache from one line to the next
 
 
 class Optimizer:

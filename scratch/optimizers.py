@@ -160,11 +160,17 @@ def adam_step(
         grad = grad + weight_decay * param
     _average(exp_avg, grad, beta1)
     exp_avg_sq *= beta2
-    exp_avg_sq += (1 - beta2) * grad * grad
+    square = (1 - beta2) * grad  # here and below in place: a new array for each operation takes time
+    square *= grad
+    exp_avg_sq += square
     if max_exp_avg_sq is not None:
         exp_avg_sq = np.maximum(max_exp_avg_sq, exp_avg_sq, out=max_exp_avg_sq)
-    denominator = np.sqrt(exp_avg_sq) / correction2**0.5 + eps
-    param -= lr / correction1 * exp_avg / denominator
+    denominator = np.sqrt(exp_avg_sq)
+    denominator /= correction2**0.5
+    denominator += eps
+    change = lr / correction1 * exp_avg
+    change /= denominator
+    param -= change
 
 
 @expects()
@@ -243,7 +249,9 @@ def _average(average: np.ndarray, value: np.ndarray, beta: float) -> None:
     exactly x, and an infinite average and a finite x give NaN or infinity where PyTorch has them.
     """
     if beta > 0.5:
-        average += (1 - beta) * (value - average)
+        change = value - average
+        change *= 1 - beta
+        average += change
     else:
         average[...] = value - beta * (value - average)
 

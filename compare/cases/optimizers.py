@@ -1126,18 +1126,20 @@ RMSPROP_MISTAKES = (
     ),
 )
 
+CORRECTED = "    denominator /= correction2**0.5\n"
+EPSILON = "    denominator += eps\n"
 ADAM_AND_ADAMW_MISTAKES = (
-    _uphill("lr / correction1 * exp_avg / denominator"),
+    _uphill("change"),
     Mistake(
         "no bias correction",
         "m/(√v + ε): at the first step (1−β₁)/√(1−β₂) ≈ 3.2 times too far.",
-        [(" / correction2**0.5", ""), ("lr / correction1 * exp_avg", "lr * exp_avg")],
+        [(CORRECTED, ""), ("lr / correction1 * exp_avg", "lr * exp_avg")],
         convention="BERT's own optimizer, and MLX by default",
     ),
     Mistake(
         "second moment not corrected",
         "m̂/(√v + ε): at the first step 1/√(1−β₂) ≈ 32 times too far.",
-        [(" / correction2**0.5", "")],
+        [(CORRECTED, "")],
     ),
     Mistake(
         "first moment not corrected",
@@ -1148,19 +1150,17 @@ ADAM_AND_ADAMW_MISTAKES = (
     Mistake(
         "multiplied by the correction",
         "m·(1−β₁ᵗ) and v·(1−β₂ᵗ): the first steps are made shorter still, where they should grow.",
-        [("/ correction2**0.5", "* correction2**0.5"), ("lr / correction1", "lr * correction1")],
+        [("/= correction2**0.5", "*= correction2**0.5"), ("lr / correction1", "lr * correction1")],
     ),
     Mistake(
         "corrected moments kept",
         "m ← m/(1−β₁ᵗ) overwrites the moment: the next step corrects what has been corrected already.",
         [
             (
-                "exp_avg_sq += (1 - beta2) * grad * grad",
-                "exp_avg_sq += (1 - beta2) * grad * grad\n"
-                "    exp_avg /= correction1\n"
-                "    exp_avg_sq /= correction2",
+                "exp_avg_sq += square",
+                "exp_avg_sq += square\n    exp_avg /= correction1\n    exp_avg_sq /= correction2",
             ),
-            (" / correction2**0.5", ""),
+            (CORRECTED, ""),
             ("lr / correction1 * exp_avg", "lr * exp_avg"),
         ],
     ),
@@ -1175,7 +1175,8 @@ ADAM_AND_ADAMW_MISTAKES = (
         [
             ("beta1**step", "beta1 * step"),
             ("beta2**step", "beta2 * step"),
-            ("np.sqrt(exp_avg_sq) / correction2**0.5", "np.sqrt(exp_avg_sq / correction2)"),
+            ("np.sqrt(exp_avg_sq)", "np.sqrt(exp_avg_sq / correction2)"),
+            (CORRECTED, ""),
         ],
     ),
     Mistake(
@@ -1186,18 +1187,18 @@ ADAM_AND_ADAMW_MISTAKES = (
     Mistake(
         "ε inside the root",
         "m̂/√(v̂ + ε): the floor of the denominator is 1e-4 instead of 1e-8.",
-        [("np.sqrt(exp_avg_sq) / correction2**0.5 + eps", "np.sqrt(exp_avg_sq / correction2 + eps)")],
+        [("np.sqrt(exp_avg_sq)", "np.sqrt(exp_avg_sq / correction2 + eps)"), (CORRECTED + EPSILON, "")],
         convention="optax, whose eps_root stands there",
     ),
     Mistake(
         "ε forgotten",
         "m̂/√v̂: 0/0 where no gradient has come yet.",
-        [("correction2**0.5 + eps", "correction2**0.5")],
+        [(EPSILON, "")],
     ),
     Mistake(
         "ε before the bias correction",
         "lr·√c₂/c₁ · m/(√v + ε): seen in small gradients and in the first steps only.",
-        [("np.sqrt(exp_avg_sq) / correction2**0.5 + eps", "(np.sqrt(exp_avg_sq) + eps) / correction2**0.5")],
+        [(CORRECTED + EPSILON, EPSILON + CORRECTED)],
         convention="the end of the paper's section 2 (ε̂), TensorFlow, Keras, and PyTorch until 2019",
     ),
     Mistake(
@@ -1231,17 +1232,20 @@ ADAM_AND_ADAMW_MISTAKES = (
     Mistake(
         "gradient not squared",
         "v averages |g|: the step grows with √|g|, and its size no longer depends on lr alone.",
-        [("(1 - beta2) * grad * grad", "(1 - beta2) * np.abs(grad)")],
+        [("square *= grad", "square = np.abs(square)")],
     ),
     Mistake(
         "first moment squared",
         "v averages m² instead of g²: where gradients change sign, the step is too long.",
-        [("(1 - beta2) * grad * grad", "(1 - beta2) * exp_avg * exp_avg")],
+        [
+            ("square = (1 - beta2) * grad", "square = (1 - beta2) * exp_avg"),
+            ("square *= grad", "square *= exp_avg"),
+        ],
     ),
     Mistake(
         "no root",
         "m̂/(v̂ + ε): the smaller the gradient, the longer the step.",
-        [("np.sqrt(exp_avg_sq) / correction2**0.5 + eps", "exp_avg_sq / correction2 + eps")],
+        [("np.sqrt(exp_avg_sq)", "exp_avg_sq / correction2"), (CORRECTED, "")],
     ),
     Mistake(
         "AMSGrad of the corrected moment",
@@ -1279,7 +1283,7 @@ ADAM_AND_ADAMW_MISTAKES = (
 
 ADAM_MISTAKES = (
     *ADAM_AND_ADAMW_MISTAKES,
-    _step_lost([("param -= lr / correction1", "param = param - lr / correction1")]),
+    _step_lost([("param -= change", "param = param - change")]),
     Mistake(
         "weight decay decoupled",
         "θ ← (1 − lr·λ)·θ apart from the gradient: that is AdamW.",
