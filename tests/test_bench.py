@@ -11,6 +11,7 @@ from compare.training import bench
 def short(monkeypatch):
     monkeypatch.setattr(bench, "SIZES", (((3, 4, 2), 5, 0.35),))
     monkeypatch.setattr(bench, "DRAWS", dict(list(bench.DRAWS.items())[:1]))
+    monkeypatch.setattr(bench, "PARTED", 0)
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench, "SECONDS", 0)
     monkeypatch.setattr(bench, "absent", lambda: {"compiled": "no compiler", "JAX": "is not installed"})
@@ -22,6 +23,18 @@ def test_all_sides_take_the_same_steps():
     for _ in range(3):
         costs = [steps[side]() for side in ("scratch", "torch", "fused")]
         np.testing.assert_allclose(costs, costs[0], rtol=1e-5)
+
+
+def test_the_parts_make_the_step():
+    times = bench.times_of_parts((3, 4, 2), 5, 7)
+    assert list(times) == [
+        *("linear1.forward", "relu1.forward", "linear2.forward", "cross_entropy_forward"),
+        *("cross_entropy_backward", "linear2.backward", "relu1.backward", "linear1.backward"),
+        *("Adam.step", "the whole step"),
+    ]
+    assert {len(each) for each in times.values()} == {7}
+    for *parts, whole in zip(*times.values(), strict=True):
+        assert 0 < sum(parts) < whole
 
 
 def test_it_says_what_is_absent_and_leaves_its_column_empty(capsys):

@@ -25,6 +25,8 @@ SIZES = (  # widths, batch, the ratio to PyTorch's plain step that is to be reac
     ((784, 512, 256, 10), 128, 0.8),
     ((1024, 2048, 2048, 10), 512, 1.0),
 )
+PARTED = 2  # which of them is taken apart
+PARTED_STEPS = 20  # in each round
 STEPS = {  # what scratch is compared with, and the ratio to reach in each row
     "torch": None,
     "fused": 1.0,
@@ -146,12 +148,42 @@ def interleaved(
     return times
 
 
+def times_of_parts(widths: tuple[int, ...], batch: int, steps: int) -> dict[str, list[float]]:
+    """The seconds that each line of scratch's training step takes, within the step, and the whole step."""
+    rng = np.random.default_rng(0)
+    x, targets = rng.standard_normal((batch, widths[0]), np.float32), rng.integers(0, widths[-1], batch)
+    side = ScratchSide(Setup({"widths": widths}), NumpyGenerator(0))
+    times: dict[str, list[float]] = {}
+
+    def time_method(owner: Any, method: str, name: str) -> None:
+        call = getattr(owner, method)
+
+        def timed(*args: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            result = call(*args, **options)
+            times.setdefault(name, []).append(time.perf_counter() - start)
+            return result
+
+        setattr(owner, method, timed)
+
+    for name, layer in side.network.layers.items():
+        time_method(layer, "forward", f"{name}.forward")
+        time_method(layer, "backward", f"{name}.backward")
+    time_method(side.network, "_loss_forward", "cross_entropy_forward")
+    time_method(side.network, "_loss_backward", "cross_entropy_backward")
+    time_method(side.optimizer, "step", "Adam.step")
+    time_method(side, "step", "the whole step")
+    for _ in range(steps):
+        side.step(x, targets)
+    return times
+
+
 def run_bench(console: Console) -> None:
-    """Print how long a training step takes, and a million random numbers; medians, also of the ratios."""
+    """Print the times of a training step, of its parts, and of a million random numbers, as medians."""
     stderr = Console(stderr=True)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("measuring", total=(len(SIZES) + len(DRAWS)) * ROUNDS)
-        for table in (_training_table, _draws_table):
+        task = progress.add_task("measuring", total=(len(SIZES) + 1 + len(DRAWS)) * ROUNDS)
+        for table in (_training_table, _parts_table, _draws_table):
             console.print(table(lambda: progress.advance(task)))
     console.print(
         f"{torch.get_num_threads()} threads; medians of {ROUNDS} interleaved measurements;"
@@ -173,6 +205,25 @@ def _training_table(tick: Callable[[], None]) -> Table:
         matmuls = f"{_ratio(times['scratch'], times['matmul']):.2f}"
         size = "-".join(map(str, widths)), str(batch)
         table.add_row(*size, _milliseconds(times["scratch"]), *ratios, matmuls)
+    return table
+
+
+def _parts_table(tick: Callable[[], None]) -> Table:
+    widths, batch, _ = SIZES[PARTED]
+    table = Table(
+        title=f"Where scratch's step of {'-'.join(map(str, widths))}, batch {batch}, spends its time"
+    )
+    table.add_column("line", no_wrap=True)
+    table.add_column("time", justify="right")
+    table.add_column("of the step", justify="right")
+    times: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for name, some in times_of_parts(widths, batch, PARTED_STEPS).items():
+            times.setdefault(name, []).extend(some)
+        tick()
+    whole = statistics.median(times["the whole step"])
+    for name, each in times.items():
+        table.add_row(name, _milliseconds(each), f"{statistics.median(each) / whole:.0%}")
     return table
 
 
