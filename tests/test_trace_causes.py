@@ -10,6 +10,7 @@ import torch
 
 from compare.recording.torch_side import record
 from compare.recording.trace import Trace, trace
+from torch_ref.optimizers import NAdam
 
 F = torch.nn.functional
 STEPS, EPOCH = 9, 3
@@ -82,6 +83,23 @@ def test_hyperparameters(tmp_path: Path, mine: Optimizer, theirs: Optimizer, wor
     assert len(found.faults) == 1, str(found)
     assert (found.faults[0].step, found.faults[0].tensor) in [(0, "0.weight"), (1, "0.weight")], str(found)
     assert words in str(found), str(found)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.AdamW, weight_decay=0),
+        partial(NAdam, momentum_decay=0),
+        partial(torch.optim.Adam, eps=0),
+        partial(torch.optim.RMSprop, alpha=0),
+        partial(torch.optim.Adam, betas=(0.0, 0.9)),
+        partial(torch.optim.SGD, momentum=0.9, dampening=0, weight_decay=0),
+    ],
+)
+def test_an_option_of_0_is_not_its_default(tmp_path: Path, optimizer: Optimizer) -> None:
+    mine, theirs = (partial(optimizer, lr=lr) for lr in (0.005, 0.01))
+    found = traced(tmp_path, {"optimizer": mine}, {"optimizer": theirs})
+    assert "0.5 times as long: a learning rate of 0.005" in str(found)
 
 
 def test_sum_for_mean(tmp_path: Path) -> None:

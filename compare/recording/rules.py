@@ -24,6 +24,8 @@ HYPERPARAMETERS = (
     "maximize", "beta", "lr_decay", "initial_accumulator_value", "momentum_decay",
 )  # fmt: skip
 
+OF_ANOTHER_DEFAULT = ("weight_decay", "eps", "alpha", "momentum_decay")  # where 0 is not as good as not given
+
 
 def component_of(optimizer: str, options: Mapping[str, Any]) -> str | None:
     """What we call an optimizer with these options."""
@@ -43,7 +45,8 @@ def updates(runs: Runs, side: int, steps: int = MOST_STEPS) -> Iterator[Operatio
     about = runs.theirs.about.get("optimizer", {})
     for number, group in enumerate(about.get("groups", ())):
         facts = [runs.step(1, step).facts["groups"][number] for step in chosen]
-        options = {k: facts[0][k] for k in HYPERPARAMETERS if facts[0].get(k) not in (None, False)}
+        options = {k: facts[0][k] for k in HYPERPARAMETERS if facts[0].get(k) is not None}
+        options = {k: v for k, v in options.items() if v or k in OF_ANOTHER_DEFAULT}
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
         decoupled = about["class"] == "Adam" and facts[0].get("decoupled_weight_decay")
         component = component_of("AdamW" if decoupled else about["class"], options)
