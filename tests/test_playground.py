@@ -11,11 +11,12 @@ import pytest
 from browser import Browser, why_none
 from test_site_browser import CONTRASTS
 
+from compare.cases import all_components
 from compare.report import playground
 from compare.report.playground import SCRIPTS, WIDGETS
 from compare.report.rendering import STATIC
 from compare.report.report import Report
-from compare.report.site import Site
+from compare.report.site import Site, pages
 from compare.report.stills import network_on_rings, rings
 from scratch import schedules
 from scratch.batch_norm import BatchNorm1d
@@ -60,7 +61,6 @@ def opened(browser, page) -> Browser:
     browser.resize(1440, 900)
     browser.colours("light")
     browser.open(page)
-    browser.run("location.hash = ''; location.reload()")
     browser.log("browser")
     browser.log("performance")
     return browser
@@ -118,6 +118,23 @@ def test_every_widget_has_its_parts(page):
         assert '<figure class="still"><svg' in section
         assert section.count('<pre class="listing">') == len([*widget.definitions])
         assert any(definition.path.startswith("scratch/") for definition in widget.definitions)
+
+
+def test_components_and_widgets_lead_to_each_other():
+    options = {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}
+    components = [c for c in all_components().values() if c.name in ("adam", "early_stopping", "dropout")]
+    texts = pages(Site(Report({}, options, components, [], [])))
+    for name, widget in {
+        "adam": "optimizers",
+        "early_stopping": "regularization",
+        "dropout": "regularization",
+    }.items():
+        assert f'href="../playground.html#{widget}"' in texts[f"components/{name}.html"]
+        section = texts["playground.html"].partition(f'<section class="play" id="{widget}"')[2]
+        assert f'href="components/{name}.html"' in section.partition("</section>")[0]
+    part = pages(Site(Report({}, {**options, "only": "adam"}, components, [], [])))
+    assert "playground.html" not in part
+    assert "playground" not in part["components/adam.html"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from compare.component import Definition, definitions
+from compare.component import Component, Definition, definitions
 from compare.report.listings import listing
 from compare.report.rendering import static
 
@@ -43,6 +43,13 @@ class Widget:
             module, _, names = source.partition(": ")
             found = definitions(importlib.import_module(module))
             yield from (found[name] for name in names.split(", "))
+
+    def shows(self, component: Component) -> bool:
+        """Whether one of the component's functions is among them."""
+        paths = (f"scratch/{component.topic}.py", f"scratch/{component.topic}/__init__.py")
+        names = {definition.name for definition in self.definitions if definition.path in paths}
+        names |= {name.partition(".")[0] for name in names}  # a class, of whose methods some are shown
+        return bool(names & {*component.functions})
 
     @property
     def lines(self) -> Iterator[tuple[str, str, int, str]]:

@@ -165,6 +165,7 @@ def _components(site: Site) -> dict[str, str]:
             titles=titles,
             summaries=site.report.summaries(component),
             edges=site.report.edges.get(component.name),
+            widgets=[w for w in playground.WIDGETS if site.has_playground and w.shows(component)],
             conventions=conventions.of_component(component.name),
             sides=listings.sides(component),
             formulas=docstrings.formulas(component),

@@ -54,7 +54,8 @@
       shown.forEach(({ at }, t) => { if (t && t % 10 === 0) plot.mark(...at, shape, style, 3); });
       plot.mark(...shown.at(-1).at, shape, `${style} now`, 6);
     }
-    const handle = plot.mark(state.x, state.y, "circle", "handle", 9);
+    const handle = plot.mark(state.x, state.y, "circle", "handle", 20);  // as large as a finger
+    plot.mark(state.x, state.y, "circle", "ring", 9);
     for (const [name, value] of Object.entries({
       "data-focus": "start", tabindex: 0, role: "slider", "aria-label": "Start; the arrow keys move it",
       "aria-valuenow": state.x, "aria-valuetext": `x ${Play.text(state.x)}, y ${Play.text(state.y)}`,
