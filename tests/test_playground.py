@@ -492,14 +492,19 @@ def test_a_hundred_seeds_give_the_bits_of_scratch(opened):
     found = opened.run(
         """return arguments[0].map(seed => {
             const stream = new TorchStream(BigInt(seed));
-            return arguments[1].map(n => [...stream.randn(n)]);
+            const [mask, wide] = [stream.dropoutMask(50, 0.3), [20, 7].map(n => [...stream.normal(n)])];
+            return [...arguments[1].map(n => [...stream.randn(n)]), [...mask], ...wide];
         })""",
         [str(seed) for seed in seeds],
         sizes,
     )
     for seed, numbers in zip(seeds, found, strict=True):
         generator = TorchGenerator(seed, variant="avx")
-        for n, drawn in zip(sizes, numbers, strict=True):
+        *floats, mask, blocks, pairs = numbers
+        assert np.array_equal(mask, generator.dropout_mask(np.empty(50), 0.3))
+        np.testing.assert_allclose(blocks, generator.randn(20, np.float64), rtol=1e-12)
+        np.testing.assert_allclose(pairs, generator.randn(7, np.float64), rtol=1e-12)
+        for n, drawn in zip(sizes, floats, strict=True):
             assert np.array_equal(np.array(drawn), generator.randn(n).astype(np.float64)), (seed, n)
 
 

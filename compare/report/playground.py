@@ -128,7 +128,7 @@ WIDGETS = (
         "seed",
         "One seed",
         "What `torch.randn` draws after `torch.manual_seed`, made in the page from the words of the Mersenne"
-        " Twister: equal to PyTorch's numbers to the last bit of float32.",
+        " Twister: equal to PyTorch's numbers on x86-64 to the last bit of float32.",
         "Random numbers are a computation. Sixteen numbers take another way than fifteen, and a seed has 32"
         " bits, although 64 are accepted.",
         (

@@ -144,6 +144,7 @@ def _gradient_check(axes: Axes) -> None:
     ]
     axes.loglog(sizes, np.maximum(np.array(errors), 1e-16), color=CURVES[0], label="two-sided, float64")
     axes.axhline(PASSES, color=INK, linestyle=":", label="passes below")
+    axes.minorticks_off()
     axes.set_xlabel("step size ε")
     axes.set_ylabel("relative error")
 
@@ -152,6 +153,7 @@ def _floating_point(axes: Axes) -> None:
     sizes = 10.0 ** np.linspace(-44, 38, 300)
     axes.loglog(sizes, np.spacing(sizes.astype(np.float32)), color=CURVES[0], label="float32")
     axes.loglog(sizes, np.spacing(sizes), color=CURVES[1], linestyle="--", label="float64")
+    axes.minorticks_off()
     axes.set_xlabel("size of the number")
     axes.set_ylabel("rounding unit")
 

@@ -48,8 +48,15 @@ const Play = (() => {
     write(widget);
   }
 
+  // Some browsers allow a hundred changes of the address in half a minute: then it follows later.
+  let later = 0;
   function write(widget) {
-    if (location.hash !== address(widget)) history.replaceState(null, "", address(widget));
+    clearTimeout(later);
+    try {
+      if (location.hash !== address(widget)) history.replaceState(null, "", address(widget));
+    } catch {
+      later = setTimeout(() => write(widget), 1000);
+    }
   }
 
   function show(widget) {
