@@ -180,7 +180,7 @@ def _searches(options: Options, found: Mapping[str, Sequence[Sides]]) -> Figure:
                     cmap="viridis",
                     vmin=min(right),
                     vmax=max(right),
-                    edgecolors="white",
+                    edgecolors=figures.LINES[0],
                     linewidths=0.8,
                     zorder=3,
                 )

@@ -73,6 +73,7 @@ _CLASSES: tuple[tuple[_TokenType, str], ...] = (
 )
 
 
+@functools.cache
 def highlighted(code: str) -> list[Markup]:
     """The lines of Python code, with <span>s for the kinds of word that have a colour."""
     lines = [""]

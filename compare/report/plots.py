@@ -135,7 +135,7 @@ def _draw_logarithmic(
     gap = max(1, (last - first) / 6)
     bottom, top = 10.0 ** (first - gap * has_zero), 10.0 ** (last + gap * has_infinity)
     decades = range(first, last + 1, 1 + (last - first) // 6)
-    ticks = {10.0**decade: "10" + str(decade).translate(_SUPERSCRIPT) for decade in decades}
+    ticks = {10.0**decade: "10" + str(decade).translate(SUPERSCRIPT) for decade in decades}
     ticks |= {bottom: "0"} if has_zero else {}
     ticks |= {top: "∞"} if has_infinity else {}
     axes.set_yscale("log")
@@ -145,7 +145,7 @@ def _draw_logarithmic(
     return [np.where(line == 0, bottom, np.where(np.isfinite(line), line, top)) for line in arrays]
 
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def to_svg(

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from compare.report.plots import COLOURS, to_svg
+from compare.report.plots import COLOURS, SUPERSCRIPT, to_svg
 from scratch import schedules
 from scratch.batch_norm import batch_norm_forward
 from scratch.gradient_check import PASSES, numerical_gradient, relative_error
@@ -135,6 +135,13 @@ def _backward(axes: Axes) -> None:
     axes.set_ylabel("gradient")
 
 
+def _powers(axes: Axes) -> None:
+    """Powers of ten at the ticks, as text: what matplotlib sets as a formula takes long."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: "10" + str(round(math.log10(value))).translate(SUPERSCRIPT))
+    axes.minorticks_off()
+
+
 def _gradient_check(axes: Axes) -> None:
     sizes, x = 10.0 ** np.arange(-16, 0.01, 0.1), np.array([0.7])
     right = -2 * x / (1 + x * x) ** 2
@@ -144,7 +151,7 @@ def _gradient_check(axes: Axes) -> None:
     ]
     axes.loglog(sizes, np.maximum(np.array(errors), 1e-16), color=CURVES[0], label="two-sided, float64")
     axes.axhline(PASSES, color=INK, linestyle=":", label="passes below")
-    axes.minorticks_off()
+    _powers(axes)
     axes.set_xlabel("step size ε")
     axes.set_ylabel("relative error")
 
@@ -153,7 +160,7 @@ def _floating_point(axes: Axes) -> None:
     sizes = 10.0 ** np.linspace(-44, 38, 300)
     axes.loglog(sizes, np.spacing(sizes.astype(np.float32)), color=CURVES[0], label="float32")
     axes.loglog(sizes, np.spacing(sizes), color=CURVES[1], linestyle="--", label="float64")
-    axes.minorticks_off()
+    _powers(axes)
     axes.set_xlabel("size of the number")
     axes.set_ylabel("rounding unit")
 
