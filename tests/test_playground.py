@@ -225,6 +225,17 @@ def test_every_setting_worth_a_look_is_another_state_that_the_address_keeps(open
 
 
 @needs_browser
+def test_all_are_drawn_without_being_asked_for(opened):
+    live = "return [...document.querySelectorAll('.play.live')].map(section => section.id)"
+    for _ in range(100):
+        opened.run("return new Promise(done => setTimeout(done, 100))")
+        if len(opened.run(live)) == len(NAMES):
+            break
+    assert opened.run(live) == NAMES
+    assert opened.log("browser") == []
+
+
+@needs_browser
 def test_a_link_to_a_widget_keeps_what_was_set(opened):
     go(opened, "optimizers", step=7)
     opened.run("location.hash = 'seed'")

@@ -21,7 +21,10 @@ const Play = (() => {
     const [name, rest] = hash.slice(1).split(/:(.*)/s);
     const widget = widgets.get(name);
     if (!widget) return;
-    if (rest === undefined) return write(widget);  // a link to the widget, not to a state of it
+    if (rest === undefined) {  // a link to the widget, not to a state of it
+      if (widget.drawn === undefined) draw(widget);
+      return write(widget);
+    }
     const state = defaults(widget);
     for (const pair of rest.split("&").filter(Boolean)) {
       const [key, value] = pair.split("=");
@@ -66,8 +69,8 @@ const Play = (() => {
 
   function draw(widget) {
     const focused = document.activeElement?.dataset?.focus;
-    widget.drawn = widget.stage.clientWidth;
     widget.section.classList.add("live");
+    widget.drawn = widget.stage.clientWidth;
     widget.draw(widget.state, widget.ui);
     if (focused) widget.stage.querySelector(`[data-focus="${focused}"]`)?.focus({ preventScroll: true });
   }
@@ -104,9 +107,10 @@ const Play = (() => {
     }
     widget.ui.tables = element("div", { class: "tables" });
     widget.ui.set = changes => set(widget, changes);
-    section.querySelector(".still").before(element("div", { class: "widget" },
-      panel, widget.stage, widget.ui.tables,
-      element("div", { class: "presets" }, element("h3", {}, "Settings worth a look"), element("ul", {}, presets))));
+    const figure = section.querySelector(".still"), place = element("div", { class: "widget" });
+    figure.replaceWith(place);
+    place.append(panel, figure, widget.stage, widget.ui.tables,
+      element("div", { class: "presets" }, element("h3", {}, "Settings worth a look"), element("ul", {}, presets)));
     widgets.set(widget.name, widget);
     for (const control of widget.controls) control.show(control.value);
   }
@@ -123,14 +127,19 @@ const Play = (() => {
   }
 
   function start() {
-    const seen = new IntersectionObserver(entries => entries.forEach(({ target, isIntersecting }) => {
-      const widget = widgets.get(target.id);
-      if (isIntersecting && widget.drawn === undefined) draw(widget);
-    }), { rootMargin: "800px" });
+    // One after the other, so that the page answers in between.
+    const idle = window.requestIdleCallback ?? (call => setTimeout(call, 100));
+    const next = () => {
+      const waiting = [...widgets.values()].find(widget => widget.drawn === undefined);
+      if (!waiting) return;
+      draw(waiting);
+      idle(next);
+    };
+    idle(next);
     const sized = new ResizeObserver(() => widgets.forEach(widget => {
       if (widget.drawn !== undefined && widget.drawn !== widget.stage.clientWidth) draw(widget);
     }));
-    widgets.forEach(widget => { seen.observe(widget.section); sized.observe(widget.stage); });
+    widgets.forEach(widget => sized.observe(widget.stage));
     addEventListener("hashchange", () => restore(location.hash));
     addEventListener("beforeprint", () => widgets.forEach(draw));
     restore(location.hash);
