@@ -46,7 +46,7 @@
     host.replaceChildren(Play.element("div", { class: "scroll" }, Play.element("table", { class: "making" },
       Play.element("caption", {}, wide ? "Fewer than 16 numbers: in pairs, in float64" : anew ? "The last 16 numbers, drawn anew" : "One of a block of 16, in float32"),
       Play.element("tbody", {},
-        row(`word ${u1}${wide ? `, ${u1 + 1}` : ""}`, used(u1), "of the Mersenne Twister; what is faint is not used"),
+        row(`word ${u1}${wide ? `, ${u1 + 1}` : ""}`, used(u1), "of the Mersenne Twister; what is struck out is not used"),
         row("u₁", Play.text(u1Value, digits), range),
         row(`word ${u2}${wide ? `, ${u2 + 1}` : ""}`, used(u2), wide ? "drawn before" : "eight places further on"),
         row("u₂", Play.text(u2Value, digits), range),
