@@ -493,6 +493,29 @@ def test_schedules_are_those_of_scratch(opened, per):
             np.testing.assert_allclose(found[name], wanted, rtol=1e-12, err_msg=f"{name} {epoch}")
 
 
+@needs_browser
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_one_network_costs_what_scratch_s_does_under_each_schedule(opened, per):
+    go(opened, "schedules", lr=0.05, total=10, steps=3, per=per, exponential=True, milestones=True, gamma=0.9,
+       gamma_step=0.5, first=4, second=7, epoch=5)  # fmt: skip
+    found = tables(opened, "schedules")["Cost before epoch 5, and at the end"]
+    x, targets = (array[37 * np.arange(80) % 80] for array in rings(80, 0.2, 1))
+    rules = {
+        "exponential": lambda t: schedules.exponential(0.05, t, gamma=0.9),
+        "milestones": lambda t: schedules.milestones(0.05, t, milestones=[4, 7], gamma=0.5),
+    }
+    for name, rate in rules.items():
+        network = network_on_rings((2, 12, 1), 0)
+        optimizer, costs = SGD(network.parameters(), lr=0.05, momentum=0.9), []
+        for epoch in range(10):
+            costs.append(network.cost(network.forward(x), targets))
+            for step, batch in enumerate((slice(0, 26), slice(26, 53), slice(53, 80))):
+                optimizer.lr = rate(epoch if per == "epoch" else 3 * epoch + step)
+                train_step(network, optimizer, x[batch], targets[batch])
+        costs.append(network.cost(network.forward(x), targets))
+        assert found[name] == pytest.approx([costs[5], costs[-1]], rel=1e-10)  # thirty steps
+
+
 # One seed
 
 

@@ -92,12 +92,14 @@ WIDGETS = (
     Widget(
         "schedules",
         "Learning-rate schedules",
-        "All schedules under your parameters, over epochs and over the steps of the optimizer.",
+        "All schedules under your parameters, over epochs and over the steps of the optimizer, and what one"
+        " network makes of each.",
         "The curves differ in when the rate falls, far more than in how far. The mistake to know by sight is"
         " a schedule in epochs that is stepped after every batch.",
         (
             "scratch.schedules: inverse_time, fixed_interval, exponential, inverse_sqrt, staircase,"
             " milestones, cosine_with_warmup, cosine_with_restarts, one_cycle",
+            "scratch.optimizers: sgd_momentum_step",
             "torch_ref.schedules: cosine_with_warmup, one_cycle",
         ),
     ),

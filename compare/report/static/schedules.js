@@ -1,5 +1,6 @@
 "use strict";
-// The learning rate of every epoch, as scratch.schedules has it, and of every step within.
+// The learning rate of every epoch, as scratch.schedules has it, and of every step within; and what a small
+// network makes of it.
 
 {
   // (initial rate, epoch, parameters) → rate
@@ -46,20 +47,47 @@
     return Array.from({ length: total * steps }, (_, t) => RULES[rule](state.lr, state.per === "epoch" ? Math.floor(t / steps) : t, options));
   }
 
+  // Examples in an order in which both rings take turns: 37 and their number have no factor in common.
+  const POINTS = 80, [ringX, ringTargets] = Network.rings(POINTS, 0.2, 1), order = Array.from({ length: POINTS }, (_, k) => 37 * k % POINTS);
+  const x = Float64Array.from(order.flatMap(k => [ringX[2 * k], ringX[2 * k + 1]])), targets = Float64Array.from(order, k => ringTargets[k]);
+
+  // The cost over all examples before the first epoch and after each, of momentum 0.9 on mini-batches.
+  function costs(rates, steps) {
+    const network = new Network([2, 12, 1], new TorchStream(0)), found = [];
+    const state = Maths.newState(network.parameters.length);
+    const cost = () => { network.forward(x, POINTS, false); return network.cost(targets); };
+    rates.forEach((lr, t) => {
+      if (t % steps === 0) found.push(cost());
+      const [from, to] = [t % steps, t % steps + 1].map(batch => Math.floor(batch * POINTS / steps));
+      network.forward(x.subarray(2 * from, 2 * to), to - from);
+      network.backward(targets.subarray(from, to));
+      Maths.rules.momentum(network.parameters, network.gradients, state, t + 1, { lr, beta1: 0.9, decay: 0 });
+    });
+    return [...found, cost()];
+  }
+
+  const controls = [
+    real("lr", "initial rate lr (of one cycle the largest)", 1e-4, 1, 0.1, 0, { log: true }), range("total", "epochs in all, T", 10, 100, 60), range("steps", "steps in an epoch", 1, 20, 4),
+    { kind: "choice", name: "per", label: "scheduler.step() is called", value: "epoch", options: [["epoch", "after every epoch"], ["step", "after every step"]] },
+    ...Object.keys(RULES).map((name, i) => ({ kind: "check", name, label: NAMES[name], key: LOOKS[i], value: ["exponential", "staircase", "cosine_with_warmup", "cosine_with_restarts", "one_cycle"].includes(name), ...i ? {} : { group: "Schedules" } })),
+    real("decay_rate", "decay rate k of inverse time", 0, 2, 0.1, 0.01, { more: true, group: "" }), range("interval", "interval (step_size)", 1, 40, 15, { more: true }),
+    real("gamma", "γ of exponential", 0.8, 1, 0.95, 0.005, { more: true }), real("gamma_step", "γ of staircase and milestones", 0.05, 1, 0.5, 0.05, { more: true }),
+    real("k", "k of inverse square root", 0.1, 2, 1, 0.1, { more: true }), range("first", "first milestone", 0, 100, 20, { more: true }), range("second", "second milestone", 1, 100, 45, { more: true }),
+    range("warmup", "warm-up epochs w", 0, 50, 5, { more: true }), real("lr_min", "smallest rate of the cosines", 0, 0.1, 0, 0.001, { more: true }),
+    range("T_0", "first cycle T₀", 1, 60, 10, { more: true }), range("T_mult", "each next one times", 1, 4, 2, { more: true }),
+    real("pct_start", "share of the way up", 0.05, 0.9, 0.3, 0.05, { more: true }), real("div_factor", "one cycle begins at lr divided by", 1, 100, 25, 1, { more: true }), real("final_div_factor", "and ends divided by another", 1, 1e4, 1e4, 1, { more: true, log: true }),
+    range("epoch", "Epoch", 0, 100, 12, { play: true }),
+  ];
+
+  // Every rule's rates and costs.
+  const computed = Training.remembered(controls.map(control => control.name).filter(name => name !== "epoch"), state => {
+    const shown = Object.keys(RULES).map((rule, i) => ({ rule, look: LOOKS[i] })).filter(({ rule }) => state[rule]);
+    return shown.map(line => ({ ...line, rates: rates(line.rule, state) })).map(line => ({ ...line, costs: costs(line.rates, state.steps) }));
+  });
+
   Play.add({
     name: "schedules",
-    controls: [
-      real("lr", "initial rate lr (of one cycle the largest)", 1e-4, 1, 0.1, 0, { log: true }), range("total", "epochs in all, T", 10, 100, 60), range("steps", "steps in an epoch", 1, 20, 4),
-      { kind: "choice", name: "per", label: "scheduler.step() is called", value: "epoch", options: [["epoch", "after every epoch"], ["step", "after every step"]] },
-      ...Object.keys(RULES).map((name, i) => ({ kind: "check", name, label: NAMES[name], key: LOOKS[i], value: ["exponential", "staircase", "cosine_with_warmup", "cosine_with_restarts", "one_cycle"].includes(name), ...i ? {} : { group: "Schedules" } })),
-      real("decay_rate", "decay rate k of inverse time", 0, 2, 0.1, 0.01, { more: true, group: "" }), range("interval", "interval (step_size)", 1, 40, 15, { more: true }),
-      real("gamma", "γ of exponential", 0.8, 1, 0.95, 0.005, { more: true }), real("gamma_step", "γ of staircase and milestones", 0.05, 1, 0.5, 0.05, { more: true }),
-      real("k", "k of inverse square root", 0.1, 2, 1, 0.1, { more: true }), range("first", "first milestone", 0, 100, 20, { more: true }), range("second", "second milestone", 1, 100, 45, { more: true }),
-      range("warmup", "warm-up epochs w", 0, 50, 5, { more: true }), real("lr_min", "smallest rate of the cosines", 0, 0.1, 0, 0.001, { more: true }),
-      range("T_0", "first cycle T₀", 1, 60, 10, { more: true }), range("T_mult", "each next one times", 1, 4, 2, { more: true }),
-      real("pct_start", "share of the way up", 0.05, 0.9, 0.3, 0.05, { more: true }), real("div_factor", "one cycle begins at lr divided by", 1, 100, 25, 1, { more: true }), real("final_div_factor", "and ends divided by another", 1, 1e4, 1e4, 1, { more: true, log: true }),
-      range("epoch", "Epoch", 0, 100, 12, { play: true }),
-    ],
+    controls,
     presets: [
       { label: "The usual ones", why: "a few epochs of warm-up, then a cosine down to nothing: what large networks are mostly trained with.", state: {} },
       { label: "Stepped after every step", why: "the classic mistake: scheduler.step() in the inner loop, with parameters meant for epochs. What should last for all epochs is over in the first few. (The cosine with warm-up and one cycle are right: they are told their total in steps.)", state: { per: "step" } },
@@ -70,10 +98,10 @@
     figures: {
       epochs: "The rate over epochs. The upright line is the epoch shown.",
       steps: "The same in steps of the optimizer, on a logarithmic axis: a rate that is set once an epoch is a staircase.",
+      costs: "The cost of one and the same network under each: 2-12-1, momentum 0.9, on two rings, with as many batches as an epoch has steps.",
     },
     draw(state, ui) {
-      const { total, steps } = state, epoch = Math.min(state.epoch, total - 1);
-      const shown = Object.keys(RULES).filter(rule => state[rule]).map(rule => ({ rule, look: LOOKS[Object.keys(RULES).indexOf(rule)], rates: rates(rule, state) }));
+      const { total, steps } = state, epoch = Math.min(state.epoch, total - 1), shown = computed(state);
       const high = Math.max(state.lr, ...shown.flatMap(line => line.rates)) * 1.05, low = Math.max(1e-6, Math.min(state.lr / 10, ...shown.flatMap(line => line.rates).filter(rate => rate > 0)));
       const words = shown.map(({ rule, rates }) => `${NAMES[rule]} ${Play.text(rates[epoch * steps])}`).join(", ");
       const linear = new Plot(ui.epochs, `Learning rates over ${total} epochs; in epoch ${epoch}: ${words}.`, { x: [0, total], y: [0, high], height: 320, xlabel: "epoch", ylabel: "learning rate" });
@@ -85,8 +113,11 @@
         log.line(rates.flatMap((rate, t) => [[t, rate], [t + 1, rate]]), style);
         rates.forEach((rate, t) => { if (t % Math.ceil(total * steps / 8) === 0) [[linear, t / steps], [log, t]].forEach(([plot, at]) => plot.mark(at, rate, shape, style, 3.5)); });
       }
+      const ends = shown.map(({ rule, costs }) => `${NAMES[rule]} ${Play.text(costs.at(-1))}`).join(", ");
+      Training.curves(ui.costs, epoch, shown.map(({ rule, look: [shape, style], costs }) => [costs, style, NAMES[rule], shape]), "cost", `Costs over ${total} epochs; at the end: ${ends}.`, "epoch");
       ui.tables.replaceChildren(Play.table(`Rates from epoch ${epoch} on`, ["", "this epoch", "the next", "the last"], shown.map(({ rule, rates }) =>
         [NAMES[rule], rates[epoch * steps], rates[Math.min(epoch + 1, total - 1) * steps], rates.at(-1)])),
+        Play.table(`Cost before epoch ${epoch}, and at the end`, ["", "here", "the end"], shown.map(({ rule, costs }) => [NAMES[rule], costs[epoch], costs.at(-1)])),
         Play.table("What each depends on, besides lr", ["", "parameters"], shown.map(({ rule }) => [NAMES[rule], USES[rule].join(", ")])));
     },
   });

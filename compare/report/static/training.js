@@ -18,12 +18,13 @@ const Training = (() => {
     return plot;
   }
 
-  // Lines over the steps of a training: [[values, style, name], …].
-  function curves(host, step, lines, ylabel, words) {
+  // Lines over the steps, or epochs, of a training: [[values, style, name, shape], …].
+  function curves(host, step, lines, ylabel, words, xlabel = "step") {
+    if (!lines.length) return host.replaceChildren();
     const all = lines.flatMap(([values]) => [...values]).filter(value => value > 0 && Number.isFinite(value));
     const high = Math.min(1e6, Math.max(1, ...all)), low = Math.max(1e-5, Math.min(0.1, ...all));
     const last = lines[0][0].length - 1;
-    const plot = new Plot(host, words, { x: [0, last], y: [low / 1.5, high * 1.5], logy: true, height: 250, xlabel: "step", ylabel });
+    const plot = new Plot(host, words, { x: [0, last], y: [low / 1.5, high * 1.5], logy: true, height: 250, xlabel, ylabel });
     plot.line([[step, low / 1.5], [step, high * 1.5]], "now");
     if (lines.length > 1) plot.legend(lines.map(([, style, name, shape]) => [shape, style, name]));
     for (const [values, style, , shape] of lines) {
