@@ -186,3 +186,55 @@ def test_right_is_right(name: str, tmp_path: Path) -> None:
     found = trace(tmp_path / "mine", tmp_path / "theirs")
     assert not found.parted, str(found)
     assert found.worst == 0
+
+
+def small_start(folder: Path, rule: str = "adam", bug: str = "", rate: float = 0.02) -> None:
+    """Biases from 0 and weights from near it, of which only what they are after each step is recorded."""
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal((16, 3))
+    y = x @ np.array([[1.0], [2.0], [-1.0]])
+    w1, b1 = 1e-3 * rng.standard_normal((3, 5)), np.zeros(5)
+    w2, b2 = 1e-3 * rng.standard_normal((5, 1)), np.zeros(1)
+    m, v = [0.0] * 4, [0.0] * 4
+    with Recorder(folder) as run:
+        for t in range(1, 9):
+            z = x @ w1 + b1
+            h = np.tanh(z)
+            o = h @ w2 + b2
+            do = 2 * (o - y) / y.size
+            dz = do @ w2.T * (1 - h * h)
+            grads = {"dw1": x.T @ dz, "db1": dz.sum(axis=0), "dw2": h.T @ do, "db2": do.sum(axis=0)}
+            if bug in grads:
+                grads[bug] = 0 * grads[bug]
+            moves = []
+            for i, g in enumerate(grads.values()):
+                m[i], v[i] = 0.9 * m[i] + g, 0.999 * v[i] + 0.001 * g * g
+                adam = 0.1 * m[i] / (1 - 0.9**t) / (np.sqrt(v[i] / (1 - 0.999**t)) + 1e-8)
+                moves.append(rate * (m[i] if rule == "momentum" else adam))
+            w1, b1, w2, b2 = (p - move for p, move in zip((w1, b1, w2, b2), moves, strict=True))
+            loss = ((o - y) ** 2).sum() / (1 if bug == "loss" else y.size)
+            run.step(x=x, y=y, z=z, h=h, o=o, loss=loss, do=do, dz=dz, w1=w1, b1=b1, w2=w2, b2=b2, **grads)
+
+
+@pytest.mark.parametrize("rule", ["adam", "momentum"])
+@pytest.mark.parametrize("gradient", ["dw1", "db1", "dw2"])
+def test_a_start_that_is_computed_back_accuses_nobody(tmp_path: Path, rule: str, gradient: str) -> None:
+    """With a gradient of 0 the parameter stays where it was: 0, where θ₁ − Δθ₁ is some 1e-18."""
+    small_start(tmp_path / "theirs", rule)
+    small_start(tmp_path / "mine", rule, gradient)
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, gradient, "yours is 0 throughout")
+
+
+@pytest.mark.parametrize("rule", ["adam", "momentum"])
+def test_tiny_steps_from_a_start_that_is_computed_back(tmp_path: Path, rule: str) -> None:
+    small_start(tmp_path / "theirs", rule)
+    small_start(tmp_path / "mine", rule, rate=2e-6)
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "w1", "0.0001 times as long")
+
+
+def test_a_loss_is_one_number_in_any_shape(tmp_path: Path) -> None:
+    """It is read as a table of one row: that is no other shape."""
+    small_start(tmp_path / "theirs")
+    small_start(tmp_path / "mine", bug="loss")
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, 0, "loss", "a sum over the batch", "step 0, loss: yours ", ", should be ")

@@ -9,7 +9,7 @@ import numpy as np
 from compare.cases.limits import unsigned_zeros
 from compare.measure import Difference, compare_arrays
 from compare.recording.cause import Cause
-from compare.recording.replay import Runs
+from compare.recording.replay import Runs, squeezed
 
 EQUAL = 64.0  # rounding units, up to which two tensors are called equal
 
@@ -35,6 +35,8 @@ def difference(runs: Runs, step: int, tensor: str, right: Any = None) -> Differe
     theirs = runs.of_theirs(step, tensor) if right is None else np.asarray(right)
     if mine is None or theirs is None:
         return Difference(tensor)
+    if squeezed(mine) == squeezed(theirs):
+        mine = mine.reshape(theirs.shape)
     if mine.shape != theirs.shape:
         return Difference(tensor, np.inf, problem=f"yours has the shape {mine.shape}, theirs {theirs.shape}")
     kinds = {mine.dtype.kind, theirs.dtype.kind}

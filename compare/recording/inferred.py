@@ -49,6 +49,13 @@ class Inferred(Recording):
         return {name: ref.turned for name, ref in self.refs.items()}
 
     @property
+    def computed_from(self) -> Mapping[str, np.ndarray]:
+        """θ₀ = θ₁ − Δθ₁, so that even a 0 is rounded in the last digits of θ₁."""
+        first = self.step(self.steps[0])
+        names = {name.removesuffix(".before"): start for name, start in self.start.items()}
+        return {name: np.abs(start) + np.abs(first[name]) for name, start in names.items()}
+
+    @property
     def described(self) -> str:
         """What it computes, as far as that is known."""
         words = dict(self.called)

@@ -35,6 +35,7 @@ class Operation:
     case: Case
     outputs: Mapping[str, tuple[int, str]]  # result → step and tensor
     chosen: np.ndarray | None = None  # the elements of each tensor that it is of, where it is not all
+    coarse: np.ndarray | None = None  # of parameters: the magnitude of what their start was computed from
 
     def expected(self, functions: Mapping[str, Callable] | None = None, **options: Any) -> Any:
         """What comes out: by our own functions, or by others, with other options if they are given."""
@@ -49,7 +50,9 @@ class Operation:
     def scales(self) -> Mapping[str, Any]:
         """In which its rounding units are counted."""
         with np.errstate(all="ignore"):
-            return self.component.magnitude(self.case)
+            scales = self.component.magnitude(self.case)
+        coarse = self.of(self.coarse)
+        return scales if coarse is None else {name: scales[name] + coarse for name in self.outputs}
 
 
 class Runs:
@@ -94,6 +97,10 @@ class Runs:
     def of(self, side: int, step: int, name: str) -> np.ndarray | None:
         """A tensor of mine (0) or theirs (1), by its name in theirs."""
         return self.of_theirs(step, name) if side else self.of_mine(step, name)
+
+    def own_start(self, parameter: str) -> bool:
+        """Whether I have recorded what a parameter was before the first step."""
+        return self._paired(self.steps[0], f"{parameter}.before") is not None
 
     def of_theirs(self, step: int, name: str) -> np.ndarray | None:
         """A tensor of theirs."""

@@ -73,7 +73,9 @@ def _update(
     used = tuple(rates.values())[: len(grads)]
     case_options = {"optimizer": class_of(component, options), "rates": used, **options}
     case = Case(name, arrays, case_options, dtype=np.float64, finite=False)
-    yield Operation(f"{name} ({class_of(component, options)})", components()[component], case, outputs)
+    coarse = None if side or runs.own_start(name) else runs.theirs.computed_from.get(name)
+    called = f"{name} ({class_of(component, options)})"
+    yield Operation(called, components()[component], case, outputs, coarse=coarse)
 
 
 CLASS_OF = {

@@ -305,6 +305,11 @@ class Recording:
         return {}
 
     @property
+    def computed_from(self) -> Mapping[str, np.ndarray]:
+        """Of parameters whose start is not recorded and was computed: the magnitude of its terms."""
+        return {}
+
+    @property
     def turned(self) -> Mapping[str, bool]:
         """Which of these its user has as transposes."""
         return {}

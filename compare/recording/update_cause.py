@@ -240,6 +240,7 @@ def _moved(runs: Runs, operation: Operation) -> dict[int, tuple[np.ndarray, np.n
     expected = operation.expected()
     moved = {}
     before = operation.case["param.0"]
+    coarse = 0.0 if operation.coarse is None else operation.coarse.max(initial=0)  # of the first step only
     for t, (step, tensor) in enumerate(operation.outputs.values(), start=1):
         after = operation.of(runs.of_mine(step, tensor))
         update = expected.get(f"step{t}.update.0")
@@ -250,9 +251,9 @@ def _moved(runs: Runs, operation: Operation) -> dict[int, tuple[np.ndarray, np.n
         moved[step] = (
             np.asarray(after, float) - before,
             np.asarray(update, float),
-            eps * float(np.abs(after).max(initial=0)),
+            eps * float(max(np.abs(after).max(initial=0), coarse)),
         )
-        before = np.asarray(after, float)
+        before, coarse = np.asarray(after, float), 0.0
     return moved
 
 
