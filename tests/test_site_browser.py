@@ -154,6 +154,17 @@ def test_a_mistake_is_found_and_opened_by_keyboard(browser, site, address):
         ("conventions", "Conventions part"),
         ("BatchNorm1d", "batch_norm component"),
         ("default init", "default initialisation convention"),
+        ("he initialization", "kaiming_normal component"),
+        ("Xavier initialisation", "xavier_normal component"),
+        ("cross-entropy", "cross_entropy component"),
+        ("moving average", "exponentially_weighted_average component"),
+        ("batch normalization", "Batch normalisation experiment"),
+        ("regularisation", "Regularization experiment"),
+        ("logistic loss", "binary_cross_entropy component"),
+        ("mean squared error", "mse_loss component"),
+        ("cosine annealing", "cosine_with_warmup component"),
+        ("torch.optim.Adam", "adam component"),
+        ("torch.randn", "randn component"),
     ],
 )
 def test_the_search_finds(browser, site, words, label):
@@ -182,6 +193,10 @@ def test_the_search_tells_what_it_shows(browser, site):
     assert browser.run("return document.activeElement.id") != "search-box"
     assert open_search(browser, site, "index.html", "qqqq") == []
     assert browser.run("return document.getElementById('search-status').textContent") == "nothing found"
+    seen = "return document.getElementById('search-status').getBoundingClientRect().height > 20"
+    assert browser.run(seen)
+    browser.press("Escape")
+    assert not browser.run(seen)
 
 
 def test_the_search_is_small():

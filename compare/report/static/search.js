@@ -9,13 +9,19 @@
     ["wrong sign", "uphill", "sign"],
     ["biased", "bias"],
     ["beta", "β"], ["alpha", "α"], ["gamma", "γ"], ["epsilon", "eps", "ε"], ["mu", "μ"], ["sigma", "σ"],
-    ["lr", "learning rate"], ["ema", "moving average", "weighted average"],
+    ["lr", "learning rate"], ["ema", "moving average", "weighted average"], ["moving", "weighted"],
+    ["he", "kaiming"], ["glorot", "xavier"], ["initialization", "initializer"], ["nag", "nesterov"],
+    ["bce", "logistic", "binary cross entropy"], ["crossentropy", "cross entropy"],
+    ["mean", "mse"], ["squared", "mse"], ["error", "loss"], ["annealing", "cosine"],
+    ["checking", "check"], ["ddof", "unbiased"],
   ];
   const search = document.getElementById("search");
   const box = document.getElementById("search-box");
   const list = document.getElementById("search-list");
   const status = document.getElementById("search-status");
-  const plain = text => text.toLowerCase().replaceAll("_", " ");
+  // One spelling for cross-entropy and cross_entropy, normalisation and normalization, torch.randn and randn.
+  const plain = text => text.toLowerCase().replace(/[-_]/g, " ")
+    .replace(/(initial|normal|regular|standard)is/g, "$1iz").replace(/\b(torch|nn|optim|np)\./g, "");
 
   // Every entry: what it is, its name, what is said beside it, where it is, and what it is found by.
   let entries;
@@ -83,6 +89,7 @@
 
   const close = () => {
     list.hidden = true;
+    status.classList.add("hidden");
     box.setAttribute("aria-expanded", "false");
     choose(-1);
   };
@@ -118,6 +125,7 @@
     box.removeAttribute("aria-activedescendant");
     status.textContent = box.value.trim() ? `${found.length || "nothing"} found` : "";
     if (shown.length) choose(0);
+    status.classList.toggle("hidden", shown.length > 0 || !box.value.trim());
   };
 
   box.addEventListener("input", show);
