@@ -333,6 +333,30 @@ def test_an_address_with_anything_in_it_is_read_as_far_as_it_makes_sense(opened)
 
 
 @needs_browser
+@pytest.mark.parametrize("name", NAMES)
+def test_every_slider_at_its_end_is_drawn(opened, name):
+    """What diverges there is said to, and nothing is drawn where no number leads."""
+    found = opened.run(
+        """const widget = Play.widgets.get(arguments[0]), ends = [];
+        const choices = widget.controls.filter(c => c.kind === "choice");
+        const other = choices.flatMap(c => c.options.map(([option]) => ({ [c.name]: option })));
+        for (const end of ["min", "max"]) for (const choice of [{}, ...other]) {
+            const ranges = widget.controls.filter(c => c.kind === "range").map(c => [c.name, c[end]]);
+            widget.ui.set({ ...choice, ...Object.fromEntries(ranges) });
+            const drawn = [...widget.stage.querySelectorAll("svg *")].filter(part =>
+                [...part.attributes].some(({ value }) => /NaN|Infinity|undefined/.test(value)));
+            const said = [...widget.section.querySelectorAll(".tables .scroll")].filter(table =>
+                table.innerText.includes("NaN") && !table.innerText.includes("diverged"));
+            ends.push([end, choice, drawn.length, said.length]);
+        }
+        return ends""",
+        name,
+    )
+    assert [each for each in found if each[2] or each[3]] == []
+    assert opened.log("browser") == []
+
+
+@needs_browser
 def test_a_slider_moves_by_keyboard(opened):
     opened.run("document.getElementById('optimizers-step').focus()")
     opened.press("ArrowRight")

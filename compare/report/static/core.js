@@ -119,11 +119,13 @@ const Play = (() => {
   function table(caption, head, rows, digits = 4) {
     const cell = value => value instanceof Node ? element("td", {}, value)
       : element("td", typeof value === "number" ? { "data-value": value, title: value } : { class: "word" }, text(value, digits));
+    const diverged = rows.flat().some(Number.isNaN);
+    const note = diverged ? [element("p", { class: "soft" }, "NaN, not a number, is what ∞ − ∞ gives: this has diverged.")] : [];
     return element("div", { class: "scroll" }, element("table", {},
       element("caption", {}, caption),
       element("thead", {}, element("tr", {}, head.map(name => element("th", { scope: "col" }, name)))),
       element("tbody", {}, rows.map(([name, ...values]) => element("tr", {},
-        element("th", { scope: "row" }, name), values.map(cell))))));
+        element("th", { scope: "row" }, name), values.map(cell))))), note);
   }
 
   function start() {

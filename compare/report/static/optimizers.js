@@ -88,7 +88,9 @@
     if (!run || state.step === 0) return host.replaceChildren(Play.element("p", { class: "soft" }, "The arrows begin with the first step."));
     const step = run.path[state.step], { m, root } = used(run.rule, step, state.step, state);
     const arrows = [[step.grad, "g", "c1"], [m, run.rule.startsWith("adam") ? "m̂" : "m", "c2"], [root, run.rule.startsWith("adam") ? "√v̂" : "√v", "c3"]].filter(([arrow]) => arrow);
-    const size = 1.25 * Math.max(1e-12, ...arrows.flatMap(([arrow]) => arrow.map(Math.abs)).filter(Number.isFinite));
+    const size = 1.25 * Math.max(1e-12, ...arrows.flatMap(([arrow]) => arrow.map(Math.abs)));
+    if (!Number.isFinite(size))
+      return host.replaceChildren(Play.element("p", { class: "soft" }, `${run.label} has diverged: its arrows are longer than any number.`));
     const words = arrows.map(([arrow, name]) => `${name} (${arrow.map(v => Play.text(v)).join(", ")})`).join(", ");
     const plot = new Plot(host, `Arrows of step ${state.step} of ${run.label}: ${words}.`, { x: [-size, size], y: [-size, size], height: 240, xlabel: "along x", ylabel: "along y" });
     for (const [arrow, name, style] of arrows) {
