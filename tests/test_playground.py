@@ -357,6 +357,20 @@ def test_every_slider_at_its_end_is_drawn(opened, name):
 
 
 @needs_browser
+@pytest.mark.parametrize("width", [1440, 1000, 400])
+def test_the_matrices_stay_in_their_cards(opened, width):
+    opened.resize(width, 900)
+    for state in ({}, {"mistake": "mean"}, {"mistake": "slope", "activation": "sigmoid"}):
+        go(opened, "backward", **state)
+        wider = opened.run(
+            """const right = part => part.getBoundingClientRect().right;
+            return [...document.querySelectorAll('#backward .card')].filter(card =>
+                [...card.children].some(part => right(part) > right(card) - 4)).length"""
+        )
+        assert wider == 0, state
+
+
+@needs_browser
 def test_a_slider_moves_by_keyboard(opened):
     opened.run("document.getElementById('optimizers-step').focus()")
     opened.press("ArrowRight")
