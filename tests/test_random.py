@@ -877,6 +877,8 @@ def test_a_bad_state_is_refused_and_changes_nothing(name):
     ("arguments", "message"),
     [
         ({"device": "mps"}, "device: expected one of cpu, cuda, got mps"),
+        ({"device": "cuda:first"}, "device: expected one of cpu, cuda, got cuda:first"),
+        ({"device": None}, "device: expected one of cpu, cuda, got None"),
         ({"variant": "neon"}, "variant: expected one of avx, scalar, default, got neon"),
         (
             {"device": "cuda", "multiprocessors": 0, "threads_per_multiprocessor": 2048},

@@ -94,7 +94,8 @@ class TorchGenerator:
 
     def __new__(cls, seed: int, device: str = "cpu", **options: Any) -> Any:
         """Make a generator of the device."""
-        if device.partition(":")[0] == "cuda":
+        kind, number, index = device.partition(":") if isinstance(device, str) else (device, "", "")
+        if kind == "cuda" and (not number or index.isdecimal()):
             return CudaGenerator(seed, **options)
         check_choice("device", device, ("cpu", "cuda"))
         return super().__new__(cls)
