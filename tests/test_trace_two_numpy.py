@@ -4,6 +4,7 @@ import functools
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from runs import clipping, columns, decay, keras_form, last_batch, schedules
 from runs.small_network import Setting, record_mine
 from test_trace_catalogue import MISSED, SETTINGS
 
+from compare.recording import plain
 from compare.recording import trace as tracing
 from compare.recording.inferred import Inferred
 from compare.recording.numpy_side import Recorder
@@ -188,13 +190,20 @@ def test_right_is_right(name: str, tmp_path: Path) -> None:
     assert found.worst == 0
 
 
-def small_start(folder: Path, rule: str = "adam", bug: str = "", rate: float = 0.02) -> None:
+def small_start(
+    folder: Path,
+    rule: str = "adam",
+    bug: str = "",
+    rate: float = 0.02,
+    size: float = 1e-3,
+    dtype: Any = float,
+) -> None:
     """Biases from 0 and weights from near it, of which only what they are after each step is recorded."""
     rng = np.random.default_rng(11)
     x = rng.standard_normal((16, 3))
-    y = x @ np.array([[1.0], [2.0], [-1.0]])
-    w1, b1 = 1e-3 * rng.standard_normal((3, 5)), np.zeros(5)
-    w2, b2 = 1e-3 * rng.standard_normal((5, 1)), np.zeros(1)
+    x, y = x.astype(dtype), (x @ np.array([[1.0], [2.0], [-1.0]])).astype(dtype)
+    w1, b1 = (size * rng.standard_normal((3, 5))).astype(dtype), np.zeros(5, dtype)
+    w2, b2 = (size * rng.standard_normal((5, 1))).astype(dtype), np.zeros(1, dtype)
     m, v = [0.0] * 4, [0.0] * 4
     with Recorder(folder) as run:
         for t in range(1, 9):
@@ -232,9 +241,25 @@ def test_tiny_steps_from_a_start_that_is_computed_back(tmp_path: Path, rule: str
     told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "w1", "0.0001 times as long")
 
 
+def test_what_hardly_moves_is_not_taken_for_what_was_before(tmp_path: Path) -> None:
+    """In float32, 2e-6 of a weight of 0.5 are some 40 rounding units: it has moved."""
+    for folder, rate in (("theirs", 0.02), ("mine", 2e-6)):
+        small_start(tmp_path / folder, rate=rate, size=0.5, dtype=np.float32)
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "w1", "0.0001 times as long", "w1 = w1.T")
+
+
 def test_a_loss_is_one_number_in_any_shape(tmp_path: Path) -> None:
     """It is read as a table of one row: that is no other shape."""
     small_start(tmp_path / "theirs")
     small_start(tmp_path / "mine", bug="loss")
     found = trace(tmp_path / "mine", tmp_path / "theirs")
     told(found, 0, "loss", "a sum over the batch", "step 0, loss: yours ", ", should be ")
+
+
+@pytest.mark.parametrize(("last", "cause"), [(4, "the smaller last batch"), (8, "a factor of its own")])
+def test_only_where_a_batch_is_smaller_it_is_divided_by_the_others(last: int, cause: str) -> None:
+    sizes = {0: 8, 1: last}
+    runs: Any = SimpleNamespace(
+        sizes=lambda step: {"the batch": sizes[step], "all elements": 3 * sizes[step], "the outputs": 3}
+    )
+    assert cause in plain._factor(runs, {0: 1.00001, 1: last / 8})

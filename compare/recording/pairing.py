@@ -131,7 +131,7 @@ class _Search:
         others = [f"{theirs}.before", theirs.removesuffix(".before")]
         if others[0] not in self.theirs and others[1] == theirs:
             return theirs
-        rounding = 64 * max(self._eps(name, 0), self._eps(theirs, 1)) if theirs in self.theirs else 0.0
+        rounding = 16 * max(self._eps(name, 0), self._eps(theirs, 1)) if theirs in self.theirs else 0.0
         for other in (theirs, *others):
             turns = self._turns(name, other) if other in self.theirs else []
             if any((self._distance(name, other, turn) or 0.0) <= rounding for turn in turns):

@@ -88,7 +88,8 @@ def _factor(runs: Runs, factors: Mapping[int, float]) -> str:
                 return f"yours is theirs {words} {name} ({sizes[first][name]}) in every step: {meaning}."
     usual = max(sizes[s]["the batch"] for s in factors)
     if len({f"{f:.6g}" for f in factors.values()}) > 1:
-        if all(np.isclose(f, sizes[s]["the batch"] / usual, rtol=1e-4) for s, f in factors.items()):
+        shares = {s: sizes[s]["the batch"] / usual for s in factors}
+        if min(shares.values()) < 1 and all(np.isclose(factors[s], shares[s], rtol=1e-4) for s in factors):
             return f"yours is divided by {usual} also in the smaller last batch."
         shown = ", ".join(f"{f:.4g}" for f in factors.values())
         return f"yours is theirs times a factor of its own in every step ({shown})."
