@@ -217,9 +217,10 @@ def small_start(
                 grads[bug] = 0 * grads[bug]
             moves = []
             for i, g in enumerate(grads.values()):
-                m[i], v[i] = 0.9 * m[i] + g, 0.999 * v[i] + 0.001 * g * g
+                m[i], v[i] = (0.8 if bug == "mu" else 0.9) * m[i] + g, 0.999 * v[i] + 0.001 * g * g
                 adam = 0.1 * m[i] / (1 - 0.9**t) / (np.sqrt(v[i] / (1 - 0.999**t)) + 1e-8)
-                moves.append(rate * (m[i] if rule == "momentum" else adam))
+                ahead = 0.9 * m[i] + g if bug == "nesterov" else m[i]
+                moves.append(rate * (ahead if rule == "momentum" else adam))
             w1, b1, w2, b2 = (p - move for p, move in zip((w1, b1, w2, b2), moves, strict=True))
             loss = ((o - y) ** 2).sum() / (1 if bug == "loss" else y.size)
             run.step(x=x, y=y, z=z, h=h, o=o, loss=loss, do=do, dz=dz, w1=w1, b1=b1, w2=w2, b2=b2, **grads)
@@ -239,6 +240,23 @@ def test_tiny_steps_from_a_start_that_is_computed_back(tmp_path: Path, rule: str
     small_start(tmp_path / "theirs", rule)
     small_start(tmp_path / "mine", rule, rate=2e-6)
     told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "w1", "0.0001 times as long")
+
+
+@pytest.mark.parametrize(
+    ("bug", "step", "cause"),
+    [
+        ("mu", 1, "yours behaves like momentum = 0.8, theirs has 0.9"),
+        ("nesterov", 0, "nesterov with momentum = 0.9"),
+    ],
+)
+def test_momentum_as_a_sum(tmp_path: Path, bug: str, step: int, cause: str) -> None:
+    """Its steps are those of the textbook's average at ten times the rate, as long as β is the same."""
+    small_start(tmp_path / "theirs", "momentum")
+    small_start(tmp_path / "mine", "momentum", bug)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, step, "w1", cause)
+    assert cause in found.faults[0].causes[0].text
+    assert not any("weight decay" in each.text for each in found.faults[0].causes)  # there is none
 
 
 def test_what_hardly_moves_is_not_taken_for_what_was_before(tmp_path: Path) -> None:

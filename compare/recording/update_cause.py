@@ -43,7 +43,17 @@ def _causes(runs: Runs, wrong: Sequence[Operation]) -> list[Cause]:
     forms = component == "momentum" and "beta" not in given  # two, which give the same steps
     if not found or forms:
         found += _by_other_rules(runs, wrong, component, given)
+    if not found and "beta" in given and runs.theirs.kind == "numpy":  # which of the forms, nobody said
+        return _causes(runs, [_as_sum(operation) for operation in wrong])
     return found
+
+
+def _as_sum(operation: Operation) -> Operation:
+    """v ← βv + (1 − β)g at a rate r is b ← βb + g at (1 − β)r."""
+    beta = operation.case.options["beta"]
+    rates = tuple(rate * (1 - beta) for rate in operation.case.options["rates"])
+    scaled = replace(operation, case=operation.case.but("", rates=rates))
+    return _as(scaled, "momentum", {"momentum": beta})
 
 
 def _by_other_rules(
@@ -61,6 +71,8 @@ def _by_other_rules(
                 name = " and ".join([other, *(mistake.name for mistake in candidate.mistakes)])
                 more = candidate.cause({})
                 found.append(Cause(f"{text} {more.text}".strip(), name, more.diff))
+                if not candidate.mistakes:
+                    break  # it needs none
     return found
 
 
