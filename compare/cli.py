@@ -474,13 +474,17 @@ def _check(
 
 
 @cli.command()
+@click.option("--tools", is_flag=True, help="How long these commands take, against `import torch`.")
 @computes(one_thread=False)
-def bench() -> None:
+def bench(tools: bool) -> None:
     """Time scratch against PyTorch."""
     from compare.report import terminal
-    from compare.training.bench import run_bench
 
-    run_bench(terminal.Terminal(highlight=False))
+    if tools:
+        from compare.training.bench_tools import run_bench_tools as run
+    else:
+        from compare.training.bench import run_bench as run
+    run(terminal.Terminal(highlight=False))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,10 +1,12 @@
 """The table of speeds: what takes the same step on every side, and a line for what is not there."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from rich.console import Console
 
-from compare.training import bench
+from compare.training import bench, bench_tools
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +50,29 @@ def test_it_says_what_is_absent_and_leaves_its_column_empty(capsys):
     assert (cells[5], cells[6]) == ("", "")
     assert float(cells[4]) > 0
     assert float(cells[7]) > 0
+
+
+def test_commands_are_timed_against_the_import_of_pytorch(monkeypatch, capsys):
+    took = {"-c": 2.0, "list": 0.5, "--quick": 30.0}
+    ran = []
+
+    def seconds(arguments, folder):
+        ran.append(arguments)
+        return next((took[word] for word in arguments if word in took), 1.0)
+
+    monkeypatch.setattr(bench_tools, "seconds", seconds)
+    bench_tools.run_bench_tools(Console(width=120))
+    out = capsys.readouterr().out
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines()]
+    assert ["list", "0.50 s", "0.25", "0.5"] in cells
+    assert ["experiments --quick", "30.00 s", "15.00", "20"] in cells
+    assert "import torch: 2.00 s" in out
+    assert ran.count(["-m", "compare", "list"]) == ran.count(["-c", "import torch"]) == bench_tools.ROUNDS
+    assert ran.count(["-m", "compare"]) == 1
+
+
+def test_a_command_runs_in_its_folder_as_a_process_of_its_own(tmp_path):
+    (tmp_path / "mine.py").write_text(bench_tools.MINE)
+    assert bench_tools.seconds(["-m", "compare", "check", "mine.py"], str(tmp_path)) > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        bench_tools.seconds(["-m", "compare", "check", "yours.py"], str(tmp_path))

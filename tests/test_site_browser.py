@@ -158,7 +158,7 @@ def test_a_mistake_is_found_and_opened_by_keyboard(browser, site, address):
         ("Xavier initialisation", "xavier_normal component"),
         ("cross-entropy", "cross_entropy component"),
         ("moving average", "exponentially_weighted_average component"),
-        ("batch normalization", "Batch normalisation experiment"),
+        ("batch normalization", "Batch normalization experiment"),
         ("regularisation", "Regularization experiment"),
         ("logistic loss", "binary_cross_entropy component"),
         ("mean squared error", "mse_loss component"),

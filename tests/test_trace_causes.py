@@ -37,16 +37,17 @@ def run(
     seed: int = 0, reduction: str = "mean", clear: bool = True, evaluate: bool = False,
     order: Callable[[torch.Tensor], torch.Tensor] = lambda x: x,
     before: Callable[[int, torch.nn.Module], None] = lambda step, model: None,
+    dtype: torch.dtype = torch.double,
 ) -> None:  # fmt: skip
     """Train a small network on batches that differ from step to step."""
     torch.manual_seed(seed)
     layers = [torch.nn.Linear(5, 7), middle(), torch.nn.Linear(7, 2)]
-    model = torch.nn.Sequential(*layers).double()
+    model = torch.nn.Sequential(*layers).to(dtype)
     if evaluate:
         model.eval()
     chosen = optimizer(model.parameters())
     torch.manual_seed(100)
-    batches = [(torch.randn(6, 5).double(), torch.randn(6, 2).double()) for _ in range(STEPS)]
+    batches = [(torch.randn(6, 5).to(dtype), torch.randn(6, 2).to(dtype)) for _ in range(STEPS)]
     with record(model, chosen, folder):
         for step, (x, y) in enumerate(batches):
             if clear:
@@ -100,6 +101,14 @@ def test_an_option_of_0_is_not_its_default(tmp_path: Path, optimizer: Optimizer)
     mine, theirs = (partial(optimizer, lr=lr) for lr in (0.005, 0.01))
     found = traced(tmp_path, {"optimizer": mine}, {"optimizer": theirs})
     assert "0.5 times as long: a learning rate of 0.005" in str(found)
+
+
+@pytest.mark.parametrize("theirs", [sgd(), sgd(momentum=0.9), rmsprop()])
+def test_who_moves_a_little_is_not_said_to_stand_still(tmp_path: Path, theirs: Optimizer) -> None:
+    small = {"optimizer": sgd(lr=1e-6), "dtype": torch.float32}
+    found = traced(tmp_path, small, {"optimizer": theirs, "dtype": torch.float32})
+    assert found.faults[0].tensor == "0.weight", str(found)
+    assert "lost in a new array" not in str(found)
 
 
 def test_sum_for_mean(tmp_path: Path) -> None:

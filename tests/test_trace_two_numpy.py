@@ -150,7 +150,6 @@ SAMPLE = (
     "sigmoid",
     "dropout",
     "sgd",
-    "momentum",
     "adam",
     "clip_grad_value",
     "exponential",

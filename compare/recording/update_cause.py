@@ -13,6 +13,7 @@ from compare.recording.rules import class_of, judged, updates
 from compare.recording.schedule import shifted
 
 ELEMENTS = 256  # of a parameter that a rule is looked for with
+MISSED = 0.1  # of the way that mine has gone, at most, by a rule that is said to be mine
 
 
 def update_causes(runs: Runs, wrong: Sequence[Operation]) -> list[tuple[Sequence[Operation], list[Cause]]]:
@@ -67,12 +68,11 @@ def _by_other_rules(
         text = f"yours takes the steps of {shown.removesuffix(' with ')}, theirs those of {component}."
         for candidate in (Candidate(other), *(Candidate(other, (m,)) for m in components()[other].mistakes)):
             functions = candidate.functions()
-            if all(_fits(runs, operation, functions, {}) for operation in changed):
+            idle = candidate.mistakes and all(_idle(operation, functions) for operation in changed)
+            if not idle and all(_fits(runs, operation, functions, {}) for operation in changed):
                 name = " and ".join([other, *(mistake.name for mistake in candidate.mistakes)])
                 more = candidate.cause({})
                 found.append(Cause(f"{text} {more.text}".strip(), name, more.diff))
-                if not candidate.mistakes:
-                    break  # it needs none
     return found
 
 
@@ -130,9 +130,30 @@ def _short(operation: Operation) -> Operation:
 def _fits(runs: Runs, operation: Operation, functions: Any, options: Mapping[str, Any]) -> bool:
     try:
         off = judged(runs, operation, 0, functions, **options)
+        return bool(off) and max(off.values()) <= FITS and _brings_there(runs, operation, functions, options)
     except Exception:  # a version that breaks down
         return False
-    return bool(off) and max(off.values()) <= FITS
+
+
+def _idle(operation: Operation, functions: Any) -> bool:
+    """Whether a mistake changes nothing here: a weight decay forgotten where there is none."""
+    try:
+        right, wrong = operation.expected(), operation.expected(functions)
+    except Exception:  # a version that breaks down
+        return False
+    return all(np.array_equal(right[result], wrong.get(result)) for result in operation.outputs)
+
+
+def _brings_there(runs: Runs, operation: Operation, functions: Any, options: Mapping[str, Any]) -> bool:
+    """Whether a rule explains the way that mine has gone: a budget may be larger than the whole way."""
+    expected, start = operation.expected(functions, **options), operation.case["param.0"]
+    for result, (step, tensor) in operation.outputs.items():
+        mine = operation.of(runs.of(0, step, tensor))
+        if mine is not None and result in expected:
+            way = np.abs(mine - start).max(initial=0)
+            if np.abs(expected[result] - mine).max(initial=0) > MISSED * way:
+                return False
+    return True
 
 
 def _as(operation: Operation, component: str, values: Mapping[str, Any]) -> Operation:

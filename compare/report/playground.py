@@ -117,7 +117,7 @@ WIDGETS = (
     ),
     Widget(
         "batch_norm",
-        "Batch normalisation",
+        "Batch normalization",
         "A batch of one feature to push and stretch, and the running statistics that evaluation uses.",
         "In training the result does not depend on where the batch lies, and does depend on its other"
         " examples; in evaluation it is the other way round.",
