@@ -123,7 +123,7 @@ const Play = (() => {
     const note = diverged ? [element("p", { class: "soft" }, "NaN, not a number, is what ∞ − ∞ gives: this has diverged.")] : [];
     return element("div", { class: "scroll" }, element("table", {},
       element("caption", {}, caption),
-      element("thead", {}, element("tr", {}, head.map(name => element("th", { scope: "col" }, name)))),
+      element("thead", {}, element("tr", {}, head.map(name => name ? element("th", { scope: "col" }, name) : element("td")))),
       element("tbody", {}, rows.map(([name, ...values]) => element("tr", {},
         element("th", { scope: "row" }, name), values.map(cell))))), note);
   }
