@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -40,16 +41,12 @@ def run_bench_tools(console: Console) -> None:
     rounds = {command: 1 if aim >= LONG else ROUNDS for command, aim in COMMANDS.items()}
     imports: list[float] = []
     times: dict[str, list[float]] = {command: [] for command in COMMANDS}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Progress(console=Console(stderr=True), transient=True) as bar,
-    ):
-        (Path(folder) / "mine.py").write_text(MINE, encoding="utf-8")
+    with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("commands", total=sum(rounds.values()))
         for i in range(ROUNDS):
-            imports.append(seconds(["-c", "import torch"], folder))
+            imports.append(seconds("-c", "import torch"))
             for command in (command for command, many in rounds.items() if i < many):
-                times[command].append(seconds(["-m", "compare", *command.split()], folder))
+                times[command].append(seconds("-m", "compare", *command.split()))
                 bar.advance(task)
     table = Table(title="Waiting for a command")
     table.add_column("python -m compare …")
@@ -63,13 +60,20 @@ def run_bench_tools(console: Console) -> None:
     console.print(f"import torch: {unit:.2f} s; medians of {ROUNDS} rounds, of the two longest one")
 
 
-def seconds(arguments: list[str], folder: str) -> float:
-    """A Python process in a folder, from its start to its end.
+def seconds(*arguments: str) -> float:
+    """A Python process in a folder with `mine.py`, from its start to its end.
 
     Raises:
-        CalledProcessError: it fails.
+        ClickException: it fails.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, check=True, capture_output=True)
-    return time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "mine.py").write_text(MINE, encoding="utf-8")
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=folder, env=environment, check=False, capture_output=True
+        )
+        took = time.perf_counter() - start
+    if done.returncode:
+        raise click.ClickException(f"python {' '.join(arguments)}: ended with status {done.returncode}")
+    return took
