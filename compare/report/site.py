@@ -5,7 +5,7 @@ Every page stands for itself: no request to any host, nothing that a file from t
 
 import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -151,9 +151,8 @@ def _start(site: Site) -> dict[str, str]:
 
 def _components(site: Site) -> dict[str, str]:
     found = {}
-    neighbours = [None, *site.components, None]
     titles = {section.name: section.title for section in site.sections}
-    for before, component, after in zip(neighbours, site.components, neighbours[2:], strict=False):
+    for before, component, after in _with_neighbours(site.components):
         address = f"components/{component.name}.html"
         found[address] = site.page(
             address,
@@ -204,8 +203,7 @@ def _experiments(site: Site) -> dict[str, str]:
         "experiments.html": site.page("experiments.html", "experiments.html", step_of=day.step_of_experiment)
     }
     known = {component.name: component for component in site.components}
-    neighbours = [None, *site.sections, None]
-    for before, section, after in zip(neighbours, site.sections, neighbours[2:], strict=False):
+    for before, section, after in _with_neighbours(site.sections):
         if section.name in site.settled:
             continue
         address = f"experiments/{section.name}.html"
@@ -221,6 +219,11 @@ def _experiments(site: Site) -> dict[str, str]:
             by_run=lambda rows: groupby(rows, key=lambda row: row.run),
         )
     return found
+
+
+def _with_neighbours(pages: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """Each between the one before it and the one after it, None at the ends."""
+    return zip([None, *pages], pages, [*pages[1:], None], strict=False)
 
 
 def _number_texts(convention: conventions.Convention) -> tuple[str, str]:
