@@ -6,6 +6,7 @@ b1 is a module z1 with z1.weight, z1.bias and z1.output. What is in none of them
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Inferred(Recording):
         """Which of its arrays lie otherwise."""
         return {name: ref.turned for name, ref in self.refs.items()}
 
-    @property
+    @cached_property
     def computed_from(self) -> Mapping[str, np.ndarray]:
         """θ₀ = θ₁ − Δθ₁, so that even a 0 is rounded in the last digits of θ₁."""
         first = self.step(self.steps[0])
@@ -83,11 +84,12 @@ class Inferred(Recording):
 
     def step(self, step: int) -> Step:
         """One, under PyTorch's names."""
-        own = super().step(step)
+        near = {n - step: Recording.step(self, n) for n in (step - 1, step, step + 1) if n in self._paths}
+        own = near[0]
         read, dtypes, sampled = dict[str, np.ndarray](), dict[str, str](), dict[str, Any]()
         for name in self._order():
             ref = self.refs.get(name)
-            of = super().step(step + ref.shift) if ref and step + ref.shift in self._paths else None
+            of = near.get(ref.shift) if ref else None
             if ref is None or of is None or ref.own not in of:
                 if name in self.start and step == self.steps[0]:
                     read[name], dtypes[name] = self.start[name], str(self.start[name].dtype)

@@ -68,8 +68,8 @@ def _by_other_rules(
         text = f"yours takes the steps of {shown.removesuffix(' with ')}, theirs those of {component}."
         for candidate in (Candidate(other), *(Candidate(other, (m,)) for m in components()[other].mistakes)):
             functions = candidate.functions()
-            idle = candidate.mistakes and all(_idle(operation, functions) for operation in changed)
-            if not idle and all(_fits(runs, operation, functions, {}) for operation in changed):
+            fits = all(_fits(runs, operation, functions, {}) for operation in changed)
+            if fits and not (candidate.mistakes and all(_idle(each, functions) for each in changed)):
                 name = " and ".join([other, *(mistake.name for mistake in candidate.mistakes)])
                 more = candidate.cause({})
                 found.append(Cause(f"{text} {more.text}".strip(), name, more.diff))
