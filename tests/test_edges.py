@@ -9,7 +9,7 @@ import threadpoolctl
 import torch
 
 from compare import cases, cli
-from compare.cases.limits import ADDITION, FUSION, LARGEST
+from compare.cases.limits import ADDITION, AVX2, AVX512, FUSION, LARGEST
 from compare.cases.optimizers import BEFORE
 from compare.component import Departure, higher_precision
 from compare.draws import older_streams
@@ -70,7 +70,8 @@ def test_values_stand_where_they_are_said_to():
 KERNELS = ", ".join(
     f"{part}: {value}" for part, value in describe("cpu").items() if "BLAS" in part or "vector" in part
 )
-VECTORS = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+CAPABILITY = torch.backends.cpu.get_cpu_capability()
+WHERE = {FUSION: ("AVX2", "AVX512"), AVX512: ("AVX512",), AVX2: ("AVX2", "DEFAULT")}
 
 
 def smallest_first(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -94,13 +95,13 @@ def fused(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return total
 
 
-def departs(departure: Departure, outcome: Probed, capable: bool = VECTORS) -> bool:
+def departs(departure: Departure, outcome: Probed, capability: str = CAPABILITY) -> bool:
     """Whether a declared departure occurs here; of one that depends on kernels, whether it can occur
 
     What depends on the order in which a product of matrices is added up must show in one of three orders, if
-    not in that of this machine; what depends on fused operations, wherever PyTorch has them.
+    not in that of this machine; what depends on the processor's instructions, wherever PyTorch has them.
     """
-    if outcome.kind == DEPARTS or (departure.depends_on == FUSION and not capable):
+    if outcome.kind == DEPARTS or capability not in WHERE.get(departure.depends_on, (capability,)):
         return True
     orders = (smallest_first, largest_first, fused) if departure.depends_on == ADDITION else ()
     return any(in_order(order, outcome.probe).kind == DEPARTS for order in orders)
@@ -119,12 +120,12 @@ def in_order(order, probe: Probe) -> Probed:
         return table.outcome(probe)
 
 
-def never(name: str, departure: Departure, capable: bool = VECTORS) -> list[str]:
+def never(name: str, departure: Departure, capability: str = CAPABILITY) -> list[str]:
     """What is declared but can not occur; where a kernel decides which, in neither dtype."""
     absent = [
         o.probe
         for o in outcomes(name)
-        if departure.covers(*o.probe.where) and not departs(departure, o, capable)
+        if departure.covers(*o.probe.where) and not departs(departure, o, capability)
     ]
     found = [f"{probe.edge}, {probe.what}" for probe in absent]
     if departure.depends_on == ADDITION:
@@ -147,16 +148,17 @@ def test_every_declared_departure_really_occurs(name: str, departure: Departure)
         assert any(replace(departure, what=(pattern,)).covers(*o.probe.where) for o in covered), pattern
     assert departure.reason.endswith(".")
     assert never(name, departure) == [], f"with {KERNELS}"
-    if departure.depends_on == FUSION and not VECTORS and not any(o.kind == DEPARTS for o in covered):
-        pytest.skip(f"depends on {FUSION}; does not occur with {KERNELS}")
+    needed = WHERE.get(departure.depends_on, (CAPABILITY,))
+    if CAPABILITY not in needed and not any(o.kind == DEPARTS for o in covered):
+        pytest.skip(f"depends on {departure.depends_on}; does not occur with {KERNELS}")
 
 
 def test_a_declared_departure_that_no_kernel_has_fails():
     """Of those that depend on a kernel too, and even where no other probe of the row is to be blamed."""
     stale = Departure(("NaN",), ("x",), "No reason at all.")
-    assert never("linear", stale) == never("linear", replace(stale, depends_on=FUSION), capable=True)
+    assert never("linear", stale) == never("linear", replace(stale, depends_on=FUSION), "AVX2")
     assert never("linear", stale) == ["NaN, x, float32", "NaN, x, float64"]
-    assert never("linear", replace(stale, depends_on=FUSION), capable=False) == []  # nothing is fused there
+    assert never("linear", replace(stale, depends_on=FUSION), "DEFAULT") == []  # nothing is fused there
     assert never("linear", replace(stale, depends_on=ADDITION)) == ["NaN, x"]
     half = Departure(LARGEST, ("x", "bias"), "Half a reason.", depends_on=ADDITION)
     assert never("linear", half) == ["largest float, bias", "−largest float, bias"]

@@ -18,6 +18,8 @@ FLOAT32, FLOAT64 = ("float32",), ("float64",)
 # What a departure may depend on:
 ADDITION = "the order in which the kernel of a matrix product adds"
 FUSION = "whether PyTorch's kernel multiplies and adds in one operation"
+AVX512 = "whether PyTorch's kernel computes with AVX-512"
+AVX2 = "whether PyTorch's kernel computes with AVX2 at most"
 
 OVERFLOW = (
     "Partial sums overflow to +∞ and −∞ in the order in which a kernel adds, and ∞ − ∞ is NaN: each library"
@@ -52,9 +54,9 @@ def setting(option: str, value: Any) -> str:
     )
 
 
-def unsigned_zeros(gradient: Any) -> Any:
+def unsigned_zeros(array: Any) -> Any:
     """0 for −0, where it is a product with a sum that is 0 but for rounding: so the sign is a rounding's."""
-    return gradient + 0
+    return array + 0
 
 
 def elementwise(base: Case) -> Iterator[Edge]:

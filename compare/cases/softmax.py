@@ -8,8 +8,8 @@ import numpy as np
 from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_size, chance, floats
 from compare.cases.inputs import SIZES, SPECIAL, fortran, normal, strided, subnormals
-from compare.cases.limits import at, edge, unsigned_zeros
-from compare.component import Budget, Case, Choose, Component, Edge, Edges, Mistake, Results
+from compare.cases.limits import AVX2, FLOAT64, LARGEST, at, edge, unsigned_zeros
+from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from compare.measure import sum_units
 from torch_ref import softmax as reference
 
@@ -148,7 +148,10 @@ BUDGET = Budget(
 
 
 def _component(
-    name: str, magnitude: Callable[[Case], dict[str, Any]], mistakes: tuple[Mistake, ...]
+    name: str,
+    magnitude: Callable[[Case], dict[str, Any]],
+    mistakes: tuple[Mistake, ...],
+    departures: tuple[Departure, ...] = (),
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         y, cache = getattr(f, f"{name}_forward")(case["x"], **case.options)
@@ -176,6 +179,7 @@ def _component(
         mistakes=mistakes,
         refused=refused,
         edges=Edges(rows=("x", "dy"), others=edges),
+        departures=departures,
     )
 
 
@@ -276,6 +280,15 @@ COMPONENTS = (
                 "softmax taken twice",
                 "The softmax of y, where y is the softmax of x already: nearly the same number everywhere.",
                 [("y, dim = cache", "y, dim = softmax_forward(*cache)[1]")],
+            ),
+        ),
+        departures=(
+            Departure(
+                LARGEST,
+                ("dy",),
+                "Σ dy·y is the largest number times 1, or times a rounding more, and then it overflows.",
+                FLOAT64,
+                depends_on=AVX2,
             ),
         ),
     ),

@@ -180,7 +180,8 @@ def _elementwise(sample: Sample, signed_zeros: bool = True) -> Trial | str:
         return f"a threshold of {sample.options['threshold']}: the identity wherever it matters"
     options = {key: value for key, value in sample.options.items() if key in ELEMENTWISE}
     case = Case(sample.name, {"x": x, "dy": sample.upstream}, options, dtype=x.dtype)
-    return Trial(case, {"output": sample.output, "grad.x": dx if signed_zeros else unsigned_zeros(dx)})
+    results = {"output": sample.output, "grad.x": dx}
+    return Trial(case, results if signed_zeros else {n: unsigned_zeros(of) for n, of in results.items()})
 
 
 def _softmax(sample: Sample) -> Trial | str:
