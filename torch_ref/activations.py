@@ -32,7 +32,7 @@ def sigmoid(x: torch.Tensor) -> torch.Tensor:
 def gelu(x: torch.Tensor, approximate: str = "none") -> torch.Tensor:
     """y = x·Φ(x), or with approximate="tanh" ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
 
-    On processors without AVX-512, 0 of float32 loses its sign: −0 and −6 give 0, where float64 gives −0.
+    In float32, on processors without AVX-512, PyTorch gives 0 for −0 and for −6, not −0.
     """
     return F.gelu(x, approximate=approximate)
 
