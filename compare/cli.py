@@ -27,6 +27,7 @@ from compare.cases.names import RUNS, Entry, component_or_topic, entries, named,
 from compare.files import path_text, visible, write_whole
 
 if TYPE_CHECKING:
+    from compare.cases.vectors import Vectors
     from compare.component import Component
     from compare.learner.process import Process
     from compare.run import CaseResult
@@ -125,12 +126,11 @@ def run(
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES) if dtype == "both" else [dtype]
     all_seeds = list(range(seed, seed + seeds))
-    results, training = _compare(components, runs, device, dtypes, all_seeds, draws)
-    options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "draws": draws, "only": only}
-    here = [component for component in components if not component.not_here]
     # Reading PyTorch's tests takes longer than comparing a few components.
-    others = vectors.run(here, device, ("ONNX",) if only else tuple(vectors.SOURCES))
-    report = Report(environment.describe(device), options, components, results, training, others)
+    sources = ("ONNX",) if only else tuple(vectors.SOURCES)
+    found = _compare(components, runs, device, dtypes, all_seeds, draws, sources)
+    options = {"device": device, "dtypes": dtypes, "seeds": all_seeds, "draws": draws, "only": only}
+    report = Report(environment.describe(device), options, components, *found)
     known, there = ([], {}) if only is not None else _experiments(out)
     page = _usable(out, lambda: write(Site(report, known, settled=there), out, with_json=True))
     with _whoever_reads():
@@ -192,7 +192,7 @@ def site(measure: bool, out: Path) -> int:
     draws = _draws(None, "cpu")
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES)
-    results, _ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws)
+    results, *_ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws, ())
     edge_values = {
         component.name: grouped(examine(component))
         for component in components
@@ -566,41 +566,41 @@ def _compare(
     dtypes: list[str],
     seeds: list[int],
     draws: str,
-) -> tuple[list["CaseResult"], list["TrainingResult"]]:
+    sources: Sequence[str],
+) -> tuple[list["CaseResult"], list["TrainingResult"], "Vectors"]:
     """Everything that takes time, under a progress bar where stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    from compare.cases import vectors
+    from compare.environment import spread
     from compare.run import run_component
-    from compare.training import lockstep
 
+    def case_results(component: "Component", dtype: str, seed: int) -> list["CaseResult"]:
+        return list(run_component(component, device, [dtype], [seed], draws=draws))
+
+    compared = [component for component in components if not component.not_here]
+    rounds = list(itertools.product(dtypes, seeds))
+    partial = functools.partial
+    parts: dict[str, list[Callable[[], Any]]] = {  # what takes longest comes first
+        "training": [partial(_train, name, device, draws, *of) for name in runs for of in rounds],
+        "others": [partial(vectors.run, compared, device, (source,)) for source in sources],
+        "cases": [partial(case_results, component, *of) for component in compared for of in rounds],
+    }
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    results: list[CaseResult] = []
-    training = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        compared = [component for component in components if not component.not_here]
-        rounds = list(itertools.product(dtypes, seeds))
-        task = bar.add_task("", total=(len(compared) + sum(map(lockstep.steps, runs))) * len(rounds))
-        for component in compared:
-            bar.update(task, description=component.name)
-            for dtype, seed in rounds:
-                results += run_component(component, device, [dtype], [seed], draws=draws)
-                bar.advance(task)
-        for name in runs:
-            bar.update(task, description=name)
-            for dtype, seed in rounds:
-                training.append(_train(name, dtype, device, seed, draws, lambda: bar.advance(task)))
-    return results, training
+        task = bar.add_task("comparing", total=sum(map(len, parts.values())))
+        found = iter(spread([*itertools.chain(*parts.values())], device, lambda: bar.advance(task)))
+    training, others, cases = ([*itertools.islice(found, len(of))] for of in parts.values())
+    return [result for group in cases for result in group], training, vectors.joined(others)
 
 
-def _train(
-    name: str, dtype: str, device: str, seed: int, draws: str, progress: Callable[[], None]
-) -> "TrainingResult":
+def _train(name: str, device: str, draws: str, dtype: str, seed: int) -> "TrainingResult":
     from compare.training import lockstep
 
     try:
-        return lockstep.train_in_lockstep(name, dtype, device, seed, progress, draws=draws)
+        return lockstep.train_in_lockstep(name, dtype, device, seed, draws=draws)
     except Exception as error:  # as with a case: a failure of either side is a finding about this run
         text = f"{type(error).__name__}: {error}"
         return lockstep.TrainingResult(name, "", dtype, device, seed, lockstep.BUDGET, 1, error=text)

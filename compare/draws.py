@@ -93,7 +93,19 @@ class Widened:
 aten = torch.ops.aten
 
 
-class SharedDraws(TorchDispatchMode):
+class Dispatch(TorchDispatchMode):
+    """What is asked of every operation of PyTorch while active
+
+    To keep its compiler out of `__torch_dispatch__`, PyTorch would import it: more than a second, and twice
+    the time of every operation. Nothing is compiled here.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class SharedDraws(Dispatch):
     """While active, PyTorch's random kernels return the draws of `generator`."""
 
     def __init__(self, generator: NumpyGenerator) -> None:

@@ -1,6 +1,7 @@
 """The machine: set up so that two right answers can be equal, and described so that a report can be read."""
 
 import ctypes
+import importlib
 import importlib.metadata
 import multiprocessing
 import os
@@ -11,7 +12,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from compare.component import higher_precision
 NUMPY_BLAS = {pool["filepath"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
 DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc and musl
 ROOM = 512  # bytes: more than any fenv_t
+FEW = 8  # parts of a whole: below that, processes take longer to start than they save
 MKL_KERNELS = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")  # MKL says what was asked for, not what it took
 
 
@@ -179,6 +183,68 @@ def end_with_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def workers(method: str, prepare: Callable[..., Any], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+    """A process for each core, with one thread; all of them end with this process, however that ends."""
+    context = multiprocessing.get_context(method)
+    given = (prepare, *arguments)
+    with ProcessPoolExecutor(os.cpu_count(), context, _begin, given) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
+
+
+def _begin(prepare: Callable[..., Any], *arguments: Any) -> None:
+    end_with_parent()
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
+    prepare(*arguments)
+
+
+def spread(
+    parts: Sequence[Callable[[], Any]], device: str = "cpu", progress: Callable[[], None] = lambda: None
+) -> list[Any]:
+    """What all parts return when they are called; `progress` is called after each
+
+    On several cores copies of this process, made by `fork`, take part after part, in their order: whatever is
+    set here, or replaced, is so there. Without `fork`, with a GPU, which does not survive it, or for few
+    parts, they are called here.
+    """
+    forks = sys.platform == "linux" and device == "cpu" and (os.cpu_count() or 1) > 1
+    if not forks or len(parts) < FEW:
+        found = []
+        for part in parts:
+            found.append(part())
+            progress()
+        return found
+    importlib.import_module("torch._dynamo")  # as PyTorch's optimizers do: once, not in every copy
+    with workers("fork", _take, parts) as pool:
+        with deaf_to_interrupts(), warnings.catch_warnings():
+            # Python 3.12 warns of other threads: those of a BLAS wait, and the library starts them anew.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            futures = [pool.submit(_call, i) for i in range(len(parts))]
+        for future in as_completed(futures):
+            future.result()  # or what it raised, at once
+            progress()
+        return [future.result() for future in futures]
+
+
+_parts: Sequence[Callable[[], Any]] = ()
+
+
+def _take(parts: Sequence[Callable[[], Any]]) -> None:
+    global _parts
+    _parts = parts
+
+
+def _call(i: int) -> Any:
+    return _parts[i]()
 
 
 def describe(device: str) -> dict[str, Any]:

@@ -39,7 +39,6 @@ def short(monkeypatch):
     """One topic, training runs of two steps, and PyTorch's settings put back."""
     monkeypatch.setattr(cases, "TOPICS", ("activations",))
     monkeypatch.setattr(lockstep, "RUNS", ("digits", "breast_cancer"))
-    monkeypatch.setattr(lockstep, "steps", lambda name: 2)
     monkeypatch.setattr(lockstep, "train_in_lockstep", train)
     monkeypatch.setenv("COLUMNS", "80")
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -47,7 +46,7 @@ def short(monkeypatch):
     torch.use_deterministic_algorithms(deterministic)
 
 
-def train(name, dtype, device, seed, progress, *, draws) -> TrainingResult:
+def train(name, dtype, device, seed, *, draws) -> TrainingResult:
     losses, accuracy = [1.0, 0.5], [0.9]
     return TrainingResult(
         name, "a network", dtype, device, seed, 64, 2, [0.0, 1.0], [0.0, 1e-16], losses, losses,
@@ -127,9 +126,9 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
         for dtype in dtypes:
             yield from (CaseResult(component.name, "one", dtype, s, 0, [Difference("y")]) for s in seeds)
 
-    def train_too(name, dtype, device, seed, progress, *, draws):
+    def train_too(name, dtype, device, seed, *, draws):
         asked.append((name, device, dtype, seed, draws))
-        return train(name, dtype, device, seed, progress, draws=draws)
+        return train(name, dtype, device, seed, draws=draws)
 
     monkeypatch.setattr("compare.run.run_component", compare)
     monkeypatch.setattr(lockstep, "train_in_lockstep", train_too)
@@ -142,11 +141,11 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
     assert main([*options, "--only", "relu,digits", "--out", str(tmp_path)]) == 0
     assert asked == [
         ("prepared", "cuda:1"),
-        ("relu", "cuda:1", ["float64"], [5], "shared"),
-        ("relu", "cuda:1", ["float64"], [6], "shared"),
         ("digits", "cuda:1", "float64", 5, "shared"),
         ("digits", "cuda:1", "float64", 6, "shared"),
         ("vectors", "cuda:1"),
+        ("relu", "cuda:1", ["float64"], [5], "shared"),
+        ("relu", "cuda:1", ["float64"], [6], "shared"),
     ]
 
 

@@ -1,20 +1,17 @@
 """What an experiment asks for: trainings that can run side by side."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import Progress
-from threadpoolctl import threadpool_limits
 
 from compare.component import higher_precision
-from compare.environment import deaf_to_interrupts, end_with_parent
+from compare.environment import deaf_to_interrupts, workers
 from compare.experiments.recipe import Recipe
 from compare.experiments.train import SIDES, Run, train
 from compare.training.data import Data
@@ -77,36 +74,26 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], progress: Progress) -> dict[str
     names = list(dict.fromkeys(name for name, _ in tasks))
     totals = [sum(task.recipe.epochs for owner, task in tasks if owner == name) for name in names]
     bars = [progress.add_task(name, total=total) for name, total in zip(names, totals, strict=True)]
-    context = multiprocessing.get_context("spawn")
-    done: Any = context.Array("q", len(names))  # epochs, of each experiment
+    done: Any = multiprocessing.get_context("spawn").Array("q", len(names))  # epochs, of each experiment
     results: dict[str, dict[tuple[str, str], Run]] = {name: {} for name in names}
-    with ProcessPoolExecutor(os.cpu_count(), context, _prepare_worker, (done,)) as pool:
+    with workers("spawn", _count_in, done) as pool:
         with deaf_to_interrupts():
             waiting = {pool.submit(_train, names.index(name), task): (name, task) for name, task in tasks}
-        try:
-            while waiting:
-                for future in wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED).done:
-                    name, task = waiting.pop(future)
-                    results[name][task.key, task.side] = future.result()
-                for bar, count in zip(bars, done, strict=True):
-                    progress.update(bar, completed=count)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.kill()
-            raise
+        while waiting:
+            for future in wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED).done:
+                name, task = waiting.pop(future)
+                results[name][task.key, task.side] = future.result()
+            for bar, count in zip(bars, done, strict=True):
+                progress.update(bar, completed=count)
     return results
 
 
 _done: Any = None  # in a worker: the counters of `run_tasks`
 
 
-def _prepare_worker(done: Any) -> None:
+def _count_in(done: Any) -> None:
     global _done
     _done = done
-    end_with_parent()
-    torch.set_num_threads(1)
-    threadpool_limits(1)
 
 
 def _train(experiment: int, task: Task) -> Run:

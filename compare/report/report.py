@@ -249,7 +249,7 @@ def as_json(report: Report) -> str:
         },
         "training": [_fields(run) | {"equal": run.equal} for run in report.training],
     }
-    return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_plain(document), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _fields(of: Any) -> dict[str, Any]:

@@ -5,9 +5,9 @@ Every page stands for itself: no request to any host, nothing that a file from t
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from compare.cases import bad_input
 from compare.component import Component
+from compare.environment import spread
 from compare.files import unfinished_name, write_whole
 from compare.report import conventions, day, docstrings, listings, playground, search
 from compare.report.rendering import policy, render, static, templates
@@ -126,19 +127,26 @@ class Site:
 
 def pages(site: Site, *, only_experiments: bool = False) -> dict[str, str]:
     """Address → text of every page, but those that are there from an earlier run."""
-    texts = {} if only_experiments else {**_start(site), **_components(site), **_others(site)}
-    return {**texts, **_experiments(site)}
+    parts = {} if only_experiments else {**_others(site), **_start(site), **_components(site)}
+    parts |= _experiments(site)
+    return dict(zip(parts, spread([*parts.values()]), strict=True))
 
 
-def _start(site: Site) -> dict[str, str]:
+Parts = dict[str, Callable[[], str]]  # address → what makes the page
+
+
+def _start(site: Site) -> Parts:
     by_step: dict[int, list[Component]] = {step.number: [] for step in day.STEPS}
     for component in site.components:
         if step := day.step_of(component):
             by_step[step.number].append(component)
     titles = {section.name: section.title for section in site.sections}
-    found = {FIRST: site.page(FIRST, "start.html", steps=day.STEPS, of_step=by_step, titles=titles)}
+    found: Parts = {
+        FIRST: partial(site.page, FIRST, "start.html", steps=day.STEPS, of_step=by_step, titles=titles)
+    }
     if site.components:
-        found["print.html"] = site.page(
+        found["print.html"] = partial(
+            site.page,
             "print.html",
             "print.html",
             steps=[step for step in day.STEPS if by_step[step.number]],
@@ -149,12 +157,13 @@ def _start(site: Site) -> dict[str, str]:
     return found
 
 
-def _components(site: Site) -> dict[str, str]:
-    found = {}
+def _components(site: Site) -> Parts:
+    found: Parts = {}
     titles = {section.name: section.title for section in site.sections}
     for before, component, after in _with_neighbours(site.components):
         address = f"components/{component.name}.html"
-        found[address] = site.page(
+        found[address] = partial(
+            site.page,
             address,
             "component.html",
             component=component,
@@ -178,15 +187,19 @@ def _components(site: Site) -> dict[str, str]:
     return found
 
 
-def _others(site: Site) -> dict[str, str]:
-    found = {}
+def _others(site: Site) -> Parts:
+    found: Parts = {}
     if site.conventions:
-        found["conventions.html"] = site.page(
-            "conventions.html", "conventions.html", numbers=_number_texts, getsource=inspect.getsource
+        address = "conventions.html"
+        found[address] = partial(
+            site.page, address, address, numbers=_number_texts, getsource=inspect.getsource
         )
     if site.has_playground:
-        found[playground.ADDRESS] = site.page(playground.ADDRESS, "playground.html", **playground.values())
-    found["agreement.html"] = site.page(
+        found[playground.ADDRESS] = lambda: site.page(
+            playground.ADDRESS, "playground.html", **playground.values()
+        )
+    found["agreement.html"] = partial(
+        site.page,
         "agreement.html",
         "agreement.html",
         figures=_drawn,
@@ -196,19 +209,19 @@ def _others(site: Site) -> dict[str, str]:
     return found
 
 
-def _experiments(site: Site) -> dict[str, str]:
+def _experiments(site: Site) -> Parts:
     if not site.sections:
         return {}
-    found = {
-        "experiments.html": site.page("experiments.html", "experiments.html", step_of=day.step_of_experiment)
-    }
+    address = "experiments.html"
+    found: Parts = {address: partial(site.page, address, address, step_of=day.step_of_experiment)}
     known = {component.name: component for component in site.components}
     for before, section, after in _with_neighbours(site.sections):
         if section.name in site.settled:
             continue
         address = f"experiments/{section.name}.html"
         step = day.step_of_experiment(section.name)
-        found[address] = site.page(
+        found[address] = partial(
+            site.page,
             address,
             "experiment.html",
             section=section,

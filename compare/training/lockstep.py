@@ -128,11 +128,10 @@ def train_in_lockstep(
     dtype: str,
     device: str,
     seed: int,
-    progress: Callable[[], None] = lambda: None,
     *,
     draws: str = "shared",
 ) -> TrainingResult:
-    """Train both sides on the run called `name`; `progress` is called after every step."""
+    """Train both sides on the run called `name`."""
     run = _RUNS[name]
     examples = run.data(DTYPES[dtype])
     case = Case(name, seed=seed, dtype=DTYPES[dtype], device=device, draws=draws)
@@ -161,7 +160,6 @@ def train_in_lockstep(
             parted = crossed_kinks(outputs, free_outputs, within=np.inf)
             if parted and not result.parted:
                 result.parted = f"epoch {epoch}, step {len(result.drift) - 1}: {parted[0]}"
-            progress()
         _record_accuracy(result, ours, free, examples)
         _compare_exact(result, epoch, "generator state", ours.draws.get_state(), free.draws.get_state())
         ours.end_epoch()

@@ -18,9 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from compare.draws import why_not_own
+from compare.draws import Dispatch, why_not_own
 from compare.environment import one_thread
 from compare.training.sides import ScratchSide, Setup, TorchSide
 from scratch.random import TorchGenerator
@@ -240,7 +239,7 @@ class Run:
         return [values for its_kind, values in self.draws if its_kind == kind]
 
 
-class TorchRecorder(TorchDispatchMode):
+class TorchRecorder(Dispatch):
     """While active, tells `record` what PyTorch's random kernels draw for a network."""
 
     def __init__(self, record: Callable[[str, np.ndarray], Any]) -> None:

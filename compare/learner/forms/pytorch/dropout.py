@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from compare.draws import Dispatch
 from compare.learner.forms.pytorch.reading import (
     Reading,
     call,
@@ -63,7 +63,7 @@ def _is_kept(y: torch.Tensor, x: torch.Tensor, keep: torch.Tensor) -> bool:
 aten = torch.ops.aten
 
 
-class _Draws(TorchDispatchMode):
+class _Draws(Dispatch):
     """While active, all that draws uniform numbers or zeros and ones draws what the case gives `uniform_`."""
 
     def __init__(self, dtype: torch.dtype, again: Sequence[torch.Tensor] = ()) -> None:

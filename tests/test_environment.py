@@ -1,0 +1,112 @@
+"""Parts of a whole, called by copies of this process or by itself."""
+
+import os
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from compare import environment
+from compare.environment import FEW, one_thread, spread, undisturbed
+
+forked = pytest.mark.skipif(
+    sys.platform != "linux" or os.cpu_count() == 1, reason="copies are made on Linux, where there are cores"
+)
+MANY = range(3 * FEW)
+
+
+def own(i: int) -> tuple[int, int]:
+    return i, os.getpid()
+
+
+def test_what_the_parts_return_comes_in_their_order():
+    def after_a_while(i: int) -> int:
+        time.sleep(0.05 * (i == 0))
+        return i
+
+    assert spread([partial(after_a_while, i) for i in MANY]) == list(MANY)
+    assert spread([]) == []
+
+
+@forked
+def test_many_parts_are_called_by_copies_and_few_or_those_of_a_gpu_here():
+    here = os.getpid()
+    parts = [partial(own, i) for i in MANY]
+    assert here not in {process for _, process in spread(parts)}
+    assert {process for _, process in spread(parts[: FEW - 1])} == {here}
+    assert {process for _, process in spread(parts, "cuda")} == {here}
+
+
+def test_without_another_core_they_are_called_here(monkeypatch):
+    monkeypatch.setattr(environment.os, "cpu_count", lambda: 1)
+    assert {process for _, process in spread([partial(own, i) for i in MANY])} == {os.getpid()}
+
+
+def test_progress_is_told_of_every_part():
+    told = []
+    spread([partial(own, i) for i in MANY], progress=lambda: told.append(os.getpid()))
+    assert told == [os.getpid()] * len(MANY)
+
+
+@pytest.mark.parametrize("count", [1, len(MANY)])
+def test_what_a_part_raises_is_raised_here(count):
+    def fails() -> None:
+        raise ValueError("x: expected 1, got 2")
+
+    with pytest.raises(ValueError, match="x: expected 1, got 2"):
+        spread([fails] * count)
+
+
+def test_what_is_set_here_is_set_there():
+    """Settings, replaced functions and the random numbers to come."""
+
+    def seen(i: int) -> tuple:
+        return (
+            np.geterr()["over"],
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+            os.environ.get("HERE"),
+            i and torch.rand(1).item(),
+        )
+
+    os.environ["HERE"] = "there"
+    try:
+        with one_thread(), undisturbed(), np.errstate(over="raise"), torch.no_grad():
+            found = spread([partial(seen, 0)] * len(MANY))
+    finally:
+        del os.environ["HERE"]
+    assert set(found) == {("raise", 1, False, "there", 0)}
+
+
+@forked
+def test_copies_end_with_a_part_that_fails(tmp_path):
+    """Those that would wait for long too."""
+
+    def waits(i: int) -> None:
+        (tmp_path / str(os.getpid())).touch()
+        if i == 0:
+            until = time.monotonic() + 20
+            while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+        time.sleep(1000)
+
+    with pytest.raises(KeyboardInterrupt):
+        spread([partial(waits, i) for i in MANY])
+    processes = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(processes) >= 2
+    until = time.monotonic() + 20
+    while any(map(alive, processes)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(map(alive, processes))
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
