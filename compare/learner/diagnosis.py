@@ -20,7 +20,7 @@ from compare.learner.finding import Attempt
 from compare.learner.ordinary import NUMBERS, ORDINARY
 from compare.learner.process import StoppedError
 from compare.learner.running import Answer, run
-from compare.learner.trial import Trial, elements, is_precise
+from compare.learner.trial import Question, Trial, elements, is_precise, remembered
 from compare.measure import compare_arrays
 
 SAME_MISTAKE = 1e-4  # how much closer to a mistake than to the right result it must be to be that mistake
@@ -252,10 +252,19 @@ def _version(attempt: Attempt, changes: Candidate) -> tuple[Callable[[Trial], An
     passes = {name.rpartition("_")[2] for name in functions} & {"forward", "backward"}
     forward_only = attempt.side == "torch" and passes == {"forward"}
 
+    told = tuple((change.edits, tuple(change.options.items())) for change in changes)
+    known_by = (told, tuple(functions), tuple(attempt.missing))
+
     def version(trial: Trial) -> Answer:
-        return run(component, "scratch", functions, trial.case, missing=attempt.missing)
+        question = Question(component, trial.case, known_by, functions=functions, missing=attempt.missing)
+        return _answer(question)
 
     return version, forward_only
+
+
+@remembered
+def _answer(question: Question) -> Answer:
+    return run(question.component, "scratch", case=question.case, **question.given)
 
 
 def _fitting(

@@ -1,9 +1,11 @@
 """One case of an attempt: what it should give, what it gave, and how far apart the two are."""
 
+import functools
+import pickle
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from compare.measure import Difference, compare_arrays, compare_results
 from compare.run import cases_of, run_torch
 
 ANOTHER_ORDER = {"float32": 64, "float64": 4500}  # rounding units (10⁻¹²): other operations in other orders
+QUESTIONS = 5000  # whose answers are kept
+LARGE = 2000  # elements: the answers to larger ones take more room than they save time
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,53 @@ class Trial:
         return [d for d in self.differences if d.units > self.budget]
 
 
+class Question:
+    """A case of a component, equal to any other that asks the same
+
+    Args:
+        component, case: what is asked
+        known_by: what tells the rest that is asked from anything else
+        given: that rest, for whoever answers
+    """
+
+    def __init__(self, component: Component, case: Case, known_by: Hashable = None, **given: Any) -> None:
+        self.component, self.case, self.given = component, case, given
+        arrays = [(name, a.dtype, a.shape, a.strides, a.tobytes()) for name, a in case.arrays.items()]
+        settings = (case.seed, case.dtype, case.draws, case.drawn_in, case.finite)
+        options = pickle.dumps(sorted(case.options.items()))
+        sides = (component.run_scratch, component.run_torch, component.magnitude, component.budget)
+        self._key = (*sides, case.name, tuple(arrays), settings, options, known_by)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Question) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+R = TypeVar("R")
+
+
+def remembered(answer: Callable[[Question], R]) -> Callable[[Question], R]:
+    """Keeps the answers to the last questions, unless they are large: a file is checked again and again."""
+    known = functools.lru_cache(QUESTIONS)(answer)
+    return lambda question: (known if elements(question.case) <= LARGE else answer)(question)
+
+
+@remembered
+def _reference(question: Question) -> tuple[Mapping[str, Any], float, Results]:
+    component, case = question.component, question.case
+    scales, budget = component.magnitude(case), component.budget.allowed(case, "cpu")
+    return scales, budget, kept(run_torch(component, case))
+
+
 def try_case(attempt: Attempt, case: Case, deadline: float) -> Trial:
     """Run the attempt on a case, and compare; may raise StoppedError."""
     component = attempt.component
-    scales, budget = component.magnitude(case), component.budget.allowed(case, "cpu")
+    scales, budget, expected = _reference(Question(component, case))
     if component.topic != "random":  # the one topic where bits are the point
         one_after_the_other = 4 * np.sqrt(elements(case))  # what a sum may be off that a loop adds up
         budget = max(budget, ANOTHER_ORDER[np.dtype(case.dtype).name], one_after_the_other)
-    expected = kept(run_torch(component, case))
     start = time.perf_counter()
     outcome = attempt.run(case, deadline)
     seconds = time.perf_counter() - start
