@@ -5,7 +5,7 @@ import importlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -178,15 +178,16 @@ def run_case(
     wider = higher_precision(case.dtype)
     if arbiter and component.arbiter and case.finite and wider is not None:
         truth = run_scratch(component, case.in_higher_precision(wider), replaced)
-        for side, values in (("scratch_to_truth", scratch), ("torch_to_truth", torch)):
-            to_truth[side] = max(
-                (
-                    distance_to_truth(to_numpy(values[name]), np.asarray(truth[name]), scales.get(name))
-                    for name in truth
-                    if name in values
-                ),
-                default=0.0,
-            )
+        same = {found.array for found in differences if found.units == 0}
+        ours, theirs = {}, {}
+        for name in truth.keys() & scratch.keys() & torch.keys():
+            distance = partial(distance_to_truth, truth=np.asarray(truth[name]), scale=scales.get(name))
+            ours[name] = distance(to_numpy(scratch[name]))
+            theirs[name] = ours[name] if name in same else distance(to_numpy(torch[name]))
+        to_truth = {
+            f"{side}_to_truth": max(distances.values(), default=0.0)
+            for side, distances in zip(SIDES, (ours, theirs), strict=True)
+        }
     return replace(result, differences=differences, **to_truth)
 
 
