@@ -127,7 +127,7 @@ class Site:
 
 def pages(site: Site, *, only_experiments: bool = False) -> dict[str, str]:
     """Address → text of every page, but those that are there from an earlier run."""
-    parts = {} if only_experiments else {**_others(site), **_start(site), **_components(site)}
+    parts = {} if only_experiments else {**_start(site), **_components(site), **_others(site)}
     parts |= _experiments(site)
     return dict(zip(parts, spread([*parts.values()]), strict=True))
 
