@@ -30,7 +30,8 @@ def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def relu_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
     """dx = dy where y > 0, else 0
 
-    At the kink, x = 0, any number from 0 to 1 is a subgradient; the choice here is PyTorch's: 0.
+    At the kink, x = 0, any number from 0 to 1 is a subgradient; the choice here is PyTorch's: 0. A unit whose
+    x is below 0 for every example gets no gradient and stays there: a dead ReLU, which `leaky_relu` avoids.
     """
     y = cache
     return _zero_where(y <= 0, dy)

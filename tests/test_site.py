@@ -94,6 +94,9 @@ def test_what_the_search_finds_is_there(texts):
     assert [name for name, _ in found["experiments"]] == [*NAMES]
     known = anchors(texts["conventions.html"])
     assert all(place in known for _, place, _ in found["conventions"])
+    for address in found["called"]:
+        page, _, place = address.partition("#")
+        assert not place or place in anchors(texts[page]), address
 
 
 def test_every_page_leads_to_every_other(texts):

@@ -1,8 +1,13 @@
-"""What the search box of every page finds: components, their mistakes, conventions, experiments and pages."""
+"""What the search box of every page finds: components, their mistakes, conventions, experiments and pages.
+
+What learners call them is in search.toml.
+"""
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -12,10 +17,12 @@ from compare.report.conventions import Convention
 from compare.report.rendering import anchor
 
 COMMON = {"the", "and", "for", "with", "that", "its", "from", "one", "are", "not", "this"}
+with open(Path(__file__).with_name("search.toml"), "rb") as file:
+    SOUGHT: dict[str, list[str]] = tomllib.load(file)
 
 
 def index(
-    components: Iterable[Component],
+    components: Sequence[Component],
     conventions: Iterable[Convention],
     experiments: Iterable[tuple[str, str]],
     parts: Iterable[tuple[str, str]],
@@ -28,11 +35,12 @@ def index(
         experiments: (name, title)
         parts: (address, title) of the other pages
     """
-    found: dict[str, Sequence[Any]] = {
+    found: dict[str, Any] = {
         "parts": [*parts],
         "components": [_component(component) for component in components],
         "conventions": [[row.word, anchor(row.word), " ".join(row.components)] for row in conventions],
         "experiments": [*experiments],
+        "called": _called(components),
     }
     text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
@@ -45,3 +53,17 @@ def _component(component: Component) -> list[Any]:
     words = dict.fromkeys(word for word in re.findall(r"[^\W\d]\w+", said.lower()) if word not in known)
     mistakes = [mistake.name for mistake in component.mistakes]
     return [component.name, " ".join(word for word in words if word not in COMMON), mistakes]
+
+
+def _called(components: Iterable[Component]) -> dict[str, list[str]]:
+    """Address → what learners call what is there."""
+    mistakes = {
+        f"components/{component.name}.html: {mistake.name}": f"components/{component.name}.html#mistake-{i}"
+        for component in components
+        for i, mistake in enumerate(component.mistakes, 1)
+    }
+    called: dict[str, list[str]] = {}
+    for words, places in SOUGHT.items():
+        for place in places:
+            called.setdefault(mistakes.get(place, place), []).extend(words.split(", "))
+    return called

@@ -21,15 +21,18 @@
   const status = document.getElementById("search-status");
   // One spelling for cross-entropy and cross_entropy, normalisation and normalization, torch.randn and randn.
   const plain = text => text.toLowerCase().replace(/[-_]/g, " ")
-    .replace(/(initial|normal|regular|standard)is/g, "$1iz").replace(/\b(torch|nn|optim|np)\./g, "");
+    .replace(/(initial|general|normal|regular|standard)is/g, "$1iz").replace(/\b(torch|nn|optim|np)\./g, "");
 
   // Every entry: what it is, its name, what is said beside it, where it is, and what it is found by.
   let entries;
   const read = () => {
     const index = JSON.parse(document.getElementById("search-index").textContent);
     const found = [];
-    const add = (kind, name, beside, address, words) =>
-      found.push({ kind, name, beside, address, title: plain(name), words: plain(`${name} ${beside} ${words}`) });
+    const add = (kind, name, beside, address, words) => {
+      const called = (index.called[address] ?? []).map(plain);
+      const all = [plain(`${name} ${beside} ${words}`), ...called].join(" ");
+      found.push({ kind, name, beside, address, called, title: plain(name), words: all });
+    };
     for (const [address, title] of index.parts) add("part", title, "", address, "");
     for (const [name, words, mistakes] of index.components) {
       const address = `components/${name}.html`;
@@ -60,11 +63,12 @@
     const words = plain(text).split(/\s+/).filter(Boolean);
     if (!words.length) return [];
     entries ??= read();
+    const asked = words.join(" ");
     const found = [];
     for (const entry of entries) {
       const fits = words.map(word => fit(word, entry));
       if (fits.every(Boolean)) {
-        const whole = entry.title === plain(text) ? 10 : 0;
+        const whole = entry.title === asked ? 10 : entry.called.includes(asked) ? 5 : 0;
         found.push([whole + fits.reduce((a, b) => a + b) / fits.length - RANK[entry.kind] / 10, entry]);
       }
     }
