@@ -603,6 +603,24 @@ def test_numbers_shown_and_their_making_are_those_of_scratch(opened, seed, n):
                 assert bits == "".join(format(words[place], "032b") for place in places)
 
 
+@needs_browser
+@pytest.mark.parametrize("width", [400, 1400])
+def test_circles_are_round_and_the_numbers_fit(opened, width):
+    opened.resize(width, 844)
+    circles = """return [...document.querySelectorAll('#seed .contour')].map(circle => {
+        const { width, height } = circle.getBoundingClientRect();
+        return width / height;
+    })"""
+    for state in ({"seed": 42}, {"seed": -7, "n": 15, "index": 9}, {"seed": 2**64 - 1, "n": 1000}):
+        go(opened, "seed", **state)
+        ratios = opened.run(circles)
+        assert len(ratios) == 3
+        assert ratios == pytest.approx([1, 1, 1], rel=0.02)
+        sideways = opened.run("""return [document.documentElement, ...document.querySelectorAll('#seed .scroll')]
+            .map(box => box.scrollWidth - box.clientWidth)""")
+        assert set(sideways) == {0}, state
+
+
 def test_what_the_page_says_of_short_and_uneven_draws():
     def drawn(n):
         return TorchGenerator(42, variant="avx").randn(n)

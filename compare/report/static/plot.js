@@ -41,13 +41,20 @@ class Plot {
   static count = 0;
 
   // x and y are [lowest, highest]; `alternative` says in words what is seen. Of `rows` that stand below each other
-  // only the last has numbers at its axis.
-  constructor(host, alternative, { x, y, height = 300, xlabel = "", ylabel = "", logx = false, logy = false, rows = false, last = true }) {
+  // only the last has numbers at its axis. With `equal`, one is as long in x as in y, and a circle is round.
+  constructor(host, alternative, { x, y, height = 300, xlabel = "", ylabel = "", logx = false, logy = false, rows = false, last = true, equal = false }) {
     Object.assign(this, { host, x, y, logx, logy });
     this.width = Math.max(200, host.clientWidth);
     this.height = height;
-    const [left, right, top, bottom] = rows ? [10, 10, 4, last ? 42 : 4] : [ylabel ? (logy ? 66 : 58) : 42, 10, 10, xlabel ? 42 : 26];
+    const [left, right, top, bottom] = rows ? [10, 10, 4, last ? 42 : 4] : [ylabel ? (logy ? 66 : 58) : 42, 16, 10, xlabel ? 42 : 26];
     this.box = { left, top, right: this.width - right, bottom: height - bottom };
+    if (equal) {
+      const { box } = this, size = ([low, high]) => high - low, across = box.right - box.left, down = box.bottom - box.top;
+      const unit = Math.min(across / size(x), down / size(y));
+      box.left += (across - unit * size(x)) / 2;
+      box.right = box.left + unit * size(x);
+      box.top = box.bottom - unit * size(y);
+    }
     const { box } = this, id = `clip-${Plot.count++}`;
     this.inside = svg("g", { "clip-path": `url(#${id})` });
     this.svg = svg("svg", { width: this.width, height, viewBox: `0 0 ${this.width} ${height}`, role: "img", "aria-label": alternative },
@@ -85,7 +92,7 @@ class Plot {
         svg("text", { x: box.left - 6, y: at + 4, "text-anchor": "end" }, Play.text(value)));
     }
     if (xlabel) this.svg.append(svg("text", { x: middle(box.left, box.right), y: this.height - 6, "text-anchor": "middle" }, xlabel));
-    if (ylabel) this.svg.append(svg("text", { transform: `translate(13,${middle(box.top, box.bottom)}) rotate(-90)`, "text-anchor": "middle" }, ylabel));
+    if (ylabel) this.svg.append(svg("text", { transform: `translate(${box.left - (this.logy ? 53 : 45)},${middle(box.top, box.bottom)}) rotate(-90)`, "text-anchor": "middle" }, ylabel));
   }
 
   // Points that are no numbers, or not above 0 on a logarithmic axis, interrupt the line.

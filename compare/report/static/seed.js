@@ -59,7 +59,7 @@
   }
 
   function drawPlane(host, { seed, n, index }, z) {
-    const size = 4, plot = new Plot(host, `${n} numbers, two a point, and number ${index} marked.`, { x: [-size, size], y: [-size, size], height: Math.min(360, Math.max(260, host.clientWidth * 0.8)), xlabel: "first of the pair, with the cosine", ylabel: "second, with the sine" });
+    const size = 4, plot = new Plot(host, `${n} numbers, two a point, and number ${index} marked.`, { x: [-size, size], y: [-size, size], height: Math.min(420, Math.max(300, host.clientWidth)), equal: true, xlabel: "first of the pair, with the cosine", ylabel: "second, with the sine" });
     const partner = i => n < 16 ? i ^ 1 : (n % 16 && i >= n - 16 ? ((i - n + 16) ^ 8) + n - 16 : i ^ 8);
     for (let i = 0; i < n; i++) {
       const other = partner(i), { sine } = origin(n, i);
@@ -104,9 +104,11 @@
       drawPlane(ui.plane, { ...state, index }, z);
       drawHistogram(ui.histogram, z);
       const start = Math.min(Math.floor(index / 16) * 16, Math.max(0, Math.ceil(state.n / 16) * 16 - 16));
-      const rows = [0, 4, 8, 12].map(k => start + k).filter(k => k < state.n);
-      ui.tables.replaceChildren(Play.table(`torch.randn(${state.n}), numbers ${start} to ${Math.min(start + 15, state.n - 1)}`, ["from", "", "", "", ""],
-        rows.map(k => [k, ...[0, 1, 2, 3].map(j => k + j < state.n ? z[k + j] : "")]), 8));
+      const columns = ui.tables.clientWidth < 480 ? [0, 1] : [0, 1, 2, 3];  // as many as a phone has room for
+      const rows = [];
+      for (let k = start; k < Math.min(start + 16, state.n); k += columns.length) rows.push(k);
+      ui.tables.replaceChildren(Play.table(`torch.randn(${state.n}), numbers ${start} to ${Math.min(start + 15, state.n - 1)}`, ["from", ...columns.map(() => "")],
+        rows.map(k => [k, ...columns.map(j => k + j < state.n ? z[k + j] : "")]), 8));
     },
   });
 }

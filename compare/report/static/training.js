@@ -4,7 +4,7 @@
 const Training = (() => {
   // The two regions of a network, and examples: of class 1 (inner ring) triangles, of class 0 circles.
   function boundary(host, network, sets, words) {
-    const plot = new Plot(host, words, { x: [-1.7, 1.7], y: [-1.7, 1.7], height: Math.min(420, Math.max(280, host.clientWidth * 0.85)) });
+    const plot = new Plot(host, words, { x: [-1.7, 1.7], y: [-1.7, 1.7], equal: true, height: Math.min(420, Math.max(280, host.clientWidth * 0.85)) });
     const n = 60, grid = new Float64Array(2 * (n + 1) ** 2);
     for (let k = 0; k < (n + 1) ** 2; k++) {
       grid[2 * k] = -1.7 + 3.4 * (k % (n + 1)) / n;
