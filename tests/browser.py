@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Self
@@ -144,7 +145,10 @@ class Browser:
         request = urllib.request.Request(
             self.url + path, data, {"Content-Type": "application/json"}, method=method
         )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            request, timeout=150
-        ) as answer:
-            return json.load(answer)["value"]
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=150) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:  # of a script, say
+            error.add_note(json.load(error)["value"]["message"])
+            raise

@@ -88,6 +88,12 @@ def _number(text: str) -> float:
     return float(text.replace("Infinity", "inf")) if re.fullmatch(r"-?(\d.*|Infinity|NaN)", text) else text
 
 
+def overlap(a: list[float], b: list[float]) -> float:
+    """The area that two boxes share, each its left, top, right and bottom."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0, width) * max(0, height)
+
+
 def set_field(browser: Browser, name: str, control: str, value: object) -> None:
     """Type a number into the field beside a slider."""
     browser.run(
@@ -270,6 +276,36 @@ def test_the_start_can_be_dragged(opened):
     assert -3.4 < start[0] < -2.5
     assert 0 < start[1] < 0.9
     assert f"x={start[0]:g}&y={start[1]:g}" in opened.run("return location.hash")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [400, 1400])
+def test_names_of_arrows_touch_no_arrowhead_and_no_other_name(opened, width):
+    opened.resize(width, 844)
+    found = opened.run("""const found = [];
+        for (const landscape of ["bowl", "ravine", "rosenbrock&x=-1.2&lr=0.0005", "beale&x=1&lr=0.002"])
+            for (const shown of ["adam", "rmsprop", "momentum", "sgd"])
+                for (const step of [1, 2, 5, 40, 100, 300]) {
+                    const address = `#optimizers:landscape=${landscape}&shown=${shown}&step=${step}`;
+                    Play.restore(address);
+                    const plot = document.querySelector('#optimizers .figure-arrows svg');
+                    const names = [...plot.querySelectorAll('.big')].map(name => {
+                        const { x, y, width, height } = name.getBBox();
+                        return [x, y, x + width, y + height];
+                    });
+                    const heads = [...plot.querySelectorAll('.arrow')].map(arrow => {
+                        const head = arrow.getAttribute('d').match(/[-\\d.]+/g).map(Number).slice(4);
+                        const [xs, ys] = [0, 1].map(odd => head.filter((_, i) => i % 2 === odd));
+                        return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+                    });
+                    found.push([address, names, heads, [0, 0, plot.clientWidth, plot.clientHeight]]);
+                }
+        return found""")
+    for where, names, heads, whole in found:
+        assert 1 <= len(heads) <= len(names) <= 3, where
+        for i, name in enumerate(names):
+            assert max(overlap(name, other) for other in [*heads, *names[:i]]) == 0, where
+            assert overlap(name, whole) == pytest.approx(overlap(name, name)), where
 
 
 @needs_browser
@@ -616,8 +652,8 @@ def test_circles_are_round_and_the_numbers_fit(opened, width):
         ratios = opened.run(circles)
         assert len(ratios) == 3
         assert ratios == pytest.approx([1, 1, 1], rel=0.02)
-        sideways = opened.run("""return [document.documentElement, ...document.querySelectorAll('#seed .scroll')]
-            .map(box => box.scrollWidth - box.clientWidth)""")
+        sideways = opened.run("""const tables = document.querySelectorAll('#seed .scroll');
+            return [document.documentElement, ...tables].map(box => box.scrollWidth - box.clientWidth)""")
         assert set(sideways) == {0}, state
 
 

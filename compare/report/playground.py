@@ -189,7 +189,8 @@ WIDGETS = (
         ("scratch.random.box_muller: _two_sum", "compare.measure: _in_units, sum_units"),
     ),
 )
-SHARED = ("controls", "core", "plot", "math", "random", "network", "training")  # each uses those before it
+# each uses those before it
+SHARED = ("controls", "core", "plot", "arrows", "math", "random", "network", "training")
 SCRIPTS = [f"{name}.js" for name in (*SHARED, *(widget.name for widget in WIDGETS))]
 
 

@@ -92,11 +92,9 @@
     if (!Number.isFinite(size))
       return host.replaceChildren(Play.element("p", { class: "soft" }, `${run.label} has diverged: its arrows are longer than any number.`));
     const words = arrows.map(([arrow, name]) => `${name} (${arrow.map(v => Play.text(v)).join(", ")})`).join(", ");
-    const plot = new Plot(host, `Arrows of step ${state.step} of ${run.label}: ${words}.`, { x: [-size, size], y: [-size, size], height: 240, xlabel: "along x", ylabel: "along y" });
-    for (const [arrow, name, style] of arrows) {
-      plot.arrow([0, 0], arrow, style);
-      plot.word(arrow[0] + Math.sign(arrow[0] || 1) * size * 0.05, arrow[1] + Math.sign(arrow[1] || 1) * size * 0.06, name, `${style} big`, arrow[0] < 0 ? "end" : "start");
-    }
+    const plot = new Arrows(host, `Arrows of step ${state.step} of ${run.label}: ${words}.`, { x: [-size, size], y: [-size, size], equal: true, height: 300, xlabel: "along x", ylabel: "along y" });
+    for (const [arrow, , style] of arrows) plot.arrow([0, 0], arrow, style);
+    for (const [arrow, name, style] of arrows) plot.name(...arrow, name, `${style} big`);
   }
 
   function drawCosts(host, state, all) {

@@ -1,5 +1,5 @@
 "use strict";
-// Small figures in SVG: axes, lines, markers, arrows, bars, the level lines and regions of a function.
+// Small figures in SVG: axes, lines, markers, bars, the level lines and regions of a function.
 // Drawn at the width that there is, so that text keeps its size on a phone.
 
 const SHAPES = {
@@ -111,14 +111,6 @@ class Plot {
     const made = svg("path", { class: `mark ${style}`, d: SHAPES[shape](r), transform: `translate(${this.px(x).toFixed(1)},${this.py(y).toFixed(1)})` });
     this.inside.append(made);
     return made;
-  }
-
-  arrow(from, to, style = "") {
-    const [x0, y0, x1, y1] = [this.px(from[0]), this.py(from[1]), this.px(to[0]), this.py(to[1])];
-    const length = Math.hypot(x1 - x0, y1 - y0), head = Math.min(9, length / 2), turn = Math.atan2(y1 - y0, x1 - x0);
-    if (!(length > 0.5)) return;
-    const wing = side => `${(x1 - head * Math.cos(turn + side)).toFixed(1)},${(y1 - head * Math.sin(turn + side)).toFixed(1)}`;
-    this.inside.append(svg("path", { class: `arrow ${style}`, d: `M${x0},${y0}L${x1},${y1}M${wing(0.45)}L${x1},${y1}L${wing(-0.45)}` }));
   }
 
   word(x, y, words, style = "", anchor = "start") {

@@ -59,7 +59,7 @@
   }
 
   function drawPlane(host, { seed, n, index }, z) {
-    const size = 4, plot = new Plot(host, `${n} numbers, two a point, and number ${index} marked.`, { x: [-size, size], y: [-size, size], height: Math.min(420, Math.max(300, host.clientWidth)), equal: true, xlabel: "first of the pair, with the cosine", ylabel: "second, with the sine" });
+    const size = 4, plot = new Arrows(host, `${n} numbers, two a point, and number ${index} marked.`, { x: [-size, size], y: [-size, size], height: Math.min(420, Math.max(300, host.clientWidth)), equal: true, xlabel: "first of the pair, with the cosine", ylabel: "second, with the sine" });
     const partner = i => n < 16 ? i ^ 1 : (n % 16 && i >= n - 16 ? ((i - n + 16) ^ 8) + n - 16 : i ^ 8);
     for (let i = 0; i < n; i++) {
       const other = partner(i), { sine } = origin(n, i);
