@@ -98,13 +98,13 @@ class Browser:
         """A command of the DevTools protocol."""
         return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
-    def resize(self, width: int, height: int) -> None:
-        """A viewport of this size, narrower than a window could be."""
+    def resize(self, width: int, height: int, zoom: int = 1) -> None:
+        """A viewport of this size, narrower than a window could be; zoomed, it has as much less room."""
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
+            width=width // zoom,
+            height=height // zoom,
+            deviceScaleFactor=zoom,
             mobile=width < 600,
         )
 

@@ -71,6 +71,52 @@ def test_nothing_is_wider_than_the_window(browser, site, width):
         assert browser.run(OPEN_ALL + "return document.documentElement.scrollWidth") == width, address
 
 
+CUT = """
+    const cut = [], width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth > width) cut.push(`wider: ${document.documentElement.scrollWidth}`);
+    const said = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (said.nextNode()) {
+        const text = said.currentNode, range = document.createRange();
+        if (!text.data.trim() || !text.parentElement.checkVisibility()) continue;
+        if (text.parentElement.closest('.hidden, .skip, .theme legend')) continue;
+        range.selectNodeContents(text);
+        const ends = [...range.getClientRects()].filter(box => box.width).flatMap(box => [box.left, box.right]);
+        let [left, right] = [0, width];
+        for (let e = text.parentElement; e !== document.body; e = e.parentElement) {
+            const { overflowX } = getComputedStyle(e), box = e.getBoundingClientRect();
+            if (overflowX === 'auto' || overflowX === 'scroll') [left, right] = [-Infinity, Infinity];
+            if (overflowX === 'auto' || overflowX === 'scroll' || overflowX === 'visible') continue;
+            [left, right] = [Math.max(left, box.left), Math.min(right, box.right)];
+        }
+        if (Math.min(...ends) < left - 1 || Math.max(...ends) > right + 1) cut.push(`text: ${text.data.trim()}`);
+    }
+    return cut"""
+COVERED = """
+    const covered = [], controls = 'a[href], button, input, select, summary, [tabindex="0"]';
+    for (const control of document.querySelectorAll(controls)) {
+        if (control.tabIndex < 0 || control.matches('.skip') || !control.checkVisibility()) continue;
+        const mark = control.matches('.theme input') ? control.nextElementSibling : control;
+        mark.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+        const [{ left, top, width, height }] = mark.getClientRects();
+        if (mark.contains(document.elementFromPoint(left + width / 2, top + height / 2))) continue;
+        covered.push(control.outerHTML.slice(0, 120));
+    }
+    return covered"""
+
+
+@pytest.mark.parametrize("width", [800, 1400])
+def test_at_twice_the_size_nothing_is_cut_and_every_control_can_be_got_at(browser, site, width):
+    browser.resize(width, 900, zoom=2)
+    for address in (*SOME, "playground.html"):
+        browser.open(site / address)
+        if address == "playground.html":
+            browser.run("for (const name of Play.widgets.keys()) Play.restore(`#${name}:`)")
+        assert browser.run(OPEN_ALL + CUT) == [], address
+        assert browser.run(OPEN_ALL + COVERED) == [], address
+    assert open_search(browser, site, "index.html", "learning rate")
+    assert browser.run(CUT) == []
+
+
 def test_a_derivation_scrolls_on_a_phone(browser, site):
     browser.resize(400, 844)
     browser.open(site / "components/batch_norm.html")
