@@ -21,6 +21,7 @@ from compare.report.docstrings import formula, prose
 from compare.report.listings import highlighted
 from compare.report.rendering import anchor
 from compare.report.report import Report
+from compare.report.search import SOUGHT
 from compare.report.site import Site, pages
 
 OPTIONS = {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}
@@ -94,6 +95,8 @@ def test_what_the_search_finds_is_there(texts):
     assert [name for name, _ in found["experiments"]] == [*NAMES]
     known = anchors(texts["conventions.html"])
     assert all(place in known for _, place, _ in found["conventions"])
+    called = sum(map(len, found["called"].values()))
+    assert called == sum(len(words.split(", ")) * len(places) for words, places in SOUGHT.items())
     for address in found["called"]:
         page, _, place = address.partition("#")
         assert not place or place in anchors(texts[page]), address

@@ -23,9 +23,9 @@ with open(Path(__file__).with_name("search.toml"), "rb") as file:
 
 def index(
     components: Sequence[Component],
-    conventions: Iterable[Convention],
-    experiments: Iterable[tuple[str, str]],
-    parts: Iterable[tuple[str, str]],
+    conventions: Sequence[Convention],
+    experiments: Sequence[tuple[str, str]],
+    parts: Sequence[tuple[str, str]],
 ) -> Markup:
     """The index as JSON, to stand in a <script>
 
@@ -35,12 +35,15 @@ def index(
         experiments: (name, title)
         parts: (address, title) of the other pages
     """
+    others = [address for address, _ in parts]
+    others += [f"experiments/{name}.html" for name, _ in experiments]
+    others += [f"conventions.html#{anchor(row.word)}" for row in conventions]
     found: dict[str, Any] = {
         "parts": [*parts],
         "components": [_component(component) for component in components],
         "conventions": [[row.word, anchor(row.word), " ".join(row.components)] for row in conventions],
         "experiments": [*experiments],
-        "called": _called(components),
+        "called": _called(components, others),
     }
     text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
@@ -55,15 +58,18 @@ def _component(component: Component) -> list[Any]:
     return [component.name, " ".join(word for word in words if word not in COMMON), mistakes]
 
 
-def _called(components: Iterable[Component]) -> dict[str, list[str]]:
-    """Address → what learners call what is there."""
-    mistakes = {
-        f"components/{component.name}.html: {mistake.name}": f"components/{component.name}.html#mistake-{i}"
-        for component in components
-        for i, mistake in enumerate(component.mistakes, 1)
-    }
+def _called(components: Iterable[Component], others: Iterable[str]) -> dict[str, list[str]]:
+    """Address → what learners call what is there; `others` are the addresses that belong to no component."""
+    known = {address: address for address in others}
+    for component in components:
+        page = f"components/{component.name}.html"
+        known[page] = page
+        for i, mistake in enumerate(component.mistakes, 1):
+            known[f"{page}: {mistake.name}"] = f"{page}#mistake-{i}"
     called: dict[str, list[str]] = {}
     for words, places in SOUGHT.items():
         for place in places:
-            called.setdefault(mistakes.get(place, place), []).extend(words.split(", "))
+            if place not in known:  # in a site of some components alone
+                continue
+            called.setdefault(known[place], []).extend(words.split(", "))
     return called
