@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 from browser import Browser, why_none
-from test_site_browser import CONTRASTS
+from test_site_browser import CONTRASTS, MOVING
 
 from compare.cases import all_components
 from compare.report import playground
@@ -37,6 +37,7 @@ from scratch.random import TorchGenerator
 from scratch.training import accuracy, train_step
 
 NAMES = [widget.name for widget in WIDGETS]
+PLAYED = ("optimizers", "start", "schedules", "regularization", "batch_norm", "seed", "backward")
 needs_browser = pytest.mark.skipif(bool(why_none()), reason=why_none() or "there is one")
 
 
@@ -308,17 +309,66 @@ def test_names_of_arrows_touch_no_arrowhead_and_no_other_name(opened, width):
             assert overlap(name, whole) == pytest.approx(overlap(name, name)), where
 
 
-@needs_browser
-@pytest.mark.parametrize("reduced", [False, True])
-def test_what_moves_by_itself_is_not_there_for_those_who_want_less_motion(opened, reduced):
-    value = "reduce" if reduced else "no-preference"
-    opened.devtools(
+def reduced_motion(browser: Browser, wanted: bool) -> None:
+    """As if the reader's system asked for less motion, or did not."""
+    value = "reduce" if wanted else "no-preference"
+    browser.devtools(
         "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": value}]
     )
-    opened.run("location.reload()")
-    shown = opened.run("""return [...document.querySelectorAll('.control.wide button:not(.reset)')]
-        .map(button => button.checkVisibility())""")
-    assert set(shown) == {not reduced}
+
+
+@needs_browser
+@pytest.mark.parametrize("name", PLAYED)
+def test_play_moves_by_itself_until_it_is_stopped(opened, name):
+    reduced_motion(opened, False)
+    found = opened.run_slowly(
+        f"const widget = Play.widgets.get('{name}');"
+        """
+        Play.restore(`#${widget.name}:`);
+        const button = widget.section.querySelector('.wide button');
+        const { name, min } = widget.controls.find(control => control.play), now = () => widget.state[name];
+        widget.ui.set({ [name]: min });
+        button.click();
+        const label = button.textContent, wait = ms => new Promise(then => setTimeout(then, ms));
+        (async () => {
+            while (now() < min + 3) await wait(20);
+            button.click();
+            const stopped = now();
+            await wait(150);
+            done([label, now() - stopped, button.textContent]);
+        })()"""
+    )
+    assert found == ["Stop", 0, "Play"]
+
+
+@needs_browser
+def test_for_those_who_want_less_motion_nothing_moves_by_itself(opened):
+    opened.run("for (const name of Play.widgets.keys()) Play.restore(`#${name}:`)")
+    opened.run("Play.widgets.get('backward').ui.set({ step: 1 })")
+    opened.run(
+        "document.querySelector('#backward .wide button').click()"
+    )  # what plays stops when they say so
+    reduced_motion(opened, True)
+    states = "return [...Play.widgets.values()].map(widget => JSON.stringify(widget.state))"
+    opened.run("return new Promise(done => setTimeout(done, 100))")
+    before = opened.run(states)
+    opened.run("return new Promise(done => setTimeout(done, 300))")
+    assert opened.run(states) == before
+    assert opened.run(MOVING) == []
+    for name in PLAYED:
+        label, *values = opened.run(
+            """const widget = Play.widgets.get(arguments[0]);
+            const { name, min, max } = widget.controls.find(control => control.play);
+            const button = widget.section.querySelector('.wide button'), found = [button.textContent];
+            for (const start of [min, max]) {
+                widget.ui.set({ [name]: start });
+                button.click();
+                found.push(widget.state[name] - min);
+            }
+            return found""",
+            name,
+        )
+        assert (label, values) == ("Next", [1, 0]), name
 
 
 @needs_browser

@@ -72,23 +72,24 @@ def test_nothing_is_wider_than_the_window(browser, site, width):
 
 
 CUT = """
-    const cut = [], width = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth > width) cut.push(`wider: ${document.documentElement.scrollWidth}`);
+    const cut = [], { clientWidth: width, scrollWidth } = document.documentElement;
+    if (scrollWidth > width) cut.push(`${scrollWidth} pixels wide`);
     const said = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (said.nextNode()) {
         const text = said.currentNode, range = document.createRange();
         if (!text.data.trim() || !text.parentElement.checkVisibility()) continue;
         if (text.parentElement.closest('.hidden, .skip, .theme legend')) continue;
         range.selectNodeContents(text);
-        const ends = [...range.getClientRects()].filter(box => box.width).flatMap(box => [box.left, box.right]);
+        const boxes = [...range.getClientRects()].filter(box => box.width);
+        const ends = boxes.flatMap(box => [box.left, box.right]);
         let [left, right] = [0, width];
         for (let e = text.parentElement; e !== document.body; e = e.parentElement) {
             const { overflowX } = getComputedStyle(e), box = e.getBoundingClientRect();
-            if (overflowX === 'auto' || overflowX === 'scroll') [left, right] = [-Infinity, Infinity];
-            if (overflowX === 'auto' || overflowX === 'scroll' || overflowX === 'visible') continue;
-            [left, right] = [Math.max(left, box.left), Math.min(right, box.right)];
+            if (overflowX === 'auto') [left, right] = [-Infinity, Infinity];
+            else if (overflowX !== 'visible')
+                [left, right] = [Math.max(left, box.left), Math.min(right, box.right)];
         }
-        if (Math.min(...ends) < left - 1 || Math.max(...ends) > right + 1) cut.push(`text: ${text.data.trim()}`);
+        if (Math.min(...ends) < left - 1 || Math.max(...ends) > right + 1) cut.push(text.data.trim());
     }
     return cut"""
 COVERED = """
@@ -361,6 +362,29 @@ def test_colours_are_chosen_for_every_page(browser, site):
     assert browser.run(GROUND) == light
     browser.run("document.getElementById('theme-auto').click()")
     assert browser.run(GROUND) == dark
+
+
+# Motion
+
+
+MOVING = """
+    const found = document.getAnimations().map(animation => `${animation.playState} animation`);
+    for (const element of document.querySelectorAll('*')) for (const part of [null, '::before', '::after']) {
+        const style = getComputedStyle(element, part);
+        const times = `${style.transitionDuration}, ${style.animationDuration}, ${style.scrollBehavior}`;
+        if (!/^(0s|, |auto)+$/.test(times)) found.push(`${element.tagName}${part ?? ''}: ${times}`);
+    }
+    return found"""
+
+
+@pytest.mark.parametrize("value", ["reduce", "no-preference"])
+def test_nothing_moves_for_those_who_want_less_motion(browser, site, value):
+    features = [{"name": "prefers-reduced-motion", "value": value}]
+    browser.devtools("Emulation.setEmulatedMedia", features=features)
+    for address in SOME:
+        browser.open(site / address)
+        moving = [] if value == "reduce" else ["HTML: 0s, 0s, smooth"]
+        assert browser.run(OPEN_ALL + MOVING)[:1] == moving, address
 
 
 # Keyboard

@@ -89,12 +89,14 @@ const Controls = (() => {
     },
   };
 
-  // Moves a slider to its end by itself; not for readers who asked for less motion.
+  // Moves a slider to its end by itself; for readers who asked for less motion, a step each time it is pressed.
   function player(control, change) {
     let timer = 0;
-    const stop = () => { clearInterval(timer); timer = 0; button.textContent = "Play"; };
-    const button = element("button", { type: "button", hidden: still.matches, onclick: () => {
+    const rest = () => { button.textContent = still.matches ? "Next" : "Play"; };
+    const stop = () => { clearInterval(timer); timer = 0; rest(); };
+    const button = element("button", { type: "button", onclick: () => {
       if (timer) return stop();
+      if (still.matches) return change(control.now() >= control.max ? control.min : control.now() + 1);
       let at = control.now() >= control.max ? control.min : control.now();
       button.textContent = "Stop";
       timer = setInterval(() => {
@@ -102,7 +104,9 @@ const Controls = (() => {
         change(Math.min(at, control.max));
         if (at >= control.max) stop();
       }, 50);
-    } }, "Play");
+    } });
+    still.addEventListener("change", stop);
+    rest();
     return button;
   }
 
