@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from browser import Browser, why_none
+from browser import KEYS, Browser, why_none
 from test_site_browser import CONTRASTS, MOVING
 
 from compare.cases import all_components
@@ -454,19 +454,6 @@ def test_the_matrices_stay_in_their_cards(opened, width):
                 [...card.children].some(part => right(part) > right(card) - 4)).length"""
         )
         assert wider == 0, state
-
-
-@needs_browser
-def test_a_slider_moves_by_keyboard(opened):
-    opened.run("document.getElementById('optimizers-step').focus()")
-    opened.press("ArrowRight")
-    assert opened.run("return location.hash") == "#optimizers:step=41"
-    assert "After step 41" in tables(opened, "optimizers")
-    opened.run("document.querySelector('#optimizers .handle').focus()")
-    opened.press("ArrowRight")
-    opened.press("ArrowRight")
-    assert opened.run("return location.hash") == "#optimizers:x=-3.3&step=41"
-    assert opened.run("return document.activeElement.dataset.focus") == "start"
 
 
 # Networks on two rings, in `start` and `regularization`
@@ -1076,3 +1063,184 @@ def test_numbers_of_a_step_are_those_of_scratch(opened, rule):
     assert found.keys() == rows.keys()
     for name, values in rows.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-12, err_msg=name)
+
+
+# By keyboard
+
+
+TABBED = """
+    const [name] = arguments, widget = document.querySelector(`#${name} .widget`);
+    const all = 'a[href], input, select, button, summary, [tabindex="0"]';
+    window.controls = [...widget.querySelectorAll(all)].filter(control => control.checkVisibility());
+    window.reached = [];
+    addEventListener('focusin', ({ target }) => {
+        const { outlineStyle, outlineWidth } = getComputedStyle(target);
+        const ring = target.matches('.handle') && getComputedStyle(target.nextSibling).strokeWidth === '5px';
+        const seen = outlineStyle === 'solid' && parseFloat(outlineWidth) > 1 || ring;
+        reached.push([controls.indexOf(target), seen, target.outerHTML.slice(0, 80)]);
+    });
+    widget.tabIndex = -1;
+    widget.focus();
+    reached.length = 0;
+    return controls.length"""
+CONTROLS = """
+    const widget = Play.widgets.get(arguments[0]);
+    return widget.controls.map(({ kind, name, min, max, value, options }) =>
+        [kind, name, value, kind === 'range' ? value < max : options?.at(-1)[0] !== value])"""
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NAMES)
+def test_tab_leads_through_every_control_and_on(opened, name):
+    go(opened, name)
+    opened.run("document.querySelectorAll('.widget details').forEach(more => { more.open = true; })")
+    count = opened.run(TABBED, name)
+    opened.type(KEYS["Tab"] * (count + 1))
+    *reached, (outside, *_) = opened.run("return reached")
+    assert [i for i, *_ in reached] == [*range(count)]
+    assert outside == -1
+    assert [html for _, seen, html in reached if not seen] == []
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NAMES)
+def test_keys_change_every_control_and_the_numbers_with_it(opened, name):
+    go(opened, name)
+    opened.run("document.querySelectorAll('.widget details').forEach(more => { more.open = true; })")
+    state = f"return Play.widgets.get('{name}').state"
+    start, shown = opened.run(state), tables(opened, name)
+    for kind, control, value, upward in opened.run(CONTROLS, name):
+        field = f"document.getElementById('{name}-{control}')"
+        opened.run(f"{field}.focus()")
+        if kind == "range":
+            opened.press("ArrowRight" if upward else "ArrowLeft")
+            moved = opened.run(state)[control]
+            assert moved > value if upward else moved < value, control
+            change = {control: moved}
+        elif kind == "check":
+            opened.press("Space")
+            change = {control: not value}
+        elif kind == "choice":
+            opened.press("ArrowDown" if upward else "ArrowUp")
+            change = {control: opened.run(state)[control]}
+            assert change[control] != value, control
+        else:
+            opened.run(f"{field}.select()")
+            opened.type("7")
+            change = {control: "7"}
+        after, there = opened.run(state), tables(opened, name)
+        assert after.items() >= change.items(), control
+        go(opened, name, **after)
+        assert tables(opened, name) == there
+        if kind == "range":
+            opened.run(f"const number = {field}.nextSibling; number.focus(); number.select()")
+            opened.type(f"{value}")
+            opened.press("Enter")
+        elif kind == "check":
+            opened.press("Space")
+        elif kind == "choice":
+            opened.press("ArrowUp" if upward else "ArrowDown")
+        else:
+            opened.run(f"{field}.select()")
+            opened.type(value)
+        assert (opened.run(state), tables(opened, name)) == (start, shown), control
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NAMES)
+def test_enter_and_space_press_every_button(opened, name):
+    go(opened, name)
+    buttons = f"document.querySelectorAll('#{name} .presets button')"
+    addresses = []
+    for i in range(opened.run(f"return {buttons}.length")):
+        key = ("Enter", "Space")[i % 2]
+        for button in (f"{buttons}[{i}]", f"document.querySelector('#{name} .reset')"):
+            opened.run(f"history.replaceState(null, '', '#'); {button}.focus()")
+            opened.press(key)
+            addresses.append(opened.run("return location.hash"))
+    assert {*addresses[1::2]} == {f"#{name}"}
+    assert all(address.startswith(f"#{name}") for address in addresses)
+    assert len({*addresses[::2]}) == len(addresses) // 2
+    if name in PLAYED:
+        opened.run(f"document.querySelector('#{name} .wide button').focus()")
+        label = f"return document.querySelector('#{name} .wide button').textContent"
+        opened.press("Enter")
+        assert opened.run(label) == "Stop"
+        opened.press("Space")
+        assert opened.run(label) == "Play"
+
+
+@needs_browser
+def test_the_start_moves_by_arrow_keys(opened):
+    go(opened, "optimizers")
+    opened.run("document.querySelector('#optimizers .handle').focus()")
+    for key, where in {"ArrowRight": (-3.4, 1), "ArrowDown": (-3.4, 0.9), "ArrowLeft": (-3.5, 0.9),
+                       "ArrowUp": (-3.5, 1)}.items():  # fmt: skip
+        opened.press(key)
+        assert opened.run("const { x, y } = Play.widgets.get('optimizers').state; return [x, y]") == [*where]
+        wanted = descended("sgd", "ravine", [40], {"lr": 0.025, "x": where[0], "y": where[1]})[0]["theta"]
+        found = tables(opened, "optimizers")["After step 40"]["Gradient descent"]
+        np.testing.assert_allclose(found[:2], wanted, rtol=1e-12, atol=1e-14)
+
+
+def _one_step():
+    network, (x, targets) = network_on_rings((2, 12, 12, 12, 12, 1), 0, activation="relu"), rings(80, 0.08, 1)
+    train_step(network, SGD(network.parameters(), 0.1), x, targets)
+    return [network.cost(network.forward(x), targets)]
+
+
+def _untrained():
+    x, targets = rings(40, 0.25, 1)
+    network = network_on_rings((2, 24, 24, 1), 0)
+    return [network.cost(network.forward(x), targets)]
+
+
+def _pushed():
+    layer = BatchNorm1d(1, dtype=np.float64)
+    layer.forward(2.05 + 1.5 * TorchGenerator(0).normal((8, 1), dtype=np.float64))
+    return [layer.buffers["running_mean"][0], layer.buffers["running_var"][0]]
+
+
+def _by_sigmoid():
+    network = network_on_rings((2, 2, 1), 0, activation="sigmoid")
+    network.flat_parameters[...] = [0.5, -0.3, 0.8, 0.2, 0.1, -0.1, 0.7, -0.6, 0.2]
+    network.cost(network.forward(np.array([[1, -0.5], [0.3, 0.8]])), np.array([[1.0], [0.0]]))
+    network.backward()
+    return [network.flat_gradients[0]]
+
+
+def _quotient():
+    function, slope = FUNCTIONS["bell"]
+    at = np.array([0.71])
+    two = numerical_gradient(lambda x: function(x)[0], at, 1e-6)
+    return [two[0], relative_error(slope(at), two)]
+
+
+SAID = {  # control and key → table, row and its first numbers
+    "optimizers": ("step", "ArrowRight", "After step 41", "Gradient descent",
+                   lambda: descended("sgd", "ravine", [41], {"lr": 0.025})[0]["theta"]),
+    "start": ("step", "ArrowRight", "Training at step 1", "cost", _one_step),
+    "schedules": ("epoch", "ArrowRight", "Rates from epoch 13 on", "exponential",
+                  lambda: [schedules.exponential(0.1, epoch, gamma=0.95) for epoch in (13, 14, 59)]),
+    "regularization": ("step", "Home", "Step 0", "train cost", _untrained),
+    "batch_norm": ("push", "ArrowRight", "Statistics in step 1", "running", _pushed),
+    "seed": ("n", "ArrowRight", "torch.randn(65), numbers 0 to 15", "0",
+             lambda: TorchGenerator(42, variant="avx").randn(65)[:4]),
+    "backward": ("activation", "ArrowDown", "The gradients against the difference quotient", "dW₁, 11",
+                 _by_sigmoid),
+    "gradient_check": ("x", "ArrowRight", "At ε = 1e−6", "two-sided, float64", _quotient),
+    "floating_point": ("dtype", "ArrowDown", "0.1 in float64", "rounding unit", lambda: [np.spacing(0.1)]),
+}  # fmt: skip
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NAMES)
+def test_a_key_gives_the_number_of_scratch(opened, name):
+    control, key, caption, row, wanted = SAID[name]
+    go(opened, name)
+    opened.run("document.getElementById(arguments[0]).focus()", f"{name}-{control}")
+    opened.press(key)
+    values = wanted()
+    np.testing.assert_allclose(
+        tables(opened, name)[caption][row][: len(values)], values, rtol=1e-12, atol=1e-14
+    )

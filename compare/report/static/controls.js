@@ -43,7 +43,7 @@ const Controls = (() => {
       const fromSlider = place => control.log ? Number((10 ** place).toPrecision(2)) : place;
       const slider = element("input", {
         type: "range", id, min: toSlider(control.min), max: toSlider(control.max),
-        step: control.log ? 0.02 : control.step,
+        step: control.log ? 0.05 : control.step,  // 0.02 would be lost in the two digits
         oninput: () => change(accepted(control, fromSlider(Number(slider.value)))),
       });
       const field = element("input", {
