@@ -176,6 +176,14 @@ def test_nothing_is_wider_than_the_window(opened, width):
 
 
 @needs_browser
+def test_on_a_phone_a_slider_is_long_enough_for_a_finger(opened):
+    opened.resize(400, 844)
+    widths = opened.run("""return [...document.querySelectorAll('.play [type=range]')]
+        .filter(slider => slider.checkVisibility()).map(slider => slider.getBoundingClientRect().width)""")
+    assert min(widths) > 200
+
+
+@needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_what_is_behind_it(opened, scheme):
     opened.colours(scheme)

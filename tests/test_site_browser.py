@@ -129,6 +129,24 @@ def test_a_derivation_scrolls_on_a_phone(browser, site):
     assert all(right <= 400 and overflow == "auto" for right, _, overflow in boxes)
 
 
+def test_figures_of_experiments_can_be_read_on_a_phone(browser, site):
+    browser.resize(400, 844)
+    browser.open(site / "experiments/optimizers.html")
+    heights = browser.run("""
+        return [...document.querySelectorAll('figure text')].map(e => e.getBoundingClientRect().height)""")
+    assert min(heights) > 9
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_both_formulas_of_a_convention_are_seen_whole(browser, site, width):
+    browser.resize(width, 844)
+    browser.open(site / "conventions.html")
+    cut = browser.run("""
+        const formulas = [...document.querySelectorAll('.convention .formula')];
+        return formulas.filter(e => e.scrollWidth > e.clientWidth).map(e => e.closest('.convention').id)""")
+    assert cut == []
+
+
 def test_both_sources_of_a_component_are_seen_side_by_side(browser, site):
     for name in ("relu", "adam", "batch_norm", "rand"):
         component = ALL[name]
@@ -216,15 +234,15 @@ def test_a_mistake_is_found_and_opened_by_keyboard(browser, site, address):
         ("dying relu", "leaky_relu component"),
         ("numerical stability", "largest number not subtracted mistake, softmax"),
         ("softmax overflow", "largest logit not subtracted mistake, cross_entropy"),
-        ("overflow", "Floating point part"),
+        ("overflow", "Floating point playground"),
         ("broadcasting", "targets of another shape convention"),
-        ("manual_seed", "One seed part"),
+        ("manual_seed", "One seed playground"),
         ("hyperparameter", "Random search experiment"),
-        ("vanishing gradient", "How weights start part"),
+        ("vanishing gradient", "How weights start playground"),
         ("exploding gradient", "clip_grad_norm component"),
-        ("learning rate too high", "Optimizers on a valley part"),
-        ("too high learning rate", "Optimizers on a valley part"),
-        ("overfitting", "Against overfitting part"),
+        ("learning rate too high", "Optimizers on a valley playground"),
+        ("too high learning rate", "Optimizers on a valley playground"),
+        ("overfitting", "Against overfitting playground"),
         ("log of zero", "log 0 convention"),
         ("nan", "log 0 convention"),
         ("internal covariate shift", "batch_norm component"),

@@ -36,7 +36,7 @@ def templates() -> jinja2.Environment:
         "share": share,
         "title": title,
         "sentence": lambda text: text[:1].upper() + text[1:],
-        "breakable": lambda name: escape(name).replace("_", Markup("_<wbr>")),
+        "breakable": breakable,
         "typeset": typeset,
         "formula": formula,
         "code": lambda text: Markup("\n").join(highlighted(text)),
@@ -48,6 +48,12 @@ def templates() -> jinja2.Environment:
 def render(template: str, **values: Any) -> str:
     """A template with these values."""
     return templates().get_template(template).render(**values)
+
+
+def breakable(text: str) -> Markup:
+    """A text whose names may be broken after an underscore, and whose numbers not after a minus sign."""
+    signs = re.sub(r"-(?=\d|inf)", "-\N{WORD JOINER}", text)
+    return escape(signs).replace("_", Markup("_<wbr>"))
 
 
 def title(name: str) -> str:

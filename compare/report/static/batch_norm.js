@@ -33,7 +33,7 @@
   // Three lines of points below each other: x, x̂ and y of the same example are joined.
   function drawLines(host, { x, hat, y }, words) {
     const size = Math.max(3, ...[...x, ...hat, ...y].map(Math.abs)) * 1.08;
-    const plot = new Plot(host, words, { x: [-size, size], y: [0, 3], height: 300, rows: true, xlabel: "value" });
+    const plot = new Plot(host, words, { x: [-size, size], y: [0, 3], height: Math.min(440, Math.max(300, host.clientWidth * 0.62)), rows: true, xlabel: "value" });
     const rows = [[x, 2.5, "circle", "c1", "x, as it comes"], [hat, 1.5, "square", "c2", "x̂, normalised"], [y, 0.5, "triangle", "c3", "y = γ·x̂ + β"]];
     plot.line([[0, 0], [0, 3]], "now");
     x.forEach((_, i) => plot.line(rows.map(([values, at]) => [values[i], at]), "contour"));

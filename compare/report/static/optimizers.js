@@ -131,7 +131,7 @@
       range("step", "Step", 0, STEPS, 40, { step: 1, whole: true, play: true }),
     ],
     presets: [
-      { label: "Adam as published", why: "β₁ = 0.9, β₂ = 0.999, ε = 1e-8: the defaults of the paper and of PyTorch. Both directions of the ravine get steps of about lr, although one is 50 times as steep.", state: {} },
+      { label: "Adam as published", why: "β₁ = 0.9, β₂ = 0.999, ε = 1e−8: the defaults of the paper and of PyTorch. Both directions of the ravine get steps of about lr, although one is 50 times as steep.", state: {} },
       { label: "Without bias correction", why: "m and v start at 0, and v is the slower one: √v is far too small at first, so that the first steps are three times too long.", state: { correction: false, step: 12 } },
       { label: "Just too fast", why: "along y the slope grows by 50, so gradient descent diverges from lr = 2/50 = 0.04 on. With momentum the limit is higher, 2(1 + μ)/50, with Nesterov’s it is lower.", state: { lr: 0.041, step: 40, momentum: false, nesterov: false, rmsprop: false, adam: false, adamw: false, shown: "sgd" } },
       { label: "Two meanings of momentum", why: "the textbook’s average is 1 − β times PyTorch’s sum: the same lr takes steps a tenth as long.", state: { form: "average", rmsprop: false, adam: false, adamw: false, shown: "momentum", step: 100 } },

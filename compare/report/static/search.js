@@ -2,7 +2,7 @@
 // `/` leads to the box, the arrows to what was found, Enter to its page, Esc out again.
 (() => {
   const SHOWN = 12;
-  const RANK = { part: 0, component: 0, experiment: 1, mistake: 2, convention: 3 };
+  const RANK = { part: 0, playground: 0, component: 0, experiment: 1, mistake: 2, convention: 3 };
   const SAME = [ // words that people use for the same mistake
     ["reversed", "swapped", "other way round", "inverted"],
     ["missing", "forgotten", "omitted", "no "],
@@ -33,7 +33,8 @@
       const all = [plain(`${name} ${beside} ${words}`), ...called].join(" ");
       found.push({ kind, name, beside, address, called, title: plain(name), words: all });
     };
-    for (const [address, title] of index.parts) add("part", title, "", address, "");
+    for (const [address, title] of index.parts)
+      add(address.startsWith("playground.html#") ? "playground" : "part", title, "", address, "");
     for (const [name, words, mistakes] of index.components) {
       const address = `components/${name}.html`;
       add("component", name, "", address, words);
