@@ -90,7 +90,7 @@ def test_what_the_search_finds_is_there(texts):
         text = texts[f"components/{name}.html"]
         assert mistakes == [mistake.name for mistake in ALL[name].mistakes]
         assert all(f'id="mistake-{i + 1}"' in text for i in range(len(mistakes)))
-    parts = [address.partition("#") for address, _ in found["parts"]]
+    parts = [address.partition("#") for address, _ in found["parts"] + found["widgets"]]
     assert all(not place or place in anchors(texts[page]) for page, _, place in parts)
     assert [name for name, _ in found["experiments"]] == [*NAMES]
     known = anchors(texts["conventions.html"])

@@ -26,6 +26,7 @@ def index(
     conventions: Sequence[Convention],
     experiments: Sequence[tuple[str, str]],
     parts: Sequence[tuple[str, str]],
+    widgets: Sequence[tuple[str, str]],
 ) -> Markup:
     """The index as JSON, to stand in a <script>
 
@@ -34,12 +35,14 @@ def index(
         conventions: by their words
         experiments: (name, title)
         parts: (address, title) of the other pages
+        widgets: (address, title)
     """
-    others = [address for address, _ in parts]
+    others = [address for address, _ in [*parts, *widgets]]
     others += [f"experiments/{name}.html" for name, _ in experiments]
     others += [f"conventions.html#{anchor(row.word)}" for row in conventions]
     found: dict[str, Any] = {
         "parts": [*parts],
+        "widgets": [*widgets],
         "components": [_component(component) for component in components],
         "conventions": [[row.word, anchor(row.word), " ".join(row.components)] for row in conventions],
         "experiments": [*experiments],

@@ -97,7 +97,7 @@ class Site:
             for widget in playground.WIDGETS
             if self.has_playground
         ]
-        return search.index(self.components, self.conventions, experiments, [*self.parts.items(), *widgets])
+        return search.index(self.components, self.conventions, experiments, [*self.parts.items()], widgets)
 
     @cached_property
     def _frames(self) -> dict[str, Markup]:

@@ -87,7 +87,8 @@
   function drawArrows(host, state, run) {
     if (!run || state.step === 0) return host.replaceChildren(Play.element("p", { class: "soft" }, "The arrows begin with the first step."));
     const step = run.path[state.step], { m, root } = used(run.rule, step, state.step, state);
-    const arrows = [[step.grad, "g", "c1"], [m, run.rule.startsWith("adam") ? "m̂" : "m", "c2"], [root, run.rule.startsWith("adam") ? "√v̂" : "√v", "c3"]].filter(([arrow]) => arrow);
+    const hat = run.rule.startsWith("adam") && state.correction;
+    const arrows = [[step.grad, "g", "c1"], [m, hat ? "m̂" : "m", "c2"], [root, hat ? "√v̂" : "√v", "c3"]].filter(([arrow]) => arrow);
     const size = 1.25 * Math.max(1e-12, ...arrows.flatMap(([arrow]) => arrow.map(Math.abs)));
     if (!Number.isFinite(size))
       return host.replaceChildren(Play.element("p", { class: "soft" }, `${run.label} has diverged: its arrows are longer than any number.`));
@@ -153,11 +154,11 @@
       const tables = [Play.table(`After step ${state.step}`, ["", "x", "y", "cost"],
         all.map(({ label, path }) => [label, ...path[state.step].at, path[state.step].cost]))];
       if (shown && state.step > 0) {
-        const step = shown.path[state.step], { m, root } = used(shown.rule, step, state.step, state), adam = shown.rule.startsWith("adam");
+        const step = shown.path[state.step], { m, root } = used(shown.rule, step, state.step, state), adam = shown.rule.startsWith("adam"), hat = state.correction ? "\u0302" : "";
         tables.push(Play.table(`Step ${state.step} of ${shown.label}`, ["", "along x", "along y"], [
           ["gradient g", ...step.grad],
           ...m ? [[adam ? "m" : "buffer", ...step.m]] : [], ...root ? [["v", ...step.v]] : [],
-          ...adam ? [["m̂, as used", ...m]] : [], ...root ? [[adam ? "√v̂, as used" : "√v", ...root]] : [],
+          ...adam ? [[`m${hat}, as used`, ...m]] : [], ...root ? [[adam ? `√v${hat}, as used` : "√v", ...root]] : [],
           ["θ after the step", ...step.at],
         ]));
       }

@@ -33,8 +33,8 @@
       const all = [plain(`${name} ${beside} ${words}`), ...called].join(" ");
       found.push({ kind, name, beside, address, called, title: plain(name), words: all });
     };
-    for (const [address, title] of index.parts)
-      add(address.startsWith("playground.html#") ? "playground" : "part", title, "", address, "");
+    for (const [address, title] of index.parts) add("part", title, "", address, "");
+    for (const [address, title] of index.widgets) add("playground", title, "", address, "");
     for (const [name, words, mistakes] of index.components) {
       const address = `components/${name}.html`;
       add("component", name, "", address, words);

@@ -61,10 +61,9 @@
   function drawPlane(host, { seed, n, index }, z) {
     const size = 4, plot = new Arrows(host, `${n} numbers, two a point, and number ${index} marked.`, { x: [-size, size], y: [-size, size], height: Math.min(420, Math.max(300, host.clientWidth)), equal: true, xlabel: "first of the pair, with the cosine", ylabel: "second, with the sine" });
     const partner = i => n < 16 ? i ^ 1 : (n % 16 && i >= n - 16 ? ((i - n + 16) ^ 8) + n - 16 : i ^ 8);
-    for (let i = 0; i < n; i++) {
-      const other = partner(i), { sine } = origin(n, i);
-      if (sine || other >= n) continue;
-      const chosen = i === index || other === index;
+    for (const last of [false, true]) for (let i = 0; i < n; i++) {  // what is marked upon the others
+      const other = partner(i), { sine } = origin(n, i), chosen = i === index || other === index;
+      if (sine || other >= n || chosen !== last) continue;
       if (chosen) for (const r of [1, 2, 3]) plot.line(Array.from({ length: 61 }, (_, k) => [r * Math.cos(k * Math.PI / 30), r * Math.sin(k * Math.PI / 30)]), "contour");
       if (chosen) plot.arrow([0, 0], [z[i], z[other]], "c2");
       plot.mark(z[i], z[other], chosen ? "diamond" : "circle", chosen ? "c2" : "c1", chosen ? 6 : 3);
