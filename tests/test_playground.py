@@ -546,6 +546,26 @@ def test_start_shows_the_layers_of_scratch(opened):
 
 
 @needs_browser
+@pytest.mark.parametrize("name", ["start", "regularization"])
+def test_the_two_regions_differ_in_more_than_their_colour(opened, name):
+    go(opened, name, lr=0.1, seed=7, step=150)
+    outside, inside = opened.run(
+        """const plot = Play.widgets.get(arguments[0]).ui.boundary, found = [0, 0];
+        const region = new Path2D(plot.querySelector('.region.c2').getAttribute('d'));
+        const context = new OffscreenCanvas(1, 1).getContext('2d');
+        for (const line of plot.querySelectorAll('.stripe:not([d=""])'))
+            for (let at = 0; at <= line.getTotalLength(); at += 3) {
+                const { x, y } = line.getPointAtLength(at);
+                found[Number(context.isPointInPath(region, x, y))]++;
+            }
+        return found""",
+        name,
+    )
+    assert inside > 100
+    assert inside > 10 * outside  # a stripe may end half a cell beside its region
+
+
+@needs_browser
 def test_regularization_shows_the_costs_of_scratch(opened):
     go(opened, "regularization", l2=0.5, dropout=0.25, width=12, noise=0.3, lr=0.01, seed=3, step=4)
     network = network_on_rings((2, 12, 12, 1), 3, l2=0.5, dropout=0.25)

@@ -64,7 +64,7 @@
       { label: "All three", why: "they do not exclude each other; each needs less then.", state: { l2: 0.15, dropout: 0.2, patience: 40 } },
     ],
     figures: {
-      boundary: "Large marks are the examples that it was trained on, small ones the 100 that it has not seen.",
+      boundary: "Large marks are the examples that it was trained on, small ones the 100 that it has not seen. It takes what is striped for triangles.",
       costs: "Cost without the penalty, in evaluation mode, on the training and the validation examples.",
       weights: "All weights at this step.",
       mask: "The mask of this step, of the first 16 examples: hollow is dropped. These are PyTorch’s own bits for the seed.",

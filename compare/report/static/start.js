@@ -57,7 +57,7 @@
     figures: {
       activations: "Activations of each hidden layer, by order of magnitude. Healthy rows stand below each other.",
       gradients: "Gradients of each layer’s weights. Rows that drift left vanish; rows that drift right explode.",
-      boundary: "What the network says at this step: circles are the outer ring, triangles the inner one.",
+      boundary: "What the network says at this step: it takes what is striped for the inner ring, the triangles.",
       costs: "The cost at every step; the upright line is the step shown.",
     },
     draw(state, ui) {

@@ -2,7 +2,8 @@
 // What the widgets share that train a network on two rings: the boundary, the curve of the cost, a memory.
 
 const Training = (() => {
-  // The two regions of a network, and examples: of class 1 (inner ring) triangles, of class 0 circles.
+  // The two regions of a network, that of class 1 (inner ring) striped, and examples: of class 1 triangles, of class
+  // 0 circles.
   function boundary(host, network, sets, words) {
     const plot = new Plot(host, words, { x: [-1.7, 1.7], y: [-1.7, 1.7], equal: true, height: Math.min(420, Math.max(280, host.clientWidth * 0.85)) });
     const n = 60, grid = new Float64Array(2 * (n + 1) ** 2);
@@ -13,6 +14,7 @@ const Training = (() => {
     const logits = network.forward(grid, (n + 1) ** 2, false);
     const values = Array.from({ length: n + 1 }, (_, j) => logits.slice(j * (n + 1), (j + 1) * (n + 1)).map(Network.sigmoid));
     for (const [low, high, style] of [[-1, 0.1, "c1"], [-1, 0.3, "c1"], [-1, 0.5, "c1"], [0.5, 2, "c2"], [0.7, 2, "c2"], [0.9, 2, "c2"]]) plot.region(values, low, high, `${style} pale`);
+    for (let j = 2; j < n; j += 4) plot.line(Array.from(values[j], (p, i) => [p > 0.5 ? grid[2 * i] : NaN, grid[2 * j * (n + 1) + 1]]), "stripe");
     plot.level(values, 0.5, "edge");
     for (const { x, targets, style } of sets) targets.forEach((target, k) => plot.mark(x[2 * k], x[2 * k + 1], target ? "triangle" : "circle", `${target ? "c2" : "c1"} ${style}`, style ? 2.6 : 3.6));
     return plot;
