@@ -56,12 +56,24 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
+RESET = """
+    if (typeof Play === 'undefined' || document.querySelector('details[open], .play:not(.live)')) return false;
+    document.activeElement.blur();
+    for (const widget of Play.widgets.values())
+        if (widget.controls.some(control => widget.state[control.name] !== control.value))
+            widget.section.querySelector('.reset').click();
+    history.replaceState(null, '', location.pathname);
+    scrollTo({ top: 0, behavior: 'instant' });
+    return true"""
+
+
 @pytest.fixture
 def opened(browser, page) -> Browser:
-    """The page in a desktop window, light, every widget as it starts."""
+    """The page in a desktop window, light, every widget as it starts: reset, which is quicker than loaded."""
     browser.resize(1440, 900)
     browser.colours("light")
-    browser.open(page)
+    if not browser.run(RESET):
+        browser.open(page)
     browser.log("browser")
     browser.log("performance")
     return browser
