@@ -57,7 +57,8 @@ def browser() -> Iterator[Browser]:
 
 
 RESET = """
-    if (typeof Play === 'undefined' || document.querySelector('details[open], .play:not(.live)')) return false;
+    if (typeof Play === 'undefined') return false;
+    if (document.querySelector('details[open], .play:not(.live)')) return false;
     document.activeElement.blur();
     for (const widget of Play.widgets.values())
         if (widget.controls.some(control => widget.state[control.name] !== control.value))
