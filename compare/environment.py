@@ -1,6 +1,7 @@
 """The machine: set up so that two right answers can be equal, and described so that a report can be read."""
 
 import ctypes
+import functools
 import importlib
 import importlib.metadata
 import multiprocessing
@@ -116,10 +117,15 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
+@functools.cache
+def _c_library() -> Any:
+    return ctypes.CDLL(None)
+
+
 @contextmanager
 def _arithmetic() -> Iterator[None]:
     if sys.platform == "linux":
-        library: Any = ctypes.CDLL(None)
+        library = _c_library()
         before = ctypes.create_string_buffer(ROOM)
         library.fegetenv(before)
         library.fesetenv(DEFAULT)

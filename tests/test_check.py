@@ -29,7 +29,7 @@ from compare.learner.exercise import HINTS, exercise
 from compare.learner.finding import close_names, find
 from compare.learner.ordinary import apart, beyond
 from compare.learner.running import Answer
-from compare.learner.trial import Trial
+from compare.learner.trial import LARGE, Question, Trial, remembered
 from compare.run import cases_of
 
 ROOT = Path(__file__).parents[1]
@@ -237,6 +237,36 @@ def test_an_exception_shows_the_learners_own_line(tmp_path):
     assert verdict.status == "raises"
     assert verdict.error["source"] == "y = x.no_such_thing"
     assert verdict.error["line"] == 3
+
+
+def test_an_answer_is_remembered_for_the_same_question_alone():
+    tanh, sigmoid = all_components()["tanh"], all_components()["sigmoid"]
+    case = next(case for case in cases_of(tanh, 0, np.float64) if case["x"].ndim == 2)
+    asked = []
+
+    @remembered
+    def answer(question: Question) -> int:
+        asked.append(question)
+        return len(asked)
+
+    again = replace(case, arrays={name: array.copy() for name, array in case.arrays.items()})
+    assert answer(Question(tanh, case)) == answer(Question(tanh, again)) == 1
+    x = case["x"]
+    others = [
+        Question(sigmoid, case),
+        Question(tanh, case, known_by="a mistake"),
+        Question(tanh, case.but(case.name, {"x": x + 1})),
+        Question(tanh, case.but(case.name, {"x": np.asfortranarray(x)})),
+        Question(tanh, case.but(case.name, {"x": x.reshape(x.shape[::-1])})),
+        Question(tanh, case.but(case.name, {"x": x.view(np.int64)})),
+        Question(tanh, case.but(case.name, slope=1)),
+        Question(tanh, replace(case, seed=1)),
+        Question(tanh, replace(case, draws="own")),
+        Question(tanh, replace(case, finite=False)),
+    ]
+    assert [answer(question) for question in others] == list(range(2, len(others) + 2))
+    large = Question(tanh, case.but(case.name, {"x": np.zeros(LARGE + 1)}))
+    assert answer(large) < answer(large), "it takes room and is asked anew"
 
 
 def test_sign_of_zero_is_nobodys_mistake(tmp_path):

@@ -129,7 +129,8 @@ def pages(site: Site, *, only_experiments: bool = False) -> dict[str, str]:
     """Address → text of every page, but those that are there from an earlier run."""
     parts = {} if only_experiments else {**_start(site), **_components(site), **_others(site)}
     parts |= _experiments(site)
-    return dict(zip(parts, spread([*parts.values()]), strict=True))
+    device = site.report.options.get("device", "cpu")
+    return dict(zip(parts, spread([*parts.values()], device), strict=True))
 
 
 Parts = dict[str, Callable[[], str]]  # address → what makes the page
