@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+import warnings
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -237,6 +238,24 @@ def test_an_exception_shows_the_learners_own_line(tmp_path):
     assert verdict.status == "raises"
     assert verdict.error["source"] == "y = x.no_such_thing"
     assert verdict.error["line"] == 3
+
+
+def test_what_mistakes_of_ours_warn_of_is_not_told(tmp_path):
+    """The mean of no examples, for one."""
+    source = """
+        def softmax_forward(x, dim=-1):
+            e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
+            y = e / e.sum(axis=dim, keepdims=True)
+            return y, (y, dim)
+        def softmax_backward(dy, cache):
+            y, dim = cache
+            return dy * y * (1 - y)
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = verdict_on(source, tmp_path)
+    assert [mistake["name"] for mistake in found.mistakes] == ["diagonal of the Jacobian alone"]
+    assert [str(warning.message) for warning in caught if "edited" in warning.filename] == []
 
 
 def test_an_answer_is_remembered_for_the_same_question_alone():

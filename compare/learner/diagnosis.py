@@ -9,6 +9,7 @@ import inspect
 import itertools
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -264,7 +265,9 @@ def _version(attempt: Attempt, changes: Candidate) -> tuple[Callable[[Trial], An
 
 @remembered
 def _answer(question: Question) -> Answer:
-    return run(question.component, "scratch", case=question.case, **question.given)
+    with warnings.catch_warnings():  # of a mistake of ours nobody need be warned
+        warnings.simplefilter("ignore")
+        return run(question.component, "scratch", case=question.case, **question.given)
 
 
 def _fitting(
