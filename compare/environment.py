@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -193,16 +194,22 @@ def end_with_parent() -> None:
 
 @contextmanager
 def workers(method: str, prepare: Callable[..., Any], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """A process for each core, with one thread; all of them end with this process, however that ends."""
+    """A process for each core, with one thread; all of them end with this process, however that ends
+
+    Raises:
+        OSError: one of them was killed.
+    """
     context = multiprocessing.get_context(method)
     given = (prepare, *arguments)
     with ProcessPoolExecutor(os.cpu_count(), context, _begin, given) as pool:
         try:
             yield pool
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise OSError("one of the processes was killed, for its memory perhaps") from None
             raise
 
 

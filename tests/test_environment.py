@@ -104,6 +104,12 @@ def test_copies_end_with_a_part_that_fails(tmp_path):
     assert not any(map(alive, processes))
 
 
+@forked
+def test_a_copy_that_is_killed_is_told_in_a_line():
+    with pytest.raises(OSError, match="one of the processes was killed"):
+        spread([lambda: os.kill(os.getpid(), 9)] * len(MANY))
+
+
 def alive(process: int) -> bool:
     try:
         os.kill(process, 0)
