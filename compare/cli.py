@@ -581,19 +581,20 @@ def _compare(
 
     compared = [component for component in components if not component.not_here]
     rounds = list(itertools.product(dtypes, seeds))
-    partial = functools.partial
-    parts: dict[str, list[Callable[[], Any]]] = {  # what takes longest comes first
-        "training": [partial(_train, name, device, draws, *of) for name in runs for of in rounds],
-        "others": [partial(vectors.run, compared, device, (source,)) for source in sources],
-        "cases": [partial(case_results, component, *of) for component in compared for of in rounds],
-    }
+    # What takes longest comes first.
+    training = [functools.partial(_train, name, device, draws, *of) for name in runs for of in rounds]
+    others = functools.partial(vectors.run, compared, device, sources)
+    cases = [functools.partial(case_results, component, *of) for component in compared for of in rounds]
+    parts: list[Callable[[], Any]] = [*training, others, *cases]
+    if training:  # which imports PyTorch's compiler, for its optimizers: once, and not in every process
+        importlib.import_module("torch._dynamo")
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("comparing", total=sum(map(len, parts.values())))
-        found = iter(spread([*itertools.chain(*parts.values())], device, lambda: bar.advance(task)))
-    training, others, cases = ([*itertools.islice(found, len(of))] for of in parts.values())
-    return [result for group in cases for result in group], training, vectors.joined(others)
+        task = bar.add_task("comparing", total=len(parts))
+        found = spread(parts, device, lambda: bar.advance(task))
+    trained, (held, *groups) = found[: len(training)], found[len(training) :]
+    return [*itertools.chain.from_iterable(groups)], trained, held
 
 
 def _train(name: str, device: str, draws: str, dtype: str, seed: int) -> "TrainingResult":

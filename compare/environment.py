@@ -2,7 +2,6 @@
 
 import ctypes
 import functools
-import importlib
 import importlib.metadata
 import multiprocessing
 import os
@@ -236,7 +235,6 @@ def spread(
             found.append(part())
             progress()
         return found
-    importlib.import_module("torch._dynamo")  # as PyTorch's optimizers do: once, not in every copy
     with workers("fork", _take, parts) as pool:
         with deaf_to_interrupts(), warnings.catch_warnings():
             # Python 3.12 warns of other threads: those of a BLAS wait, and the library starts them anew.

@@ -95,13 +95,17 @@ def fused(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return total
 
 
+def can_depart(departure: Departure, capability: str = CAPABILITY) -> bool:
+    return capability in WHERE.get(departure.depends_on, (capability,))
+
+
 def departs(departure: Departure, outcome: Probed, capability: str = CAPABILITY) -> bool:
     """Whether a declared departure occurs here; of one that depends on kernels, whether it can occur
 
     What depends on the order in which a product of matrices is added up must show in one of three orders, if
     not in that of this machine; what depends on the processor's instructions, wherever PyTorch has them.
     """
-    if outcome.kind == DEPARTS or capability not in WHERE.get(departure.depends_on, (capability,)):
+    if outcome.kind == DEPARTS or not can_depart(departure, capability):
         return True
     orders = (smallest_first, largest_first, fused) if departure.depends_on == ADDITION else ()
     return any(in_order(order, outcome.probe).kind == DEPARTS for order in orders)
@@ -148,8 +152,7 @@ def test_every_declared_departure_really_occurs(name: str, departure: Departure)
         assert any(replace(departure, what=(pattern,)).covers(*o.probe.where) for o in covered), pattern
     assert departure.reason.endswith(".")
     assert never(name, departure) == [], f"with {KERNELS}"
-    needed = WHERE.get(departure.depends_on, (CAPABILITY,))
-    if CAPABILITY not in needed and not any(o.kind == DEPARTS for o in covered):
+    if not can_depart(departure) and not any(o.kind == DEPARTS for o in covered):
         pytest.skip(f"depends on {departure.depends_on}; does not occur with {KERNELS}")
 
 

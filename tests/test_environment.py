@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from test_hostile import is_alive, wait_for
 
 from compare import environment
 from compare.environment import FEW, one_thread, spread, undisturbed
@@ -60,25 +61,18 @@ def test_what_a_part_raises_is_raised_here(count):
         spread([fails] * count)
 
 
-def test_what_is_set_here_is_set_there():
+def test_what_is_set_here_is_set_there(monkeypatch):
     """Settings, replaced functions and the random numbers to come."""
 
-    def seen(i: int) -> tuple:
-        return (
-            np.geterr()["over"],
-            torch.get_num_threads(),
-            torch.is_grad_enabled(),
-            os.environ.get("HERE"),
-            i and torch.rand(1).item(),
-        )
+    def seen() -> tuple:
+        state = torch.get_rng_state().numpy().tobytes()
+        return np.geterr()["over"], torch.get_num_threads(), torch.is_grad_enabled(), environment.ROOM, state
 
-    os.environ["HERE"] = "there"
-    try:
-        with one_thread(), undisturbed(), np.errstate(over="raise"), torch.no_grad():
-            found = spread([partial(seen, 0)] * len(MANY))
-    finally:
-        del os.environ["HERE"]
-    assert set(found) == {("raise", 1, False, "there", 0)}
+    monkeypatch.setattr(environment, "ROOM", 1024)
+    with one_thread(), undisturbed(), np.errstate(over="raise"), torch.no_grad():
+        torch.manual_seed(7)
+        found = spread([seen] * len(MANY))
+        assert set(found) == {("raise", 1, False, 1024, torch.get_rng_state().numpy().tobytes())}
 
 
 @forked
@@ -88,9 +82,7 @@ def test_copies_end_with_a_part_that_fails(tmp_path):
     def waits(i: int) -> None:
         (tmp_path / str(os.getpid())).touch()
         if i == 0:
-            until = time.monotonic() + 20
-            while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
-                time.sleep(0.01)
+            wait_for(lambda: len(list(tmp_path.iterdir())) > 1, 20)
             raise KeyboardInterrupt
         time.sleep(1000)
 
@@ -98,21 +90,10 @@ def test_copies_end_with_a_part_that_fails(tmp_path):
         spread([partial(waits, i) for i in MANY])
     processes = [int(path.name) for path in tmp_path.iterdir()]
     assert len(processes) >= 2
-    until = time.monotonic() + 20
-    while any(map(alive, processes)) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not any(map(alive, processes))
+    wait_for(lambda: not any(map(is_alive, processes)), 20)
 
 
 @forked
 def test_a_copy_that_is_killed_is_told_in_a_line():
     with pytest.raises(OSError, match="one of the processes was killed"):
         spread([lambda: os.kill(os.getpid(), 9)] * len(MANY))
-
-
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -677,13 +677,13 @@ def test_a_file_that_behaves_badly_is_not_equal_and_nothing_of_it_runs_here(name
     assert not (tmp_path / "mine.py.trace").exists()
 
 
-ALONE = pytest.param(  # with one core there are no other processes
+COMPARISON = pytest.param(  # with one core there are no other processes
     ("run", "--dtype", "float32"), marks=pytest.mark.skipif(os.cpu_count() == 1, reason="needs two cores")
 )
 
 
 @LINUX
-@pytest.mark.parametrize("command", [("experiments", "regularization"), ALONE])
+@pytest.mark.parametrize("command", [("experiments", "regularization"), COMPARISON])
 def test_a_signal_in_the_middle_of_a_run_leaves_nothing(command, tmp_path):
     process = start(*command, "--out", str(tmp_path))
     workers = wait_for(lambda: len(found := children(process.pid)) > 1 and found)

@@ -9,7 +9,7 @@ import numpy as np
 from compare.cases.autograd import differentiable, gradients
 from compare.cases.choices import any_shape, floats, some_of
 from compare.cases.inputs import SIZES, SPECIAL, finite_part, fortran, normal, strided, subnormals
-from compare.cases.limits import AVX512, BEYOND, FLOAT32, LARGEST, at, edge, elementwise, unsigned_zeros
+from compare.cases.limits import AVX512, BEYOND, FLOAT32, LARGEST, at, edge, elementwise, without_signs
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from scratch import activations as ours
 from torch_ref import activations as reference
@@ -171,15 +171,15 @@ def _component(
     def run_scratch(case: Case, f: Any) -> Results:
         y, cache = getattr(f, f"{name}_forward")(case["x"], **case.options)
         dx = getattr(f, f"{name}_backward")(case["dy"], cache)
-        return signed({"output": y, "grad.x": dx})
+        return told({"output": y, "grad.x": dx})
 
     def run_torch(case: Case) -> Results:
         x = differentiable(case["x"])
         y = getattr(reference, name)(x, **case.options)
-        return signed({"output": y, **gradients(y, case["dy"], x=x)})
+        return told({"output": y, **gradients(y, case["dy"], x=x)})
 
-    def signed(results: Results) -> Results:
-        return results if signed_zeros else {name: unsigned_zeros(of) for name, of in results.items()}
+    def told(results: Results) -> Results:
+        return results if signed_zeros else without_signs(results)
 
     return Component(
         name=name,

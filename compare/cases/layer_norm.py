@@ -10,7 +10,7 @@ from compare.cases.autograd import differentiable, gradients
 from compare.cases.batch_norm import training_scales
 from compare.cases.choices import any_size, chance, floats, near_zero, some_of
 from compare.cases.inputs import SIZES, finite_part, fortran, normal, other, strided, subnormals
-from compare.cases.limits import FLOAT32, FLOAT64, INFINITE, LARGEST, at, edge, unsigned_zeros
+from compare.cases.limits import FLOAT32, FLOAT64, INFINITE, LARGEST, at, edge, without_signs
 from compare.component import Budget, Case, Choose, Component, Departure, Edge, Edges, Mistake, Results
 from compare.measure import sum_units
 from torch_ref import layer_norm as reference
@@ -141,11 +141,6 @@ def run_torch(name: str, case: Case) -> Results:
     return {"output": y, **gradients(y, case["dy"], x=x, **{k: getattr(layer, of) for k, of in keys.items()})}
 
 
-def _without_signs(results: Results) -> Results:
-    """Of differences and sums: the sign of one that is 0 is that of a rounding, or of what it starts with."""
-    return {name: unsigned_zeros(array) for name, array in results.items()}
-
-
 def _in_rows(case: Case) -> tuple[np.ndarray, ...]:
     """x and dy (examples, features), |γ| and |β|: finite, in float64."""
     arrays = {name: finite_part(array) for name, array in case.arrays.items()}
@@ -223,8 +218,8 @@ def _component(
         reference=(layer,),
         cases=_cases(name),
         random_case=_random_case(name),
-        run_scratch=lambda case, f: _without_signs(run_scratch(name, case, f)),
-        run_torch=lambda case: _without_signs(run_torch(name, case)),
+        run_scratch=lambda case, f: without_signs(run_scratch(name, case, f)),
+        run_torch=lambda case: without_signs(run_torch(name, case)),
         budget=BUDGET,
         magnitude=magnitude,
         mistakes=mistakes,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.component import Case, Edge
+from compare.component import Case, Edge, Results
 
 BAD = (("NaN", math.nan), ("+∞", math.inf), ("negative", -0.1))  # what no hyperparameter may be
 
@@ -57,6 +57,11 @@ def setting(option: str, value: Any) -> str:
 def unsigned_zeros(array: Any) -> Any:
     """0 for −0, where it is a product with a sum that is 0 but for rounding: so the sign is a rounding's."""
     return array + 0
+
+
+def without_signs(results: Results) -> Results:
+    """The same of every array: of differences, sums and what is multiplied with them."""
+    return {name: unsigned_zeros(array) for name, array in results.items()}
 
 
 def elementwise(base: Case) -> Iterator[Edge]:

@@ -59,12 +59,16 @@ class Question:
     """
 
     def __init__(self, component: Component, case: Case, known_by: Hashable = None, **given: Any) -> None:
-        self.component, self.case, self.given = component, case, given
+        self.component, self.case, self.known_by, self.given = component, case, known_by, given
+
+    @functools.cached_property
+    def _key(self) -> Hashable:
+        component, case = self.component, self.case
         arrays = [(name, a.dtype, a.shape, a.strides, a.tobytes()) for name, a in case.arrays.items()]
         settings = (case.seed, case.dtype, case.draws, case.drawn_in, case.finite)
         options = pickle.dumps(sorted(case.options.items()))
         sides = (component.run_scratch, component.run_torch, component.magnitude, component.budget)
-        self._key = (*sides, case.name, tuple(arrays), settings, options, known_by)
+        return (*sides, case.name, tuple(arrays), settings, options, self.known_by)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Question) and self._key == other._key

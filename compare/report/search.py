@@ -72,7 +72,6 @@ def _called(components: Iterable[Component], others: Iterable[str]) -> dict[str,
     called: dict[str, list[str]] = {}
     for words, places in SOUGHT.items():
         for place in places:
-            if place not in known:  # in a site of some components alone
-                continue
-            called.setdefault(known[place], []).extend(words.split(", "))
+            if place in known:  # a site of some components alone has not all of them
+                called.setdefault(known[place], []).extend(words.split(", "))
     return called

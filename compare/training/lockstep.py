@@ -62,13 +62,6 @@ _RUNS = {
 RUNS = tuple(_RUNS)
 
 
-def steps(name: str) -> int:
-    """How many steps a run takes."""
-    run = _RUNS[name]
-    examples = len(run.data(np.float32).x_train)
-    return run.epochs * -(-examples // run.batch_size)
-
-
 @dataclass(frozen=True)
 class Breach:
     """The first place where one step from identical state gave different results."""
@@ -142,7 +135,8 @@ def train_in_lockstep(
     passes = record_passes(ours.network)
     free_outputs, follower_outputs = record_relus(free.network), record_relus(follower.network)
     x, targets = examples.x_train, examples.targets_train
-    result = TrainingResult(name, run.description, dtype, device, seed, BUDGET, steps(name) // run.epochs)
+    steps = -(-len(x) // run.batch_size)
+    result = TrainingResult(name, run.description, dtype, device, seed, BUDGET, steps)
     result.test_samples = len(examples.x_test)
     for epoch in range(run.epochs):
         batches = zip(*(side.minibatches(x, targets, run.batch_size) for side in (ours, free)), strict=True)

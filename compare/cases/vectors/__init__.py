@@ -3,7 +3,7 @@
 The tolerance is the component's own budget, in units of its own magnitude.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,16 +77,6 @@ def run(components: Sequence[Component], device: str, sources: Collection[str] =
         except ImportError as error:
             not_run[source] = f"the package {error.name} is not installed" if error.name else str(error)
     return Vectors(held, not_ours, not_run)
-
-
-def joined(parts: Iterable[Vectors]) -> Vectors:
-    """Several of them in one."""
-    whole = Vectors([], {}, {})
-    for part in parts:
-        whole = Vectors(
-            [*whole.held, *part.held], {**whole.not_ours, **part.not_ours}, {**whole.not_run, **part.not_run}
-        )
-    return whole
 
 
 def hold(trial: Trial, component: Component, device: str) -> Held:

@@ -28,7 +28,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from compare.cases.limits import unsigned_zeros
+from compare.cases.limits import unsigned_zeros, without_signs
 from compare.cases.losses import of_any_zero
 from compare.cases.vectors.trial import MaskedCase, Trial, rows
 from compare.component import Case
@@ -181,7 +181,7 @@ def _elementwise(sample: Sample, signed_zeros: bool = True) -> Trial | str:
     options = {key: value for key, value in sample.options.items() if key in ELEMENTWISE}
     case = Case(sample.name, {"x": x, "dy": sample.upstream}, options, dtype=x.dtype)
     results = {"output": sample.output, "grad.x": dx}
-    return Trial(case, results if signed_zeros else {n: unsigned_zeros(of) for n, of in results.items()})
+    return Trial(case, results if signed_zeros else without_signs(results))
 
 
 def _softmax(sample: Sample) -> Trial | str:
