@@ -81,9 +81,15 @@ class Browser:
         self.driver.communicate(timeout=30)
         self.profile.cleanup()
 
-    def open(self, page: Path) -> None:
-        """Load a file from the disk."""
+    def open(self, page: Path, scripts: bool = True) -> None:
+        """Load a file from the disk; without scripts it is not waited for until it is drawn."""
         self._ask("POST", "/url", {"url": page.resolve().as_uri()})
+        if scripts:
+            self._wait_until_drawn()
+
+    def _wait_until_drawn(self) -> None:
+        """What is typed at a page before anything of it is on the screen, Chromium drops."""
+        self.run_slowly("requestAnimationFrame(() => requestAnimationFrame(done))")
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What a JavaScript function body returns."""
@@ -133,7 +139,7 @@ class Browser:
         """Until the page is one whose address has this in it."""
         for _ in range(100):
             if address in self._ask("GET", "/url") and self.run("return document.readyState") == "complete":
-                return
+                return self._wait_until_drawn()
             time.sleep(0.05)
         raise TimeoutError(address)
 

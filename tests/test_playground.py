@@ -1131,6 +1131,7 @@ TABBED = """
     window.controls = [...widget.querySelectorAll(all)].filter(control => control.checkVisibility());
     window.reached = [];
     addEventListener('focusin', ({ target }) => {
+        if (target === widget) return;  // from where Tab sets out, perhaps told only now
         const { outlineStyle, outlineWidth } = getComputedStyle(target);
         const ring = target.matches('.handle') && getComputedStyle(target.nextSibling).strokeWidth === '5px';
         const seen = outlineStyle === 'solid' && parseFloat(outlineWidth) > 1 || ring;
@@ -1138,7 +1139,6 @@ TABBED = """
     });
     widget.tabIndex = -1;
     widget.focus();
-    reached.length = 0;
     return controls.length"""
 CONTROLS = """
     const widget = Play.widgets.get(arguments[0]);

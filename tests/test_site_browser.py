@@ -292,7 +292,7 @@ def test_the_search_is_small():
 def test_without_scripts_there_is_the_navigation_and_no_box(browser, site):
     browser.devtools("Emulation.setScriptExecutionDisabled", value=True)
     try:
-        browser.open(site / "components/relu.html")
+        browser.open(site / "components/relu.html", scripts=False)
         shown = browser.visible("#search"), browser.visible(".parts a"), browser.visible(".contents a")
     finally:
         browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
