@@ -59,6 +59,7 @@ def computes(*, one_thread: bool) -> Callable[[Callable], Callable]:
         def call(*args: Any, **options: Any) -> Any:
             from compare import environment
 
+            environment.leave_out_compiler()
             with environment.undisturbed():
                 return (environment.one_thread()(command) if one_thread else command)(*args, **options)
 
@@ -586,8 +587,6 @@ def _compare(
     others = functools.partial(vectors.run, compared, device, sources)
     cases = [functools.partial(case_results, component, *of) for component in compared for of in rounds]
     parts: list[Callable[[], Any]] = [*training, others, *cases]
-    if training:  # which imports PyTorch's compiler, for its optimizers: once, and not in every process
-        importlib.import_module("torch._dynamo")
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import importlib
 import importlib.metadata
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -30,6 +32,7 @@ from compare.component import higher_precision
 NUMPY_BLAS = {pool["filepath"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
 DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc and musl
 ROOM = 512  # bytes: more than any fenv_t
+FORKS = sys.platform == "linux"  # elsewhere the system's own libraries do not survive it
 FEW = 8  # parts of a whole: below that, processes take longer to start than they save
 MKL_KERNELS = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")  # MKL says what was asked for, not what it took
 
@@ -74,6 +77,37 @@ def prepare(device: str) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     check_device(device)
+
+
+def leave_out_compiler() -> None:
+    """Keep PyTorch's compiler from being imported, until somebody compiles
+
+    Every optimizer of PyTorch imports it, which takes about as long as `import torch`: to ask it not to
+    compile `add_param_group`, and to end the graph that `step` may be in. Here nothing is compiled. Who asks
+    for anything else of it gets the compiler itself.
+    """
+    sys.modules.setdefault(_Compiler.name, _Compiler(_Compiler.name))
+
+
+class _Compiler(types.ModuleType):
+    """What the optimizers need of `torch._dynamo` where nothing is compiled; all else is its own."""
+
+    name = "torch._dynamo"
+
+    @staticmethod
+    def disable(fn: Callable, *_: object, **__: object) -> Callable:
+        return fn
+
+    @staticmethod
+    def graph_break(*_: object, **__: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__path__":  # by which submodules are found
+            raise AttributeError(name)
+        if sys.modules.get(self.name) is self:
+            del sys.modules[self.name]
+        return getattr(importlib.import_module(self.name), name)
 
 
 @contextmanager
@@ -167,16 +201,19 @@ def _set_precision(newer: Any, precision: str) -> None:
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
+def starting_workers() -> Iterator[None]:
     """Processes that are started in here leave Ctrl-C to their parent, who ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with warnings.catch_warnings():
+        # Python 3.12 warns of other threads: those of a BLAS wait, and the library starts them anew.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            yield
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:
@@ -192,15 +229,16 @@ def end_with_parent() -> None:
 
 
 @contextmanager
-def workers(method: str, prepare: Callable[..., Any], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+def workers(prepare: Callable[..., Any], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
     """A process for each core, with one thread; all of them end with this process, however that ends
+
+    Where the system can, they are copies of this one, which have nothing to import.
 
     Raises:
         OSError: one of them was killed.
     """
-    context = multiprocessing.get_context(method)
     given = (prepare, *arguments)
-    with ProcessPoolExecutor(os.cpu_count(), context, _begin, given) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), processes(), _begin, given) as pool:
         try:
             yield pool
         except BaseException as error:
@@ -210,6 +248,11 @@ def workers(method: str, prepare: Callable[..., Any], *arguments: Any) -> Iterat
             if isinstance(error, BrokenProcessPool):
                 raise OSError("one of the processes was killed, for its memory perhaps") from None
             raise
+
+
+def processes() -> Any:
+    """How processes are started here, as `multiprocessing` has it."""
+    return multiprocessing.get_context("fork" if FORKS else "spawn")
 
 
 def _begin(prepare: Callable[..., Any], *arguments: Any) -> None:
@@ -228,17 +271,14 @@ def spread(
     set here, or replaced, is so there. Without `fork`, with a GPU, which does not survive it, or for few
     parts, they are called here.
     """
-    forks = sys.platform == "linux" and device == "cpu" and (os.cpu_count() or 1) > 1
-    if not forks or len(parts) < FEW:
+    if not (FORKS and device == "cpu" and (os.cpu_count() or 1) > 1) or len(parts) < FEW:
         found = []
         for part in parts:
             found.append(part())
             progress()
         return found
-    with workers("fork", _take, parts) as pool:
-        with deaf_to_interrupts(), warnings.catch_warnings():
-            # Python 3.12 warns of other threads: those of a BLAS wait, and the library starts them anew.
-            warnings.simplefilter("ignore", DeprecationWarning)
+    with workers(_take, parts) as pool:
+        with starting_workers():
             futures = [pool.submit(_call, i) for i in range(len(parts))]
         for future in as_completed(futures):
             future.result()  # or what it raised, at once

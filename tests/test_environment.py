@@ -1,9 +1,12 @@
 """Parts of a whole, called by copies of this process or by itself."""
 
 import os
+import subprocess
 import sys
 import time
+import types
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from test_hostile import is_alive, wait_for
 
 from compare import environment
 from compare.environment import FEW, one_thread, spread, undisturbed
+
+ROOT = Path(__file__).parent.parent
 
 forked = pytest.mark.skipif(
     sys.platform != "linux" or os.cpu_count() == 1, reason="copies are made on Linux, where there are cores"
@@ -97,3 +102,41 @@ def test_copies_end_with_a_part_that_fails(tmp_path):
 def test_a_copy_that_is_killed_is_told_in_a_line():
     with pytest.raises(OSError, match="one of the processes was killed"):
         spread([lambda: os.kill(os.getpid(), 9)] * len(MANY))
+
+
+COMPILER = """
+import sys, torch
+from compare.environment import leave_out_compiler
+leave_out_compiler()
+stand_in = sys.modules["torch._dynamo"]
+param = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+optimizer = torch.optim.Adam([param])
+torch.optim.lr_scheduler.StepLR(optimizer, 1)
+param.grad = torch.ones_like(param)
+optimizer.step()
+assert sys.modules["torch._dynamo"] is stand_in and "torch._dynamo.config" not in sys.modules
+{then}
+assert sys.modules["torch._dynamo"] is not stand_in
+doubled = torch.compile(lambda x: 2 * x, backend="eager")(param.detach())
+print(doubled.round(decimals=3).tolist(), optimizer.step())
+"""
+
+
+@pytest.mark.parametrize(
+    "then",
+    ["", "torch._dynamo.reset()", "import torch._dynamo.config", "from torch._dynamo import allow_in_graph"],
+)
+def test_the_compiler_is_left_out_until_somebody_compiles(then):
+    """PyTorch's optimizers do without it; who compiles, or asks for a part of it, gets it."""
+    program = COMPILER.format(then=then or "torch.compile(lambda x: x, backend='eager')(param)")
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert (result.stdout.strip(), result.returncode) == ("[1.998, 1.998, 1.998] None", 0), result.stderr
+
+
+def test_a_compiler_that_is_there_stays(monkeypatch):
+    there = types.ModuleType("torch._dynamo")
+    monkeypatch.setitem(sys.modules, "torch._dynamo", there)
+    environment.leave_out_compiler()
+    assert sys.modules["torch._dynamo"] is there

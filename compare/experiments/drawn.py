@@ -21,6 +21,11 @@ VARIABLES |= {colour: f"var(--class{i})" for i, colour in enumerate(CLASSES)}
 VARIABLES |= {colour: f"var(--point{i})" for i, colour in enumerate(POINTS)}
 
 
+def inline_and_files(figure: Figure) -> tuple[Markup, dict[str, bytes]]:
+    """The figure in all its forms."""
+    return inline(figure), files(figure)
+
+
 def files(figure: Figure) -> dict[str, bytes]:
     """The figure as PNG and SVG, by the names of the files."""
     return {f"{figure.name}.{kind}": _drawn(figure.drawing, kind) for kind in ("png", "svg")}

@@ -1,6 +1,5 @@
 """What an experiment asks for: trainings that can run side by side."""
 
-import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ import numpy as np
 from rich.progress import Progress
 
 from compare.component import higher_precision
-from compare.environment import deaf_to_interrupts, workers
+from compare.environment import processes, starting_workers, workers
 from compare.experiments.recipe import Recipe
 from compare.experiments.train import SIDES, Run, train
 from compare.training.data import Data
@@ -74,10 +73,10 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], progress: Progress) -> dict[str
     names = list(dict.fromkeys(name for name, _ in tasks))
     totals = [sum(task.recipe.epochs for owner, task in tasks if owner == name) for name in names]
     bars = [progress.add_task(name, total=total) for name, total in zip(names, totals, strict=True)]
-    done: Any = multiprocessing.get_context("spawn").Array("q", len(names))  # epochs, of each experiment
+    done: Any = processes().Array("q", len(names))  # epochs, of each experiment
     results: dict[str, dict[tuple[str, str], Run]] = {name: {} for name in names}
-    with workers("spawn", _count_in, done) as pool:
-        with deaf_to_interrupts():
+    with workers(_count_in, done) as pool:
+        with starting_workers():
             waiting = {pool.submit(_train, names.index(name), task): (name, task) for name, task in tasks}
         while waiting:
             for future in wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED).done:

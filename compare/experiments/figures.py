@@ -51,6 +51,7 @@ def drawing(
         figure = Drawing(figsize=size)
         yield figure, figure.subplots(rows, columns, **options)
         figure.canvas.draw()
+        figure.set_layout_engine("none")  # everything has its place now, in whatever format it is drawn
 
 
 def curves(

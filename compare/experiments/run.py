@@ -1,6 +1,7 @@
 """Runs experiments: trains what they ask for, prints what came out, and writes their pages."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -33,11 +34,18 @@ def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
     """
     chosen = {name: registry.experiment(name) for name in names}
     tasks = [(name, task) for name, experiment in chosen.items() for task in experiment.tasks(options)]
+    with _progress() as progress:
+        results = run_tasks(tasks, progress)
+        reports = [partial(e.report, options, results.get(name, {})) for name, e in chosen.items()]
+        bar = progress.add_task("what came out", total=len(reports))
+        return environment.spread(reports, progress=lambda: progress.advance(bar))
+
+
+def _progress() -> Progress:
+    """Bars on a terminal, which are gone when the work is done."""
     stderr = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        results = run_tasks(tasks, progress)
-    return [experiment.report(options, results.get(name, {})) for name, experiment in chosen.items()]
+    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
 
 
 def write_pages(sections: Sequence[Section], options: Options, folder: Path) -> Path:
@@ -51,17 +59,21 @@ def write_pages(sections: Sequence[Section], options: Options, folder: Path) -> 
         "data": options.data and path_text(Path(options.data.name)),
     }
     figures = [figure for section in sections for figure in section.figures]
+    with _progress() as progress:
+        bar = progress.add_task("figures", total=len(figures))
+        parts = [partial(drawn.inline_and_files, figure) for figure in figures]
+        drawings = environment.spread(parts, progress=lambda: progress.advance(bar))
     site = Site(
         Report(environment.describe("cpu"), OPTIONS, _components(folder), [], []),
         with_announced(sections),
-        {figure.name: drawn.inline(figure) for figure in figures},
+        {figure.name: inline for figure, (inline, _) in zip(figures, drawings, strict=True)},
         settled(folder, {section.name for section in sections}),
         said,
     )
     texts = pages(site, only_experiments=(folder / FIRST).exists())
     contents = {name: text.encode() for name, text in texts.items()}
-    for figure in figures:
-        contents |= {f"experiments/{name}": content for name, content in drawn.files(figure).items()}
+    for _, files in drawings:
+        contents |= {f"experiments/{name}": content for name, content in files.items()}
     write_files(contents, folder)
     one = f"experiments/{sections[0].name}.html" if len(sections) == 1 else "experiments.html"
     return folder / one

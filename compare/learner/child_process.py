@@ -35,7 +35,7 @@ import numpy as np
 from compare.cases import all_components
 from compare.cases.names import names_of, top_level
 from compare.component import Case, Component
-from compare.environment import one_thread
+from compare.environment import leave_out_compiler, one_thread
 from compare.files import visible
 from compare.learner import cells
 from compare.learner.check import Verdict, check
@@ -241,6 +241,7 @@ def serve() -> None:
     os.dup2(2, 1)  # what the file prints is no answer
     sys.stdout = sys.stderr
     sys.stderr.reconfigure(encoding="utf-8", write_through=True)  # type: ignore[union-attr]
+    leave_out_compiler()
     all_components()
     sys.path_hooks.insert(0, _from_source)
     sys.path_importer_cache.clear()
