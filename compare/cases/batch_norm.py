@@ -483,7 +483,7 @@ THREE_FACTORS = "dy, 1/s and γ are multiplied in another order, and one of the 
 BATCHES = ("not affine: x", "not affine: next_x")
 DEPARTURES = (
     Departure(INFINITE, ("gamma", "one of gamma"), FOLDED),
-    Departure(("+∞",), ("not affine: running_var",), FOLDED),
+    Departure(("+∞",), ("not affine: running_var", "not affine: one of running_var"), FOLDED),
     Departure(("−0",), BATCHES, FOLDED),
     Departure(("−smallest subnormal",), BATCHES, FOLDED, depends_on=FUSION),
     Departure(

@@ -51,7 +51,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "dropout by layer": {"widths": (13, 9, 8, 7, 3), "dropout": (0.5, 0.0, 0.2), "activation": "tanh"},
     "another eps": {"widths": (13, 7, 3), "batch_norm": {"eps": 0.1, "momentum": 0.3}, "activation": "tanh"},
     "smoothed labels": {"widths": (13, 7, 3), "loss_options": {"label_smoothing": 0.1}, "activation": "tanh"},
-    "large": {"widths": (512, 1024, 129, 10), "activation": "tanh", "l2": 0.5},
+    "large": {"widths": (1024, 129, 256, 10), "activation": "tanh", "l2": 0.5},
 }
 
 

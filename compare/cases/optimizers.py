@@ -33,7 +33,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {  # name of a case → the sha
     "smallest": ((1,),),
     "odd": ((7, 129), (13,)),
 }
-LARGE: dict[str, tuple[tuple[int, ...], ...]] = {"block edges": ((32767,), (32769,)), "large": ((512, 1024),)}
+LARGE: dict[str, tuple[tuple[int, ...], ...]] = {"block edges": ((32767,), (32769,)), "large": ((129, 1024),)}
 RATES = (0.01, 0.01, 0.002, 0.002, 0.05)  # changed in between: lr inside or outside the velocity shows
 STARTS = (0.0, 1e-3, 1.0)  # scales of the parameters: 0 shows the first update to its last digit
 SIGNED = [0.0, -0.0, 1.0, np.inf, -np.inf]  # no NaN: its sign is NaN in NumPy, 0 in PyTorch
