@@ -15,6 +15,9 @@ SEEDS  ?= 1000:1040
 OLDEST ?= $(VENV)-oldest
 TESTS  ?=
 
+# The tests start hundreds of processes, each of which would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: compare test test-oldest test-versions fuzz sweep mutation lint types check bench clean
 
 compare: $(READY)
