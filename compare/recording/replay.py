@@ -47,6 +47,17 @@ class Operation:
         return array if array is None or self.chosen is None else array.ravel()[self.chosen]
 
     @cached_property
+    def beginning(self) -> "Operation | None":
+        """Of the steps of an optimizer those until two results are recorded; None, if these are all."""
+        first = dict(list(self.outputs.items())[:2])
+        count = max(int(result.partition(".")[0].removeprefix("step")) for result in first)
+        rates = self.case.options["rates"]
+        if count >= len(rates):
+            return None
+        case = self.case.but(self.name, {"grads.0": self.case["grads.0"][:count]}, rates=rates[:count])
+        return replace(self, case=case, outputs=first)
+
+    @cached_property
     def scales(self) -> Mapping[str, Any]:
         """In which its rounding units are counted."""
         with np.errstate(all="ignore"):

@@ -129,8 +129,11 @@ def _short(operation: Operation) -> Operation:
 
 def _fits(runs: Runs, operation: Operation, functions: Any, options: Mapping[str, Any]) -> bool:
     try:
-        off = judged(runs, operation, 0, functions, **options)
-        return bool(off) and max(off.values()) <= FITS and _brings_there(runs, operation, functions, options)
+        for part in filter(None, (operation.beginning, operation)):  # most rules part at once
+            off = judged(runs, part, 0, functions, **options)
+            if not off or max(off.values()) > FITS:
+                return False
+        return _brings_there(runs, operation, functions, options)
     except Exception:  # a version that breaks down
         return False
 
