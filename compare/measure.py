@@ -50,17 +50,15 @@ def compare_arrays(array: str, scratch: np.ndarray, torch: np.ndarray, scale: An
     if scratch.tobytes() == torch.tobytes():
         return Difference(array, 0.0, 0, (0,) * scratch.ndim, scratch.item(0), torch.item(0))
     with np.errstate(all="ignore"):
-        smallest = np.finfo(scratch.dtype).tiny
-        underflows = np.False_ if scale is None else (scale > 0) & (scale < 4 * smallest)
-        unlike = (
-            (np.isnan(scratch) != np.isnan(torch))
-            | ((np.isinf(scratch) | np.isinf(torch)) & ~(scratch == torch) & ~np.isnan(scratch))
-            | ((scratch == 0) & (torch == 0) & (np.signbit(scratch) != np.signbit(torch)) & ~underflows)
-        )
+        equal, finite = scratch == torch, np.isfinite(scratch) & np.isfinite(torch)
+        unlike = equal & (np.signbit(scratch) != np.signbit(torch))  # of 0
+        if scale is not None:
+            unlike &= (scale <= 0) | ~(scale < 4 * np.finfo(scratch.dtype).tiny)
+        if not finite.all():
+            unlike |= ~(finite | equal | (np.isnan(scratch) & np.isnan(torch)))
         pattern = _first_where(unlike, array, scratch, torch, "NaN, infinity or sign of zero differs")
         if pattern:
             return pattern
-        finite = np.isfinite(torch)
         distance = np.where(finite, np.abs(scratch - torch), 0)
         if scale is None:
             scale = np.abs(torch[finite]).max(initial=0)
