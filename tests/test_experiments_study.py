@@ -1,6 +1,7 @@
 """A first look at every experiment; what the pages of the first three claim."""
 
 import inspect
+import pickle
 import re
 import sys
 from dataclasses import replace
@@ -12,10 +13,19 @@ import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from compare.experiments import bias_variance, from_scratch, input_normalization, optimizers, registry, run
+from compare.experiments import (
+    bias_variance,
+    drawn,
+    from_scratch,
+    input_normalization,
+    optimizers,
+    registry,
+    run,
+)
 from compare.experiments.diagnosis import BIAS, VARIANCE, diagnose
 from compare.experiments.experiment import Options
-from compare.experiments.page import Comparison, Section
+from compare.experiments.figures import drawing
+from compare.experiments.page import Comparison, Figure, Section
 from compare.experiments.train import SIDES, train
 from compare.experiments.two_weights import PATHS, TwoWeights
 from compare.training.data import checkerboard, circles
@@ -235,3 +245,20 @@ def test_one_figure_that_does_not_come_out_is_the_verdict(agreeing, tmp_path, mo
     run.print_sections(Console(), sections)
     assert [section.agrees for section in sections] == list(agreeing)
     assert ("NOT all figures agree" in capsys.readouterr().out) == (not all(agreeing))
+
+
+def test_a_drawing_is_laid_out_when_it_is_made():
+    """To its edges, once: in whatever form it is drawn, also by another process, it stays as it is."""
+    with drawing(2, 2) as (figure, axes):
+        for each in axes.ravel():
+            each.plot([0, 1], [1e-3, 1])
+            each.set(title="cost", xlabel="epoch", ylabel="nats per example")
+    filled = figure.get_tightbbox()
+    assert filled.width / figure.get_figwidth() > 0.95
+    assert filled.height / figure.get_figheight() > 0.95
+    texts = [each.get_tightbbox() for each in axes.ravel()]
+    assert not any(a.overlaps(b) for i, a in enumerate(texts) for b in texts[:i])
+    places = [each.get_position().bounds for each in axes.ravel()]
+    copy = pickle.loads(pickle.dumps(figure))
+    drawn.inline_and_files(Figure("some", copy, ""))
+    assert [each.get_position().bounds for each in copy.axes] == places

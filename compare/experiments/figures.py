@@ -16,7 +16,6 @@ from compare.training.data import Data
 
 STYLE: Any = {
     "figure.dpi": 100,
-    "figure.constrained_layout.use": True,
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -48,10 +47,10 @@ def drawing(
     """
     size = (min(max(3.4 * columns + 0.6, 6.5), 10.5), height * rows + 0.3)
     with matplotlib.rc_context(STYLE):
-        figure = Drawing(figsize=size)
+        figure = Drawing(figsize=size, layout="constrained")
         yield figure, figure.subplots(rows, columns, **options)
-        figure.canvas.draw()
-        figure.set_layout_engine("none")  # everything has its place now, in whatever format it is drawn
+        figure.draw_without_rendering()
+    figure.set_layout_engine(None)  # everything has its place now, in whatever format it is drawn
 
 
 def curves(
