@@ -587,11 +587,17 @@ def _compare(
     others = functools.partial(vectors.run, compared, device, sources)
     cases = [functools.partial(case_results, component, *of) for component in compared for of in rounds]
     parts: list[Callable[[], Any]] = [*training, others, *cases]
+    names = [name for name in runs for _ in rounds] + ["others' tests"]
+    names += [component.name for component in compared for _ in rounds]
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("comparing", total=len(parts))
-        found = spread(parts, device, lambda: bar.advance(task))
+
+        def tell(i: int) -> None:
+            bar.update(task, advance=1, description=f"compared {names[i]}")
+
+        found = spread(parts, device, tell)
     trained, (held, *groups) = found[: len(training)], found[len(training) :]
     return [*itertools.chain.from_iterable(groups)], trained, held
 

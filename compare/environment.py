@@ -263,9 +263,9 @@ def _begin(prepare: Callable[..., Any], *arguments: Any) -> None:
 
 
 def spread(
-    parts: Sequence[Callable[[], Any]], device: str = "cpu", progress: Callable[[], None] = lambda: None
+    parts: Sequence[Callable[[], Any]], device: str = "cpu", progress: Callable[[int], None] = lambda i: None
 ) -> list[Any]:
-    """What all parts return when they are called; `progress` is called after each
+    """What all parts return when they are called; `progress` is told the number of each that is done
 
     On several cores copies of this process, made by `fork`, take part after part, in their order: whatever is
     set here, or replaced, is so there. Without `fork`, with a GPU, which does not survive it, or for few
@@ -273,16 +273,16 @@ def spread(
     """
     if not (FORKS and device == "cpu" and (os.cpu_count() or 1) > 1) or len(parts) < FEW:
         found = []
-        for part in parts:
+        for i, part in enumerate(parts):
             found.append(part())
-            progress()
+            progress(i)
         return found
     with workers(_take, parts) as pool:
         with starting_workers():
-            futures = [pool.submit(_call, i) for i in range(len(parts))]
+            futures = {pool.submit(_call, i): i for i in range(len(parts))}
         for future in as_completed(futures):
             future.result()  # or what it raised, at once
-            progress()
+            progress(futures[future])
         return [future.result() for future in futures]
 
 

@@ -53,8 +53,10 @@ def test_without_another_core_they_are_called_here(monkeypatch):
 
 def test_progress_is_told_of_every_part():
     told = []
-    spread([partial(own, i) for i in MANY], progress=lambda: told.append(os.getpid()))
-    assert told == [os.getpid()] * len(MANY)
+    for parts in MANY, MANY[: FEW - 1]:
+        spread([partial(own, i) for i in parts], progress=lambda i: told.append((i, os.getpid())))
+        assert sorted(told) == [(i, os.getpid()) for i in parts]
+        told.clear()
 
 
 @pytest.mark.parametrize("count", [1, len(MANY)])

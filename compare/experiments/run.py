@@ -38,7 +38,7 @@ def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
         results = run_tasks(tasks, progress)
         reports = [partial(e.report, options, results.get(name, {})) for name, e in chosen.items()]
         bar = progress.add_task("what came out", total=len(reports))
-        return environment.spread(reports, progress=lambda: progress.advance(bar))
+        return environment.spread(reports, progress=lambda _: progress.advance(bar))
 
 
 def _progress() -> Progress:
@@ -62,7 +62,7 @@ def write_pages(sections: Sequence[Section], options: Options, folder: Path) -> 
     with _progress() as progress:
         bar = progress.add_task("figures", total=len(figures))
         parts = [partial(drawn.inline_and_files, figure) for figure in figures]
-        drawings = environment.spread(parts, progress=lambda: progress.advance(bar))
+        drawings = environment.spread(parts, progress=lambda _: progress.advance(bar))
     site = Site(
         Report(environment.describe("cpu"), OPTIONS, _components(folder), [], []),
         with_announced(sections),
