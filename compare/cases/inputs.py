@@ -9,7 +9,7 @@ SIZES = {  # name of a case → (batch, features)
     "smallest": (2, 1),
     "odd": (13, 7),
     "odd, wide": (7, 129),
-    "large": (129, 1024),  # more than PyTorch's loops (32768) or our optimizers (131072) take at once
+    "large": (512, 258),  # more than PyTorch's loops (32768) or our optimizers (131072) take at once
 }
 
 SPECIAL = [0.0, -0.0, np.nan, np.inf, -np.inf]

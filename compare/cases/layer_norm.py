@@ -257,7 +257,8 @@ OF_X, OF_DY = (
 LAYER_DEPARTURES = (
     Departure(INFINITE, ("one of dy", "not affine: one of dy", "one of gamma"), TERMS),
     Departure(LARGEST, (*OF_DY, "gamma", "one of gamma"), TERMS),
-    Departure(LARGEST, ("one of x", "not affine: one of x"), MOMENTS, FLOAT32),
+    Departure(LARGEST, ("not affine: one of x",), MOMENTS),
+    Departure(LARGEST, ("one of x",), MOMENTS, FLOAT32),
     Departure(LARGEST, ("x", "not affine: x"), MOMENTS, FLOAT64),
 )
 RMS_DEPARTURES = (
