@@ -5,8 +5,9 @@
 cosmic-ray makes the mutants: another operator, comparison or number, a condition negated, a loop that does
 not run, … To these come those of edits.py, where something is left out. Each is judged **by the comparison
 alone**: the cases of the components and the inputs that they refuse, in both dtypes, and no test written by
-hand. What survives that is judged by the test suite. What survives both must be listed in
-tests/equivalent_mutants.toml, with a proof that nothing can tell it from the original.
+hand. What survives that is judged by the tests that run the changed function (reach.py finds them).
+What survives both must be listed in tests/equivalent_mutants.toml, with a proof that nothing can tell it from
+the original.
 
 Verdicts are kept in report/mutation/, so that a run goes on where the last one stopped; a changed file starts
 anew, and what survived is asked of the suite again. JOBS=1 judges one at a time; otherwise it is as many as
@@ -14,19 +15,19 @@ there are cores. `--comparison-only` leaves the suite out. Exits with 1 if an un
 """
 
 import ast
+import gc
 import hashlib
 import importlib
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 import tomllib
 import types
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
@@ -44,13 +45,12 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
 from edits import edits
+from reach import ROOT, SIDES, Place, function_at, watching, what_tests_run
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "report" / "mutation"
-SIDES = ("scratch", "torch_ref")
 JOBS = int(os.environ.get("JOBS") or os.cpu_count() or 1)
 DTYPES = (np.float32, np.float64)
 DRAWS = ("own", "shared")
@@ -73,8 +73,7 @@ COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "
 CPU_SECONDS = 150  # of a comparison or of one test: what computes for longer never ends, which is noticed
 WAITING = 600  # seconds without any computation: it waits for itself
 MEMORY = 12 * 2**30
-RECORDED = ("recorded", "philox", "gpu", "fma")  # what other machines draw: asked first of its two modules
-# What asks something of more than one topic, what is likely to notice first; after that come the tests of the
+# Asked beside the tests of the topics: what asks something of more than one topic, and of files that are no
 # topics. All else is about the harness and the programs around it.
 GENERAL = (
     "arguments",
@@ -92,18 +91,11 @@ GENERAL = (
     "components.py::test_results_keep_the_dtype_that_came_in",
     "components.py::test_both_sides_agree_on_the_small_cases_of_more_seeds",
     "size",
+    "checkpoint",
+    "hostile.py::test_a_damaged_file_is_named",
+    "hostile.py::test_what_is_no_set_of_weights",
+    "hostile.py::test_a_strangers_file_runs_no_code",
 )
-HELPERS = {  # no topics of their own
-    "checks": ("arguments",),
-    "files": (
-        "network",
-        "hostile.py::test_a_damaged_file_is_named",
-        "hostile.py::test_what_is_no_set_of_weights",
-        "hostile.py::test_a_strangers_file_runs_no_code",
-    ),
-    "layer": ("objects",),
-    "optimizer": ("optimizers", "checkpoint"),
-}
 
 
 @dataclass(frozen=True)
@@ -125,6 +117,11 @@ class Mutant:
     @property
     def topic(self) -> str:
         return self.module.partition(".")[0]
+
+    @property
+    def place(self) -> Place:
+        """The function that is changed."""
+        return str(self.path), function_at(str(self.path), self.mutation.start_pos[0])
 
     def source(self) -> str:
         """The whole file, changed."""
@@ -230,19 +227,18 @@ def forget() -> None:
         del sys.modules[name]
 
 
-def comparison_notices(mutant: Mutant, reached: dict) -> str:
+def comparison_notices(mutant: Mutant, run_by: dict[tuple[str, str], set[Place]]) -> str:
     """The first component that is red, '' if all are green; only those that run the changed function."""
     install(mutant)
     from compare.cases import all_components
     from compare.run import cases_of, refused_of, run_case, run_refused
 
-    place = mutant.path, enclosing_function(mutant)
     runs = [
         (component, draws, dtype)
         for draws in DRAWS
         for component in sorted(all_components().values(), key=lambda c: c.topic != mutant.topic)
-        if place in reached[component.name, draws]
-        if draws == "own" or reached[component.name, "own"] != reached[component.name, "shared"]  # it draws
+        if mutant.place in run_by[component.name, draws]
+        if draws == "own" or run_by[component.name, "own"] != run_by[component.name, "shared"]  # it draws
         for dtype in DTYPES
     ]
     for component, draws, dtype in runs:  # refusals first, which take no time
@@ -257,52 +253,37 @@ def comparison_notices(mutant: Mutant, reached: dict) -> str:
     return ""
 
 
-def suite_notices(mutant: Mutant, reached: dict) -> str:
-    """The first test that is red; the tests of the mutant's own topic are asked first."""
+def suite_notices(mutant: Mutant, run_by: dict[str, tuple[float, set[Place]]]) -> str:
+    """The first test that is red, the quick ones first; only those that run the changed function."""
     import pytest
 
     install(mutant)
-    own = HELPERS.get(mutant.topic, (mutant.topic,))
+    seconds = {test: seconds for test, (seconds, places) in run_by.items() if mutant.place in places}
+    files = dict.fromkeys(str(ROOT / test.partition("::")[0]) for test in seconds)
+    asked = Asked(seconds)
     without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "xdist")]
-    asked = Asked(mutant, reached)
-    for names in (own, [name for name in everything() if name not in own]):
-        if code := pytest.main(["-x", "-q", *without, *files(names)], [asked]):
-            return asked.red or f"pytest: {code}"
+    if seconds and (code := pytest.main(["-x", "-q", *without, *files], [asked])):
+        return asked.red or f"pytest: {code}"
     return ""
 
 
-def everything() -> list[str]:
-    """All tests that any mutant is asked about, as in GENERAL."""
+def suite() -> list[str]:
+    """All tests that any mutant is asked about."""
     topics = [path.stem for path in sorted((ROOT / "torch_ref").glob("*.py")) if module_of(path)]
-    return list(dict.fromkeys([*GENERAL, *topics, *(name for own in HELPERS.values() for name in own)]))
-
-
-def files(names: Iterable[str]) -> list[str]:
+    names = dict.fromkeys([*GENERAL, *topics])
     return [str(ROOT / "tests" / f"test_{name if '.py' in name else name + '.py'}") for name in names]
 
 
 class Asked:
     """A plugin of pytest: which tests are asked, and which one of them is red."""
 
-    def __init__(self, mutant: Mutant, reached: dict) -> None:
-        place = mutant.path, enclosing_function(mutant)
-        self.reaching = {name for (name, _), places in reached.items() if place in places}
-        self.recorded = mutant.module in ("random.box_muller", "random.philox")
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds = seconds
         self.red = ""
 
     def pytest_collection_modifyitems(self, items: list) -> None:
-        """Leave out the components that never run the changed function, if others do."""
-        from compare.cases import all_components
-
-        def asked(item: Any) -> bool:
-            params = item.callspec.params if hasattr(item, "callspec") else {}
-            of = params.get("component", params.get("name"))
-            name = getattr(of, "name", of)
-            return not self.reaching or name in self.reaching or name not in all_components()
-
-        items[:] = filter(asked, items)
-        if self.recorded:
-            items.sort(key=lambda item: not any(word in item.name for word in RECORDED))
+        known = [item for item in items if item.nodeid in self.seconds]
+        items[:] = sorted(known, key=lambda item: self.seconds[item.nodeid])
 
     def pytest_runtest_logstart(self) -> None:
         limit_cpu_time()
@@ -312,60 +293,27 @@ class Asked:
             self.red = self.red or report.nodeid
 
 
-def enclosing_function(mutant: Mutant) -> int:
-    """The line where the outermost function around the change begins; 0 outside of all."""
-    return function_at(mutant.path, mutant.mutation.start_pos[0])
-
-
-@cache
-def functions(path: Path) -> list[tuple[int, int]]:
-    """The first line of each function or method, with its decorators, and the last one."""
-    tree = ast.parse(read(path))
-    bodies = [tree.body, *[node.body for node in tree.body if isinstance(node, ast.ClassDef)]]
-    return [
-        (min([f.lineno, *[d.lineno for d in f.decorator_list]]), f.end_lineno or 0)
-        for body in bodies
-        for f in body
-        if isinstance(f, ast.FunctionDef)
-    ]
-
-
-def function_at(path: Path, line: int) -> int:
-    return next((first for first, last in functions(path) if first <= line <= last), 0)
-
-
-def what_components_reach() -> dict[tuple[str, str], set[tuple[Path, int]]]:
-    """(component, draws) → the functions of both sides that its cases run, as (file, line)."""
+def what_components_run() -> dict[tuple[str, str], set[Place]]:
+    """(component, draws) → the functions of both sides that its cases run."""
     from compare.cases import all_components
     from compare.run import cases_of, refused_of, run_case, run_refused
 
-    sides = tuple(str(ROOT / side) + os.sep for side in SIDES)
-    reached: dict[tuple[str, str], set[tuple[Path, int]]] = {}
-    seen: set[tuple[str, int]] = set()
-
-    def watch(frame: Any, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(sides):
-            seen.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
-
+    run_by: dict[tuple[str, str], set[Place]] = {}
     for name, component in all_components().items():
         for draws in DRAWS:
-            seen.clear()
-            sys.setprofile(watch)
-            for dtype in DTYPES:
-                for case in cases_of(component, 0, dtype):
-                    run_case(component, case, arbiter=False, draws=draws)
-                for case in refused_of(component, 0, dtype):
-                    run_refused(component, case, draws=draws)
-            sys.setprofile(None)
-            places = {(Path(file), function_at(Path(file), line)) for file, line in seen}
-            reached[name, draws] = places | {(path, 0) for path, _ in places}
-    return reached
+            with watching() as run_by[name, draws]:
+                for dtype in DTYPES:
+                    for case in cases_of(component, 0, dtype):
+                        run_case(component, case, arbiter=False, draws=draws)
+                    for case in refused_of(component, 0, dtype):
+                        run_refused(component, case, draws=draws)
+    return run_by
 
 
 # Many at a time
 
 
-def judge(judged_by: str, mutant: Mutant, reached: dict, pipe: connection.Connection) -> None:
+def judge(judged_by: str, mutant: Mutant, run_by: dict, pipe: connection.Connection) -> None:
     """In a forked process: who notices, '' if nobody does."""
     limit_cpu_time()
     end_if_it_waits()
@@ -374,7 +322,7 @@ def judge(judged_by: str, mutant: Mutant, reached: dict, pipe: connection.Connec
         os.dup2(nowhere.fileno(), 2)
         try:
             notices = comparison_notices if judged_by == COMPARISON else suite_notices
-            noticed = notices(mutant, reached)
+            noticed = notices(mutant, run_by)
         except BaseException as error:  # the mutant does not even start
             noticed = type(error).__name__
     pipe.send(noticed)
@@ -400,14 +348,14 @@ def end_if_it_waits() -> None:
     signal.setitimer(signal.ITIMER_REAL, WAITING, WAITING)
 
 
-def judgements(judged_by: str, mutants: list[Mutant], reached: dict) -> Iterator[tuple[Mutant, str]]:
+def judgements(judged_by: str, mutants: list[Mutant], run_by: dict) -> Iterator[tuple[Mutant, str]]:
     """Each mutant with who noticed it, JOBS at a time."""
     fork, waiting, running = get_context("fork"), list(reversed(mutants)), {}
     while waiting or running:
         while waiting and len(running) < JOBS:
             mutant = waiting.pop()
             receiver, sender = fork.Pipe(duplex=False)
-            process = fork.Process(target=judge, args=(judged_by, mutant, reached, sender))
+            process = fork.Process(target=judge, args=(judged_by, mutant, run_by, sender))
             process.start()
             sender.close()
             running[receiver] = mutant, process
@@ -440,18 +388,20 @@ def keep(work: WorkDB, mutant: Mutant, judged_by: str, noticed: str) -> None:
     work.set_result(mutant.job, WorkResult(WorkerOutcome.NORMAL, f"{judged_by}: {noticed}", outcome))
 
 
-def verdicts_of(path: Path, work: WorkDB, reached: dict, equivalent: dict, bar: Progress) -> Counter[str]:
+def verdicts_of(
+    path: Path, work: WorkDB, judges: dict[str, dict], equivalent: dict, bar: Progress
+) -> Counter[str]:
     """How many mutants of one file who noticed; tells those that nobody did."""
     mutants, file = mutants_of(path, work), str(path.relative_to(ROOT))
     known = {job: result.output.partition(":")[0] for job, result in work.results if result.is_killed}
     verdicts = Counter(known[m.job] for m in mutants if m.job in known)
     unnoticed = {job for job, result in work.results if not result.is_killed}  # by the comparison
     pending = [mutant for mutant in mutants if mutant.job not in known]
-    for judged_by in (COMPARISON,) if "--comparison-only" in sys.argv else (COMPARISON, SUITE):
+    for judged_by, run_by in judges.items():
         task = bar.add_task(f"{file}: {judged_by}", total=len(pending))
         survivors = [m for m in pending if judged_by == COMPARISON and m.job in unnoticed]
         asked = [m for m in pending if m not in survivors]
-        for mutant, noticed in judgements(judged_by, asked, reached):
+        for mutant, noticed in judgements(judged_by, asked, run_by):
             bar.advance(task)
             keep(work, mutant, judged_by, noticed)
             if noticed:
@@ -481,20 +431,20 @@ def main() -> int:
     }
     if unknown := chosen.difference(*names.values()):
         raise SystemExit(f"expected sides and topics, got {', '.join(sorted(unknown))}")
-    suite = [sys.executable, "-m", "pytest", "-x", "-q", "-n", str(JOBS), *files(everything())]
-    if "--comparison-only" not in sys.argv and subprocess.run(suite, cwd=ROOT, check=False).returncode:
-        raise SystemExit("a test is red without any change: it would notice every mutant")
     FOLDER.mkdir(parents=True, exist_ok=True)
     equivalent, start = listed(), time.monotonic()
-    reached = what_components_reach()
+    judges: dict[str, dict] = {COMPARISON: what_components_run()}
+    if "--comparison-only" not in sys.argv:
+        judges[SUITE] = what_tests_run(suite(), JOBS)
     forget()
+    gc.freeze()  # else each of the processes to come looks through all of this, and copies what it looks at
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     table: dict[Path, Counter[str]] = {}
     for path in paths:
         if not chosen or names[path] & chosen:
             print(path.relative_to(ROOT), file=sys.stderr)
             with use_db(str(session(path))) as work, Progress(*columns, console=Console(stderr=True)) as bar:
-                table[path] = verdicts_of(path, work, reached, equivalent, bar)
+                table[path] = verdicts_of(path, work, judges, equivalent, bar)
     lines = []
     for side in SIDES:
         rows = {

@@ -4,8 +4,12 @@ import ast
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edits import edits
+from reach import watching
+
+from scratch.activations import relu_forward
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,6 +68,21 @@ def test_every_edit_gives_another_program(side):
         original = ast.dump(ast.parse(source))
         assert original not in [ast.dump(ast.parse(edit.applied_to(source))) for edit in found]
     assert kinds == {"argument", "method", "statement", "loop", "finally"}
+
+
+def test_what_runs_is_seen_function_by_function():
+    path = ROOT / "scratch" / "activations.py"
+    x = np.ones(3)
+    with watching() as places:
+        relu_forward(x)
+    with watching() as nothing:
+        x.sum()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    of_the_file = sorted(line for file, line in places if file == str(path))
+    assert [lines[line - 1] for line in of_the_file[1:]] == ['@expects(x="*shape")']
+    assert lines[of_the_file[1]].startswith("def relu_forward(")
+    assert of_the_file[0] == 0  # what stands outside of all functions
+    assert not nothing
 
 
 def test_every_listed_mutant_changes_lines_that_are_there():
