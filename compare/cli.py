@@ -104,7 +104,13 @@ def cli() -> None:
     help="Each side draws for itself from the seed, or both share NumPy's draws.  "
     "[default: own where that is exact, else shared]",
 )
-@click.option("--only", metavar="NAME,...", help="Components, topics or training runs; see `list`.")
+@click.option(
+    "--only",
+    metavar="NAME,...",
+    multiple=True,
+    callback=lambda context, option, given: ",".join(given) if given else None,
+    help="Components, topics or training runs; see `list`.",
+)
 @_out("report", "Folder of the report.")
 @computes(one_thread=True)
 def run(

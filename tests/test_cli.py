@@ -215,13 +215,18 @@ def test_an_exception_while_training_is_a_difference(tmp_path, capsys, monkeypat
 @pytest.mark.parametrize(
     ("only", "components", "runs"),
     [
-        ("relu", ["relu"], []),
-        ("digits", [], ["digits"]),
-        ("activations,breast_cancer", [c.name for c in activations.COMPONENTS], ["breast_cancer"]),
+        (["--only", "relu"], ["relu"], []),
+        (["--only", "digits"], [], ["digits"]),
+        (
+            ["--only", "activations,breast_cancer"],
+            [c.name for c in activations.COMPONENTS],
+            ["breast_cancer"],
+        ),
+        (["--only", "relu", "--only", "digits"], ["relu"], ["digits"]),
     ],
 )
 def test_only_takes_what_it_names(only, components, runs, tmp_path):
-    assert main(["--only", only, "--dtype", "float32", "--out", str(tmp_path)]) == 0
+    assert main([*only, "--dtype", "float32", "--out", str(tmp_path)]) == 0
     document = read(tmp_path)
     assert [component["name"] for component in document["components"]] == components
     assert [run["name"] for run in document["training"]] == runs
