@@ -825,8 +825,9 @@ def test_nobody_has_to_count_the_batches(arguments, tmp_path):
     swapped = wrong.replace(
         "(1 - momentum) * running_var + momentum", "momentum * running_var + (1 - momentum)"
     )
-    names = [mistake["name"] for mistake in verdict_on(swapped, tmp_path).mistakes]
-    assert names == ["momentum the other way round"]
+    verdict = verdict_on(swapped, tmp_path)
+    assert [mistake["name"] for mistake in verdict.mistakes] == ["momentum the other way round"]
+    assert "  PyTorch's line (-) and yours (+), in our words:" in explain(verdict)
 
 
 def test_whoever_counts_the_batches_counts_them_right(tmp_path):

@@ -428,7 +428,12 @@ def explain(verdict: Verdict) -> list[str]:
         if mistake["mapping"]:
             lines.append(f"  to map it: {' '.join(mistake['mapping'].split())}")
         if mistake["diff"]:
-            lines.append("  the right line (-) and the wrong one (+), in our words:")
+            which = (
+                "PyTorch's line (-) and yours (+)"
+                if verdict.equal
+                else "the right line (-) and the wrong one (+)"
+            )
+            lines.append(f"  {which}, in our words:")
         lines += [f"    {line}" for line in mistake["diff"].splitlines()]
     if verdict.mistakes and verdict.fits not in ("", ORDINARY):
         seen = "seen in: " if verdict.fits in verdict.not_handled else ""
