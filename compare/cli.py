@@ -592,8 +592,8 @@ def _compare(
     training = [functools.partial(_train, name, device, draws, *of) for name in runs for of in rounds]
     others = functools.partial(vectors.run, compared, device, sources)
     cases = [functools.partial(case_results, component, *of) for component in compared for of in rounds]
-    parts: list[Callable[[], Any]] = [*training, others, *cases]
-    names = [name for name in runs for _ in rounds] + ["others' tests"]
+    parts: list[Callable[[], Any]] = [others, *training, *cases]
+    names = ["others' tests", *(name for name in runs for _ in rounds)]
     names += [component.name for component in compared for _ in rounds]
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
@@ -604,7 +604,7 @@ def _compare(
             bar.update(task, advance=1, description=f"compared {names[i]}")
 
         found = spread(parts, device, tell)
-    trained, (held, *groups) = found[: len(training)], found[len(training) :]
+    held, trained, groups = found[0], found[1 : 1 + len(runs) * len(rounds)], found[1 + len(training) :]
     return [*itertools.chain.from_iterable(groups)], trained, held
 
 

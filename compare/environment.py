@@ -83,31 +83,39 @@ def leave_out_compiler() -> None:
     """Keep PyTorch's compiler from being imported, until somebody compiles
 
     Every optimizer of PyTorch imports it, which takes about as long as `import torch`: to ask it not to
-    compile `add_param_group`, and to end the graph that `step` may be in. Here nothing is compiled. Who asks
-    for anything else of it gets the compiler itself.
+    compile `add_param_group`, and to end the graph that `step` may be in. Here nothing is compiled. PyTorch's
+    tests ask it for the kinds of GPU that there are. Who asks for anything else of it gets the compiler
+    itself.
     """
-    sys.modules.setdefault(_Compiler.name, _Compiler(_Compiler.name))
 
-
-class _Compiler(types.ModuleType):
-    """What the optimizers need of `torch._dynamo` where nothing is compiled; all else is its own."""
-
-    name = "torch._dynamo"
-
-    @staticmethod
     def disable(fn: Callable, *_: object, **__: object) -> Callable:
         return fn
 
-    @staticmethod
     def graph_break(*_: object, **__: object) -> None:
         pass
 
+    for stand_in in (
+        _StandIn("torch._dynamo", is_package=True, disable=disable, graph_break=graph_break),
+        _StandIn("torch._inductor.utils", is_package=False, GPU_TYPES=["cuda", "mps", "xpu", "mtia"]),
+    ):
+        sys.modules.setdefault(stand_in.__name__, stand_in)
+
+
+class _StandIn(types.ModuleType):
+    """A module of which something is known without importing it; all else is its own."""
+
+    def __init__(self, name: str, is_package: bool, **known: Any) -> None:
+        super().__init__(name)
+        self.is_package = is_package
+        vars(self).update(known)
+
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__path__":  # by which submodules are found
+        submodules = name == "__path__" and self.is_package  # are found by it
+        if name.startswith("__") and not submodules:
             raise AttributeError(name)
-        if sys.modules.get(self.name) is self:
-            del sys.modules[self.name]
-        return getattr(importlib.import_module(self.name), name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 @contextmanager

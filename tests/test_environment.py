@@ -126,7 +126,13 @@ print(doubled.round(decimals=3).tolist(), optimizer.step())
 
 @pytest.mark.parametrize(
     "then",
-    ["", "torch._dynamo.reset()", "import torch._dynamo.config", "from torch._dynamo import allow_in_graph"],
+    [
+        "",
+        "torch._dynamo.reset()",
+        "import torch._dynamo.config",
+        "from torch._dynamo import allow_in_graph",
+        "import torch._inductor.utils; assert torch._inductor.utils.ceildiv(5, 2) == 3",
+    ],
 )
 def test_the_compiler_is_left_out_until_somebody_compiles(then):
     """PyTorch's optimizers do without it; who compiles, or asks for a part of it, gets it."""
@@ -138,7 +144,24 @@ def test_the_compiler_is_left_out_until_somebody_compiles(then):
 
 
 def test_a_compiler_that_is_there_stays(monkeypatch):
-    there = types.ModuleType("torch._dynamo")
-    monkeypatch.setitem(sys.modules, "torch._dynamo", there)
+    there = {name: types.ModuleType(name) for name in ("torch._dynamo", "torch._inductor.utils")}
+    for name, module in there.items():
+        monkeypatch.setitem(sys.modules, name, module)
     environment.leave_out_compiler()
-    assert sys.modules["torch._dynamo"] is there
+    assert all(sys.modules[name] is module for name, module in there.items())
+
+
+def test_to_read_pytorchs_tests_takes_no_compiler():
+    program = """
+import sys
+from compare.cases.vectors.torch_tests import trials
+from compare.environment import leave_out_compiler
+leave_out_compiler()
+print(len(list(trials(["relu"]))), {"torch._dynamo.config", "torch._inductor"} & sys.modules.keys())
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    count, _, compiler = result.stdout.strip().partition(" ")
+    assert int(count) > 0, result.stderr
+    assert compiler == "set()"
