@@ -140,7 +140,7 @@ def _network_scratch(case: Case) -> Callable:
 
     def f(parameters: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
         network.flat_parameters[...] = parameters
-        generator = case.generator()
+        generator = case.generator() if dropouts else None
         for layer in dropouts:
             layer.generator = generator
         cost = network.cost(network.forward(case["inputs"]), case["targets"])
