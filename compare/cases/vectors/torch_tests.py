@@ -67,7 +67,10 @@ def trials(known: Collection[str]) -> Iterator[tuple[str, str, Trial | str]]:
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Reading PyTorch's tests freezes its flags, adds a path and a variable, and draws from its stream."""
+    """Reading PyTorch's tests freezes its flags, adds a path and a variable, and draws from its stream
+
+    SciPy, which takes long to import, is for what they compare with: the samples do without.
+    """
     path = list(sys.path)
     with (
         patch.dict(os.environ),
@@ -78,7 +81,8 @@ def _as_it_was() -> Iterator[None]:
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         try:
-            yield
+            with patch.object(_tests("common_utils"), "TEST_SCIPY", False):
+                yield
         finally:
             sys.path[:] = path
 
