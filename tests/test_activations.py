@@ -20,6 +20,24 @@ def test_an_unknown_activation_is_named():
         ours.Activation("swish")
 
 
+def test_the_layer_has_the_slope_of_pytorchs_layer():
+    x = np.array([-2.0, 3.0])
+    layer = ours.Activation("".join(["leaky_", "relu"]))  # which is the name, if not the same string
+    assert layer.forward(x).tolist() == torch.nn.LeakyReLU()(torch.from_numpy(x)).tolist() == [-0.02, 3.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+def test_relu_lets_gradients_through_as_they_are_or_not_at_all(dtype):
+    """Infinities, NaN and signs of zeros too, in numbers of any length."""
+    dy = np.array([1.5, -1.5, np.inf, -np.inf, np.nan, 0.0, -0.0], dtype)
+    for off in (False, True):
+        dx = ours.relu_backward(dy, ours.relu_forward(np.full(7, -1.0 if off else 1.0, dtype))[1])
+        expected = np.zeros(7, dtype) if off else dy
+        np.testing.assert_array_equal(dx, expected)
+        np.testing.assert_array_equal(np.signbit(dx), np.signbit(expected))
+        assert dx.dtype == dtype
+
+
 @each_side
 @seeded
 @given(case=in_any_dtype(random_case))

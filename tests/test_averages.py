@@ -110,6 +110,7 @@ def test_both_sides_say_the_same_of_x_and_keep_the_same_state(decay):
     for mode in (True, False):
         assert one.train(mode).training is other.train(mode).training is mode
         np.testing.assert_allclose(one(X), other(x).detach(), rtol=1e-10)
+    assert one.eval().train().training is True
     assert one.train().eval().training is False
 
 
@@ -129,8 +130,13 @@ def test_a_state_goes_on_in_another_averaged_model():
         np.testing.assert_array_equal(resumed.state_dict()[name], array)
     with pytest.raises(ValueError, match="state: expected the arrays of this averaged model, missing"):
         resumed.load_state_dict(network_.state_dict())
-    with pytest.raises(TypeError, match=r"model: expected a network of scratch\.network, got list"):
-        scratch.averages.AveragedModel([])
+    for refused in (
+        scratch.averages.AveragedModel,
+        whole.update_parameters,
+        lambda model: scratch.averages.update_bn([X], model),
+    ):
+        with pytest.raises(TypeError, match=r"model: expected a network of scratch\.network, got list"):
+            refused([])
 
 
 def test_new_statistics_are_those_of_the_batches_on_both_sides():
@@ -154,6 +160,33 @@ def test_new_statistics_are_those_of_the_batches_on_both_sides():
         np.testing.assert_allclose(state["batch_norm1.running_var"], variance, rtol=1e-12)
         assert state["batch_norm1.num_batches_tracked"] == 4
         assert averaged.training is False
+
+
+def test_no_batch_leaves_the_statistics_of_a_new_layer_on_both_sides():
+    ours, theirs = both()
+    for model, update in ((ours, scratch.averages.update_bn), (theirs, torch_ref.averages.update_bn)):
+        update([X] if model is ours else [torch.from_numpy(X)], model)
+        update([], model)
+        state = {name: np.asarray(array) for name, array in model.state_dict().items()}
+        assert not state["batch_norm1.running_mean"].any()
+        assert (state["batch_norm1.running_var"] == 1).all()
+        assert state["batch_norm1.num_batches_tracked"] == 0
+
+
+@pytest.mark.parametrize("decay", [None, 0.9])
+@pytest.mark.parametrize("counts", [(10, 20, 41, 7), (2**24, 2**24 + 3, 2**24 + 9, 5)])
+def test_a_count_is_averaged_as_pytorch_does_it(counts, decay):
+    """In float32, where the numbers from 2²⁴ on have gaps."""
+    ours, theirs = both()
+    one = scratch.averages.AveragedModel(ours, decay, use_buffers=True)
+    other = torch_ref.averages.AveragedModel(theirs, decay, use_buffers=True)
+    for count in counts:
+        ours.state_dict()["batch_norm1.num_batches_tracked"][...] = count
+        theirs.state_dict()["batch_norm1.num_batches_tracked"].fill_(count)
+        one.update_parameters(ours)
+        other.update_parameters(theirs)
+        name = "module.batch_norm1.num_batches_tracked"
+        assert one.state_dict()[name] == other.state_dict()[name].item()
 
 
 def test_a_batch_that_does_not_fit_leaves_mode_and_momentum_as_they_were():

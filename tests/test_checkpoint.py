@@ -304,6 +304,14 @@ DAMAGES: dict[str, tuple[Callable, str]] = {
     ),
     "two numbers of steps": (with_one("optimizer.state.0.step", 7), "expected one number of steps"),
     "no groups": (without("optimizer.param_groups"), r"param_groups: expected groups of \["),
+    "a group too many": (
+        with_one("optimizer.param_groups.2.params", [10, 11]),
+        r"param_groups: expected groups of \[",
+    ),
+    "a parameter too many": (
+        with_one("optimizer.param_groups.0.params", list(range(11))),
+        r"param_groups: expected groups of \[",
+    ),
     "a rate below 0": (with_one("optimizer.param_groups.0.lr", -1.0), "lr: expected a finite number >= 0"),
     "an average that never moves": (
         with_one("optimizer.param_groups.0.betas", [0.9, 1.0]),
@@ -450,3 +458,42 @@ def test_a_checkpoint_without_what_is_to_go_on_is_refused_and_changes_nothing(tm
     with pytest.raises(ValueError, match=r"run\.npz: expected a checkpoint, found no early_stopping in it"):
         run.load(tmp_path / "run.npz")
     equal(run.state(), before)
+
+
+def test_what_breaks_off_last_changes_nothing_of_what_was_read_before_it(tmp_path):
+    saved = Watched(Ours)
+    saved.train(2)
+    saved.save(tmp_path / "run.npz")
+    arrays = read_state(tmp_path / "run.npz")
+    write_state(tmp_path / "run.npz", without("scheduler")(arrays) | {"scheduler.best": np.array(0.5)})
+    run = Watched(Ours, seed=7)
+    run.train(1)
+    before = run.state()
+    with pytest.raises(ValueError, match=r"run\.npz: .*last_epoch"):
+        run.load(tmp_path / "run.npz")
+    equal(run.state(), before)
+
+
+@pytest.mark.parametrize("epoch", [-1, 0.5])
+def test_an_epoch_that_there_can_not_be_is_refused_and_nothing_written(epoch, tmp_path):
+    with pytest.raises((TypeError, ValueError), match="epoch: expected an integer"):
+        Ours("Adam").save(tmp_path / "run.npz", epoch)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_read_back_it_is_nested_as_pytorch_nests_it_in_whatever_order_the_names_come():
+    run = Watched(Ours)
+    run.train(1)
+    checkpoint = {
+        "optimizer": run.run.optimizer.state_dict(),
+        "early_stopping": run.stopping.state_dict(),
+        "network": run.run.network.state_dict(),
+    }
+    arrays = scratch.checkpoint.flattened(checkpoint)
+    for names in (list(arrays), list(arrays)[::-1]):
+        found = scratch.checkpoint.nested({name: arrays[name] for name in names})
+        assert found["optimizer"]["param_groups"] == checkpoint["optimizer"]["param_groups"]
+        assert type(found["optimizer"]["param_groups"][0]["betas"]) is tuple
+        assert type(found["optimizer"]["state"][0]["step"]) is int
+        assert found["early_stopping"]["best_epoch"] == run.stopping.best_epoch
+        equal(found["early_stopping"]["best_weights"], run.stopping.best_weights)

@@ -86,3 +86,7 @@ def test_the_norm_of_infinity_is_the_largest_and_arrays_may_come_one_by_one():
     gradients = [np.array([3.0, -4.0]), np.array([0.5])]
     assert ours.clip_grad_norm_((g for g in gradients), 2.0, math.inf) == 4
     np.testing.assert_allclose(gradients[0], [1.5, -2], rtol=1e-6)
+    small = [np.zeros(0), np.array([0.5, -0.25])]  # PyTorch takes no array without numbers here
+    assert ours.clip_grad_norm_(small, 0.25, math.inf) == 0.5
+    np.testing.assert_allclose(small[1], [0.25, -0.125], rtol=1e-5)
+    assert ours.clip_grad_norm_([np.zeros(0)], 0.25, math.inf) == 0

@@ -225,8 +225,20 @@ def test_what_is_no_state_of_early_stopping_is_refused():
         ValueError, match="state: expected best, best_epoch, wait, epoch, stopped, best_weights"
     ):
         stopping.load_state_dict({"best": 1.0})
+    with pytest.raises(ValueError, match=r"state: expected best, .*, got .*, mode"):
+        stopping.load_state_dict({**stopping.state_dict(), "mode": "min"})
     with pytest.raises(TypeError, match="metric: expected a number, got str"):
         stopping.step("0.5", Run("scratch").network)
+    with pytest.raises(TypeError, match="metric: expected a number, got str"):
+        stopping.improves("0.5")
+
+
+@each_side
+def test_who_goes_on_after_the_end_is_told_so_until_there_is_an_improvement(side):
+    run = Run(side)
+    stopping = run.stopping(patience=300, mode="".join(["m", "ax"]))  # which says max, if not the same string
+    stops = [stopping.step(metric, run.network) for metric in [1.0] * 303 + [2.0]]
+    assert stops == [False] * 300 + [True] * 3 + [False]
 
 
 @each_side
