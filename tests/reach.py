@@ -1,6 +1,7 @@
 """Which functions of scratch/ and torch_ref/ run: in a block of code or, as a plugin of pytest, in a test."""
 
 import ast
+import inspect
 import json
 import os
 import subprocess
@@ -46,8 +47,10 @@ def watching() -> Iterator[set[Place]]:
     places: set[Place] = set()
 
     def watch(frame, event, argument) -> None:
-        if frame.f_code.co_filename.startswith(INSIDE):
-            seen.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+        codes = [frame.f_code] if frame.f_code.co_filename.startswith(INSIDE) else []
+        if codes and "function" in frame.f_code.co_freevars:  # `expects`, which may refuse before it runs
+            codes.append(inspect.unwrap(frame.f_locals["function"]).__code__)
+        seen.update((code.co_filename, code.co_firstlineno) for code in codes)
 
     sys.settrace(watch)  # returns nothing: it is told of calls, not of lines
     try:

@@ -314,3 +314,46 @@ def tiny(case: Case) -> float:
 
 def sum_of_allowed(array: str, *cases: tuple[str, Case]) -> float:
     return sum(allowed(name, case, array) for name, case in cases)
+
+
+@pytest.mark.parametrize(
+    ("targets", "given"),
+    [
+        (np.ones((3, 4), bool), r"bool \(3, 4\)"),
+        (np.ones((3, 4, 2)), r"float64 \(3, 4, 2\)"),
+        (np.ones(3), r"float64 \(3,\)"),
+        ([0, 2, 1], "list"),
+    ],
+)
+def test_what_is_neither_a_class_nor_a_probability_is_named(targets, given):
+    expected = r"targets: expected integer classes \(3,\) or probabilities \(3, 4\)"
+    with pytest.raises(TypeError, match=f"{expected}, got {given}"):
+        ours.cross_entropy_forward(SCORES, targets)
+
+
+@pytest.mark.parametrize(("targets", "ignored"), [([-200, 0, 1], -100), ([-5, 2, 1], 1)])
+def test_a_class_below_the_one_that_is_ignored_is_refused(targets, ignored):
+    with pytest.raises(ValueError, match=f"targets: expected classes from 0 to 3, got {targets[0]} to"):
+        ours.cross_entropy_forward(SCORES, np.array(targets), ignore_index=ignored)
+
+
+def test_a_weight_of_the_positive_labels_has_to_fit_also_without_another_one():
+    with pytest.raises(ValueError, match=r"pos_weight: expected a shape that broadcasts to \(3, 2\)"):
+        ours.binary_cross_entropy_with_logits_forward(*GOOD[LOGITS], pos_weight=np.ones(3))
+
+
+def test_a_mean_may_divide_by_a_sum_of_weights_below_0():
+    weight, dloss = np.array([-1.0, 0.5, -2.0, 1.0]), 0.7
+    loss, cache = ours.cross_entropy_forward(SCORES, LABELS, weight=weight)
+    logits = torch.tensor(SCORES, requires_grad=True)
+    right = theirs.cross_entropy(logits, torch.tensor(LABELS), weight=torch.tensor(weight))
+    assert loss == pytest.approx(right.item(), rel=1e-14)
+    (gradient,) = torch.autograd.grad(dloss * right, logits)
+    np.testing.assert_allclose(ours.cross_entropy_backward(dloss, cache), gradient.numpy(), rtol=1e-13)
+
+
+def test_of_no_examples_there_is_a_gradient():
+    with np.errstate(invalid="ignore"):
+        loss, cache = ours.cross_entropy_forward(SCORES[:0], LABELS[:0])
+    assert np.isnan(loss)  # the mean of nothing
+    assert ours.cross_entropy_backward(1.0, cache).shape == (0, 4)

@@ -85,6 +85,12 @@ def test_what_runs_is_seen_function_by_function():
     assert not nothing
 
 
+def test_what_refuses_its_arguments_counts_as_run():
+    with watching() as places, pytest.raises(TypeError):
+        relu_forward("x")
+    assert {line for file, line in places if file.endswith("activations.py")} > {0}
+
+
 def test_every_listed_mutant_changes_lines_that_are_there():
     for path, entry in LISTED:
         source = path.read_text(encoding="utf-8")
