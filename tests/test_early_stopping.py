@@ -234,10 +234,11 @@ def test_what_is_no_state_of_early_stopping_is_refused():
 
 
 @each_side
-def test_who_goes_on_after_the_end_is_told_so_until_there_is_an_improvement(side):
+@pytest.mark.parametrize(("mode", "better"), [("min", 0.0), ("max", 2.0)])
+def test_who_goes_on_after_the_end_is_told_so_until_there_is_an_improvement(mode, better, side):
     run = Run(side)
-    stopping = run.stopping(patience=300, mode="".join(["m", "ax"]))  # which says max, if not the same string
-    stops = [stopping.step(metric, run.network) for metric in [1.0] * 303 + [2.0]]
+    stopping = run.stopping(patience=300, mode="".join(list(mode)))  # which says the same in another string
+    stops = [stopping.step(metric, run.network) for metric in [1.0] * 303 + [better]]
     assert stops == [False] * 300 + [True] * 3 + [False]
 
 

@@ -26,6 +26,7 @@ def test_a_fresh_layer_is_pytorchs(name, affine):
     for key, tensor in twin.state_dict().items():
         np.testing.assert_array_equal(layer.parameters[key], tensor.numpy(), strict=True)
     assert (layer.eps, layer.training) == (twin.eps, twin.training)
+    assert list(LAYERS[name][0](3).parameters) == list(LAYERS[name][1](3).state_dict())
     assert list(ours.LayerNorm(3, bias=False).parameters) == list(
         theirs.LayerNorm(3, bias=False).state_dict()
     )
@@ -53,8 +54,10 @@ def test_a_layer_is_its_functions(name):
 def test_what_does_not_fit_is_named():
     x, three = np.ones((2, 3)), np.ones(3)
     layer = ours.LayerNorm(3, dtype=np.float64)
+    bare = ours.RMSNorm(3, elementwise_affine=False, dtype=np.float64)
     for call, message in [
         (lambda: layer.forward(np.ones((2, 4))), r"x: expected shape \(2, 3\), got \(2, 4\)"),
+        (lambda: bare.forward(np.ones((2, 4))), r"x: expected shape \(2, 3\), got \(2, 4\)"),
         (lambda: layer.forward(x.astype(np.float32)), "x: expected float64 like weight, got float32"),
         (lambda: ours.LayerNorm(0), "normalized_shape: expected an integer >= 1, got 0"),
         (lambda: ours.RMSNorm(3, eps=0.0), "eps: expected None or a finite number > 0, got 0.0"),
