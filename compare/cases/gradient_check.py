@@ -140,9 +140,10 @@ def _network_scratch(case: Case) -> Callable:
 
     def f(parameters: np.ndarray) -> tuple[Any, Callable[[], np.ndarray]]:
         network.flat_parameters[...] = parameters
-        generator = case.generator() if dropouts else None
-        for layer in dropouts:
-            layer.generator = generator
+        if dropouts:
+            generator = case.generator()
+            for layer in dropouts:
+                layer.generator = generator
         cost = network.cost(network.forward(case["inputs"]), case["targets"])
 
         def gradient() -> np.ndarray:
