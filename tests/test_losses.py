@@ -337,9 +337,10 @@ def test_a_class_below_the_one_that_is_ignored_is_refused(targets, ignored):
         ours.cross_entropy_forward(SCORES, np.array(targets), ignore_index=ignored)
 
 
-def test_a_weight_of_the_positive_labels_has_to_fit_also_without_another_one():
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 3), (1, 3, 2)])
+def test_a_weight_of_the_positive_labels_has_to_fit_also_without_another_one(shape):
     with pytest.raises(ValueError, match=r"pos_weight: expected a shape that broadcasts to \(3, 2\)"):
-        ours.binary_cross_entropy_with_logits_forward(*GOOD[LOGITS], pos_weight=np.ones(3))
+        ours.binary_cross_entropy_with_logits_forward(*GOOD[LOGITS], pos_weight=np.ones(shape))
 
 
 def test_a_mean_may_divide_by_a_sum_of_weights_below_0():
