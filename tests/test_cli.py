@@ -141,9 +141,9 @@ def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):
     assert main([*options, "--only", "relu,digits", "--out", str(tmp_path)]) == 0
     assert asked == [
         ("prepared", "cuda:1"),
+        ("vectors", "cuda:1"),
         ("digits", "cuda:1", "float64", 5, "shared"),
         ("digits", "cuda:1", "float64", 6, "shared"),
-        ("vectors", "cuda:1"),
         ("relu", "cuda:1", ["float64"], [5], "shared"),
         ("relu", "cuda:1", ["float64"], [6], "shared"),
     ]
