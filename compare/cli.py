@@ -604,7 +604,8 @@ def _compare(
             bar.update(task, advance=1, description=f"compared {names[i]}")
 
         found = spread(parts, device, tell)
-    held, trained, groups = found[0], found[1 : 1 + len(runs) * len(rounds)], found[1 + len(training) :]
+    held, *results = found
+    trained, groups = results[: len(training)], results[len(training) :]
     return [*itertools.chain.from_iterable(groups)], trained, held
 
 

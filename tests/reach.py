@@ -77,7 +77,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_sessionfinish() -> None:
-    """Each process writes down what its tests ran; what_was_run() reads it."""
+    """Each process writes down what its tests ran; what_tests_run() reads it."""
     if RUN:
         Path(f"{os.environ['REACH']}-{os.getpid()}.json").write_text(json.dumps(RUN), encoding="utf-8")
 
