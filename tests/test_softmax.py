@@ -89,3 +89,11 @@ def test_masks_and_what_pytorch_takes_without_an_axis():
     assert float(softmax(torch.tensor(3.0))) == 1
     with pytest.raises(ValueError, match=r"dim: expected an axis of x, which has the shape \(\), got -1"):
         ours.softmax_forward(np.array(3.0))
+
+
+@pytest.mark.parametrize("dim", [2, 3, -3])
+def test_an_axis_that_there_is_not_is_named(dim):
+    with pytest.raises(
+        ValueError, match=rf"dim: expected an axis of x, which has the shape \(2, 3\), got {dim}"
+    ):
+        ours.softmax_forward(np.ones((2, 3)), dim)

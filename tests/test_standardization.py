@@ -112,3 +112,12 @@ def test_other_units_of_measurement_make_no_difference(side, case):
     np.testing.assert_array_equal(there["std"][varied], 8 * here["std"][varied])
     np.testing.assert_array_equal(there["train"], -here["train"])
     np.testing.assert_array_equal(there["test"][:, varied], -here["test"][:, varied])
+
+
+def test_every_feature_that_is_not_finite_is_named():
+    x = np.ones((4, 5))
+    x[0, 1], x[3, 4] = np.nan, np.inf
+    with pytest.raises(
+        ValueError, match=r"x: expected finite numbers, got NaN or infinity in features \[1, 4\]"
+    ):
+        ours.standardize_fit(x)
