@@ -448,16 +448,21 @@ def test_early_stopping_and_averages_go_on_on_the_other_side(here, there, tmp_pa
     close(other.state(), stopped.state())
 
 
+def refused_and_nothing_changed(path: Path, message: str) -> None:
+    """By a run that watches, and has run on its own."""
+    run = Watched(Ours, seed=7)
+    run.train(1)
+    before = run.state()
+    with pytest.raises(ValueError, match=rf"run\.npz: {message}"):
+        run.load(path)
+    equal(run.state(), before)
+
+
 def test_a_checkpoint_without_what_is_to_go_on_is_refused_and_changes_nothing(tmp_path):
     saved = Ours("Adam")
     saved.train(1)
     saved.save(tmp_path / "run.npz", 2)
-    run = Watched(Ours, seed=7)
-    run.train(1)
-    before = run.state()
-    with pytest.raises(ValueError, match=r"run\.npz: expected a checkpoint, found no early_stopping in it"):
-        run.load(tmp_path / "run.npz")
-    equal(run.state(), before)
+    refused_and_nothing_changed(tmp_path / "run.npz", "expected a checkpoint, found no early_stopping in it")
 
 
 def test_what_breaks_off_last_changes_nothing_of_what_was_read_before_it(tmp_path):
@@ -466,12 +471,7 @@ def test_what_breaks_off_last_changes_nothing_of_what_was_read_before_it(tmp_pat
     saved.save(tmp_path / "run.npz")
     arrays = read_state(tmp_path / "run.npz")
     write_state(tmp_path / "run.npz", without("scheduler")(arrays) | {"scheduler.best": np.array(0.5)})
-    run = Watched(Ours, seed=7)
-    run.train(1)
-    before = run.state()
-    with pytest.raises(ValueError, match=r"run\.npz: .*last_epoch"):
-        run.load(tmp_path / "run.npz")
-    equal(run.state(), before)
+    refused_and_nothing_changed(tmp_path / "run.npz", ".*last_epoch")
 
 
 @pytest.mark.parametrize("epoch", [-1, 0.5])
