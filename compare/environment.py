@@ -98,7 +98,7 @@ def leave_out_compiler() -> None:
         _StandIn("torch._dynamo", is_package=True, disable=disable, graph_break=graph_break),
         _StandIn("torch._inductor.utils", is_package=False, GPU_TYPES=["cuda", "mps", "xpu", "mtia"]),
     ):
-        sys.modules.setdefault(stand_in.__name__, stand_in)
+        stand_in.install()
 
 
 class _StandIn(types.ModuleType):
@@ -109,12 +109,20 @@ class _StandIn(types.ModuleType):
         self.is_package = is_package
         vars(self).update(known)
 
+    def install(self) -> None:
+        """Whoever imports the module from now on gets this one, unless it has been imported."""
+        package, _, name = self.__name__.rpartition(".")
+        if sys.modules.setdefault(self.__name__, self) is self and package in sys.modules:
+            vars(sys.modules[package])[name] = self  # where every step of an optimizer looks for it
+
     def __getattr__(self, name: str) -> Any:
         submodules = name == "__path__" and self.is_package  # are found by it
         if name.startswith("__") and not submodules:
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
+            package, _, own = self.__name__.rpartition(".")
+            vars(sys.modules.get(package, self)).pop(own, None)
         return getattr(importlib.import_module(self.__name__), name)
 
 

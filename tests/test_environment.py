@@ -116,9 +116,9 @@ optimizer = torch.optim.Adam([param])
 torch.optim.lr_scheduler.StepLR(optimizer, 1)
 param.grad = torch.ones_like(param)
 optimizer.step()
-assert sys.modules["torch._dynamo"] is stand_in and "torch._dynamo.config" not in sys.modules
+assert sys.modules["torch._dynamo"] is torch._dynamo is stand_in and "torch._dynamo.config" not in sys.modules
 {then}
-assert sys.modules["torch._dynamo"] is not stand_in
+assert sys.modules["torch._dynamo"] is torch._dynamo is not stand_in
 doubled = torch.compile(lambda x: 2 * x, backend="eager")(param.detach())
 print(doubled.round(decimals=3).tolist(), optimizer.step())
 """

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure as Drawing
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from compare.experiments.train import Run, grid
 from compare.training.data import Data
@@ -46,10 +47,11 @@ def drawing(
     Rows are `height` inches high; `options` go to `Drawing.subplots`.
     """
     size = (min(max(3.4 * columns + 0.6, 6.5), 10.5), height * rows + 0.3)
+    layout = ConstrainedLayoutEngine()
     with matplotlib.rc_context(STYLE):
-        figure = Drawing(figsize=size, layout="constrained")
+        figure = Drawing(figsize=size, layout=layout)
         yield figure, figure.subplots(rows, columns, **options)
-        figure.draw_without_rendering()
+        layout.execute(figure)
     figure.set_layout_engine(None)  # everything has its place now, in whatever format it is drawn
 
 

@@ -6,6 +6,7 @@ scikit-learn and SciPy take longer to import than PyTorch: only what needs them 
 import hashlib
 import io
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Data:
     targets_test: np.ndarray
 
 
+@cache
 def digits(dtype: Any) -> Data:
     """1797 images of 8×8 pixels, ten classes; every fifth image, stratified, is for testing."""
     from sklearn.datasets import load_digits
@@ -43,6 +45,7 @@ def digit_pictures() -> tuple[np.ndarray, np.ndarray]:
     return x_train, x_test
 
 
+@cache
 def breast_cancer(dtype: Any) -> Data:
     """569 patients with 30 measurements each, benign (1) or malignant (0); one logit, float targets."""
     from sklearn.datasets import load_breast_cancer
@@ -63,6 +66,7 @@ def _split(x: np.ndarray, targets: np.ndarray) -> Any:
     return train_test_split(x, targets, test_size=0.2, stratify=targets, random_state=0)
 
 
+@cache
 def circles() -> Data:
     """300 and 100 points on two noisy rings, one inside the other; float64, targets (examples, 1)."""
     from sklearn.datasets import make_circles
@@ -72,6 +76,7 @@ def circles() -> Data:
     )
 
 
+@cache
 def moons() -> Data:
     """300 points on two noisy half-moons, float64, targets (examples, 1); the test set is empty."""
     from sklearn.datasets import make_moons
@@ -80,6 +85,7 @@ def moons() -> Data:
     return _two_dimensional((x, y), (x[:0], y[:0]))
 
 
+@cache
 def noisy_classes() -> Data:
     """200 and 600 points of two classes, parted by a parabola that the noise of the labels covers up.
 
