@@ -59,7 +59,7 @@ def leaky_relu_forward(x: np.ndarray, negative_slope: float = 0.01) -> tuple[np.
     return np.where(x > 0, x, x * negative_slope), (copied(x), negative_slope)
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 2}, dy="*shape")
 def leaky_relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dx = dy where x > 0, else a·dy
 
@@ -129,7 +129,7 @@ def gelu_forward(x: np.ndarray, approximate: str = "none") -> tuple[np.ndarray, 
     return y, (copied(x), approximate)
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 2}, dy="*shape")
 def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dx = dy·(Φ(x) + x·φ(x)), with φ(x) = e^(−x²/2)/√(2π), the derivative of Φ
 
@@ -169,7 +169,7 @@ def silu_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
     return x * sigmoid, (copied(x), sigmoid)
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 2}, dy="*shape")
 def silu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dx = dy·σ(x)·(1 + x·(1 − σ(x)))
 
@@ -193,7 +193,7 @@ def softplus_forward(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) 
     return np.where(z > threshold, x, smooth), (z, threshold)
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 2}, dy="*shape")
 def softplus_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dx = dy·σ(β·x), and dx = dy where β·x is above the threshold
 

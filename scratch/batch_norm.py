@@ -39,7 +39,7 @@ def batch_norm_forward(
     return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, copied(gamma)), (mean, variance)
 
 
-@expects(cache={"x": "batch features"}, dy="batch features")
+@expects(cache={"x": "batch features", "parts": 3}, dy="batch features")
 def batch_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The gradients of the training pass, in which every x reaches every y of its feature by way of μ and σ²
 
@@ -117,7 +117,7 @@ def batch_norm_inference_forward(
     return _scale_and_shift(x_hat, gamma, beta), (x_hat, std, copied(gamma))
 
 
-@expects(cache={"x": "batch features"}, dy="batch features")
+@expects(cache={"x": "batch features", "parts": 3}, dy="batch features")
 def batch_norm_inference_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The gradients of the evaluation pass, whose statistics are constants: dx = γ/√(running_var + ε)·dy
 

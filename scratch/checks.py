@@ -43,8 +43,8 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         "*shape"           an array of any shape; again, one of the same shape; "any" may be another one
         "*batch features"  one with any number of axes in front of the named ones
         "*shape: 0 to 1"   and its elements are from 0 to 1
-        "batch: classes"   an array of integers from 0 to below the length `classes`
-        {"x": "*shape"}    a cache, by the arrays that it begins with, as errors call them
+        {"x": "*shape"}    a cache that is one array, and what errors call it
+        {"x": "*shape", "parts": 2}   one of two parts, of which the first is an array
         ">= 0"             a number in one of the `RANGES`; for an integer, ">=" and any least one
         ("mean", "sum")    one of these words
         "floating"         a dtype
@@ -65,7 +65,7 @@ def expects(**expected: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         values = [(places[n], n, _check_value(n, what, annotations[n])) for n, what in others.items()]
         first = 1 + max((places[n] for n in arrays), default=-1)  # arguments up to the last array
         names = list(annotations)[:first]
-        check_arrays = _check_arrays(names, arrays, annotations)
+        check_arrays = _check_arrays(function.__name__, names, arrays, annotations)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> R:
@@ -96,52 +96,56 @@ def _kinds(annotation: Any) -> set[Any]:
     return kinds | {int} if float in kinds else kinds
 
 
-def _check_arrays(names: list[str], expected: dict[str, Any], annotations: dict[str, Any]) -> Callable:
+def _check_arrays(
+    function: str, names: list[str], expected: dict[str, Any], annotations: dict[str, Any]
+) -> Callable:
     """Of the first arguments: one check for all arrays, since they have to fit each other."""
-    cached = expected.get("cache", {})  # what is in the cache counts as the first arguments
+    cached = dict(expected.get("cache", {}))  # what is in the cache counts as the first arguments
+    parts = cached.pop("parts", None)
     cache_at = names.index("cache") if cached else 0
+    forward = function.replace("backward", "forward")
     declared = cached | {name: what for name, what in expected.items() if name != "cache"}
     axes = {name: what.partition(": ")[0] for name, what in declared.items()}
     inside = {name: what.partition(": ")[2] for name, what in declared.items() if ": " in what}
-    instead = {name: _kinds(annotations[name]) for name in expected} | {name: {NoneType} for name in cached}
+    instead = {name: _kinds(annotations[name]) for name in expected}
+    instead |= dict.fromkeys(cached, _kinds(annotations.get("cache")) & {NoneType})
 
     @functools.lru_cache
-    def lengths_of(*described: Hashable) -> dict[str, Any]:
-        """Of each axis, if all arrays fit; those that have fitted once need no second look."""
-        every = dict(zip([*cached, *names], described, strict=False))
+    def check_described(*described: Hashable) -> None:
+        """By dtypes and shapes; those that have fitted once need no second look."""
+        every = dict(zip([*cached, *names], described, strict=True))
         arrays = {n: it for n, it in every.items() if n in declared and it not in instead[n]}
-        _check_dtypes({n: it[0] if type(it) is tuple else it for n, it in arrays.items()}, inside)
+        _check_dtypes({n: it[0] if type(it) is tuple else it for n, it in arrays.items()})
         lengths: dict[str, Any] = {}
         for name in axes:
             if name in arrays:
                 _check_axes(name, arrays[name][1], axes[name], lengths)
-        return lengths
 
     def check(args: tuple) -> None:
         arrays = args
         if cached:
             cache = args[cache_at]
-            arrays = (*cache[: len(cached)], *args) if type(cache) is tuple else (cache, *args)
+            if parts and not (type(cache) is tuple and len(cache) == parts):
+                given = len(cache) if type(cache) is tuple else type(cache).__name__
+                raise TypeError(f"cache: expected the {parts} parts that {forward} returned, got {given}")
+            arrays = (*(cache[: len(cached)] if parts else [cache]), *args)
         described: list[Any] = [(a.dtype, a.shape) if isinstance(a, ARRAYS) else type(a) for a in arrays]
-        lengths = lengths_of(*described)
+        check_described(*described)
         for name, what in inside.items():
-            check_elements(name, args[names.index(name)], what, lengths)
+            check_elements(name, args[names.index(name)], what)
 
     return check
 
 
-def _check_dtypes(dtypes: Mapping[str, Any], inside: Mapping[str, str]) -> None:
-    """Raise TypeError unless arrays share one floating dtype, but for those with integers inside."""
+def _check_dtypes(dtypes: Mapping[str, Any]) -> None:
+    """Raise TypeError unless arrays share one floating dtype."""
     first_name, first_dtype = "", None
     for name, dtype in dtypes.items():
         given = dtype.__name__ if isinstance(dtype, type) else dtype
         kind = "" if isinstance(dtype, type) else dtype.kind
-        if inside.get(name, "0 to 1") not in RANGES:
-            if kind not in ("i", "u"):
-                raise TypeError(f"{name}: expected integer {inside[name]}, got {given}")
-        elif kind != "f":
+        if kind != "f":
             raise TypeError(f"{name}: expected a floating-point array, got {given}")
-        elif first_dtype is None:
+        if first_dtype is None:
             first_name, first_dtype = name, dtype
         elif dtype != first_dtype:
             raise TypeError(f"{name}: expected {first_dtype} like {first_name}, got {dtype}")
@@ -268,7 +272,7 @@ def _dtypes(arguments: Any) -> set[np.dtype]:
 
 def check_floating(**arrays: np.ndarray) -> None:
     """Raise TypeError unless all the arrays share one floating dtype."""
-    _check_dtypes({n: a.dtype if isinstance(a, ARRAYS) else type(a) for n, a in arrays.items()}, {})
+    _check_dtypes({n: a.dtype if isinstance(a, ARRAYS) else type(a) for n, a in arrays.items()})
 
 
 def check_dtype(dtype: Any) -> None:
@@ -295,15 +299,14 @@ def check_shape(name: str, array: np.ndarray, expected: Sequence[int | None]) ->
     _check_lengths(name, array.shape, expected)
 
 
-def check_elements(name: str, array: np.ndarray, wanted: str, lengths: Mapping[str, Any]) -> None:
-    """Raise ValueError unless all elements are in a range, or classes below the length of that name."""
+def check_elements(name: str, array: np.ndarray, wanted: str) -> None:
+    """Raise ValueError unless all elements are in a range of `RANGES`."""
     if not array.size:
         return
     low, high = array.min(), array.max()
-    if wanted in RANGES and not (RANGES[wanted][1](low) and RANGES[wanted][1](high)):
+    _, fits = RANGES[wanted]
+    if not (fits(low) and fits(high)):
         raise ValueError(f"{name}: expected numbers from {wanted}, got {low} to {high}")
-    if wanted in lengths and not 0 <= low <= high < lengths[wanted]:
-        raise ValueError(f"{name}: expected {wanted} from 0 to {lengths[wanted] - 1}, got {low} to {high}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

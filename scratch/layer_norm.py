@@ -39,7 +39,7 @@ def layer_norm_forward(
     return y if beta is None else y + beta, (x_hat, std, copied(gamma))
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 3}, dy="*shape")
 def layer_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The gradients: every x reaches every y of its example by way of μ and σ²
 
@@ -83,7 +83,7 @@ def rms_norm_forward(
     return y, (x_hat, rms, copied(gamma))
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 3}, dy="*shape")
 def rms_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray]:
     """dx = 1/r·(dx̂ − x̂·mean(dx̂·x̂)), with dx̂ = γ·dy, r = √(mean(x²) + ε) and the means over the features
 

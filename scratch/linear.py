@@ -35,7 +35,10 @@ def linear_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -
     return y, (copied(x), copied(weight))
 
 
-@expects(cache={"x": "*batch in_features", "weight": "out_features in_features"}, dy="*batch out_features")
+@expects(
+    cache={"x": "*batch in_features", "weight": "out_features in_features", "parts": 2},
+    dy="*batch out_features",
+)
 def linear_backward(
     dy: np.ndarray, cache: tuple,
     *, out: tuple[np.ndarray | None, np.ndarray | None] = (None, None), input_gradient: bool = True,

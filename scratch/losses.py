@@ -57,7 +57,7 @@ def binary_cross_entropy_with_logits_forward(
     return loss, (copied(logits), copied(targets), e, n, loss.shape, copied(weight), copied(pos_weight))
 
 
-@expects(cache={"logits": "*shape"}, dloss="any")
+@expects(cache={"logits": "*shape", "parts": 7}, dloss="any")
 def binary_cross_entropy_with_logits_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = (σ(xᵢ) − yᵢ)·dloss/n, with n = 1 for a sum
 
@@ -94,7 +94,7 @@ def binary_cross_entropy_forward(
     return loss, (copied(probabilities), copied(targets), n, loss.shape, copied(weight))
 
 
-@expects(cache={"probabilities": "*shape"}, dloss="any")
+@expects(cache={"probabilities": "*shape", "parts": 5}, dloss="any")
 def binary_cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dpᵢ = (pᵢ − yᵢ)/max(pᵢ(1 − pᵢ), ε)·dloss/n, with ε = 10⁻¹², and n = 1 for a sum
 
@@ -156,7 +156,7 @@ def cross_entropy_forward(
     return loss, (e / total, batch, classes, q, m, loss.shape, logits.shape)
 
 
-@expects(cache={"logits": "any"}, dloss="any")
+@expects(cache={"logits": "any", "parts": 7}, dloss="any")
 def cross_entropy_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢⱼ = (pᵢⱼ − [j = yᵢ])·dloss/m, with p = softmax(x), and m = 1 for a sum
 
@@ -200,7 +200,7 @@ def mse_loss_forward(
     return loss, (difference, n, loss.shape, copied(weight))
 
 
-@expects(cache={"input": "*shape"}, dloss="any")
+@expects(cache={"input": "*shape", "parts": 4}, dloss="any")
 def mse_loss_backward(dloss: float | np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = 2(xᵢ − tᵢ)·dloss/n, with n = 1 for a sum"""
     difference, n, shape, weight = cache
@@ -282,14 +282,18 @@ def _check_targets(
     if probabilities:
         check_floating(logits=logits, targets=targets)
         check_shape("targets", targets, logits.shape)
-        check_elements("targets", targets, "0 to 1", {})
+        check_elements("targets", targets, "0 to 1")
         return False
     if targets.shape != axes:
         check_shape("targets", targets, axes)
     low, high = (targets.min(), targets.max()) if targets.size else (0, -1)
     ignoring = low <= ignore_index <= high
     if ignoring or not 0 <= low <= high < count:
-        check_elements("targets", targets[targets != ignore_index], "classes", {"classes": count})
+        classes = targets[targets != ignore_index]
+        if classes.size and not 0 <= classes.min() <= classes.max() < count:
+            raise ValueError(
+                f"targets: expected classes from 0 to {count - 1}, got {classes.min()} to {classes.max()}"
+            )
     return not ignoring
 
 

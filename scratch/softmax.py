@@ -26,7 +26,7 @@ def softmax_forward(x: np.ndarray, dim: int = -1) -> tuple[np.ndarray, tuple]:
     return y, (copied(y), dim)
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 2}, dy="*shape")
 def softmax_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = yᵢ·(dyᵢ − Σⱼ dyⱼ·yⱼ)
 
@@ -50,7 +50,7 @@ def log_softmax_forward(x: np.ndarray, dim: int = -1) -> tuple[np.ndarray, tuple
     return shifted - np.log(total), (e / total, dim)
 
 
-@expects(cache={"x": "*shape"}, dy="*shape")
+@expects(cache={"x": "*shape", "parts": 2}, dy="*shape")
 def log_softmax_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dxᵢ = dyᵢ − pᵢ·Σⱼ dyⱼ, with p = softmax(x)
 

@@ -18,11 +18,12 @@ from compare.cases import all_components
 from compare.component import DTYPES, Case, Component
 from compare.measure import to_numpy
 from compare.run import cases_of, run_scratch
-from scratch.activations import leaky_relu_forward
+from scratch.activations import leaky_relu_forward, relu_forward
 from scratch.batch_norm import update_running_statistics
 from scratch.checks import expects
 from scratch.initializers import INITIALIZERS
 from scratch.linear import Linear
+from scratch.losses import mse_loss_backward, mse_loss_forward
 from scratch.network import Network
 from scratch.optimizers import SGD, Adam
 from scratch.random import NumpyGenerator
@@ -233,6 +234,33 @@ def test_a_backward_pass_wants_a_gradient_like_the_result_of_its_forward_pass(
     assert asked
 
 
+@pytest.mark.parametrize(("component", "name"), BACKWARD, ids=lambda value: getattr(value, "name", value))
+def test_a_backward_pass_wants_the_cache_of_its_forward_pass(component: Component, name: str):
+    """Not that of another function, with a part more or less: the course's holds the bias too."""
+    backward = getattr(component.implementation(), name)
+    several = None
+
+    def asking(dy: Any, cache: Any, **options: Any) -> Any:
+        nonlocal several
+        several = isinstance(cache, tuple)
+        others = [(*cache, dy), cache[:-1], list(cache), cache[0]] if several else [(cache,)]
+        for other in (*others, 3, "x", *(() if "dropout" in name else [None])):  # in evaluation it has none
+            with pytest.raises(TypeError) as caught:
+                backward(dy, other, **options)
+            if several:
+                given = len(other) if isinstance(other, tuple) else type(other).__name__
+                forward = name.replace("_backward", "_forward")
+                expected = f"cache: expected the {len(cache)} parts that {forward} returned, got {given}"
+            else:
+                expected = f"x: expected a floating-point array, got {type(other).__name__}"
+            assert str(caught.value) == expected
+        return backward(dy, cache, **options)
+
+    for case in cases_of(component, 0, np.float64)[:3]:
+        run_scratch(component, case, {name: asking})
+    assert several is not None
+
+
 @pytest.mark.parametrize("options", [{"dtype": int}, {"dtype": "x"}, {"dtype": None}, {"widths": 5}])
 def test_a_description_of_no_network_is_named(options):
     (name,) = options
@@ -301,20 +329,19 @@ def test_running_statistics_take_no_variance_of_one(batch_size):
 
 
 @expects(
-    x="batch features", share="batch features: 0 to 1", targets="batch: features", bias="features",
+    x="batch features", share="batch features: 0 to 1", bias="features",
     eps="> 0", momentum="0 to 1", betas=">= 0, < 1", m=">= 2", reduction=("mean", "sum"), dtype="floating",
 )  # fmt: skip
 def everything(
-    x: np.ndarray, share: np.ndarray, targets: np.ndarray, bias: np.ndarray | None, eps: float,
+    x: np.ndarray, share: np.ndarray, bias: np.ndarray | None, eps: float,
     momentum: float | None, betas: tuple[float, float], m: int, reduction: str, dtype: Any = np.float32,
 ) -> tuple:  # fmt: skip
-    return x, share, targets, bias, eps, momentum, betas, m, reduction, dtype
+    return x, share, bias, eps, momentum, betas, m, reduction, dtype
 
 
 RIGHT: dict[str, Any] = {
     "x": np.ones((2, 3)),
     "share": np.ones((2, 3)) / 2,
-    "targets": np.array([0, 2]),
     "bias": np.ones(3),
     "eps": 0.1,
     "momentum": 0.2,
@@ -334,9 +361,6 @@ def test_what_is_declared_of_an_argument_is_asked_of_it_in_these_words():
         ({"share": two.T}, ValueError, "share: expected shape (2, 3), got (3, 2)"),
         ({"share": two * 2}, ValueError, "share: expected numbers from 0 to 1, got 2.0 to 2.0"),
         ({"share": two * np.nan}, ValueError, "share: expected numbers from 0 to 1, got nan to nan"),
-        ({"targets": one}, TypeError, "targets: expected integer features, got float64"),
-        ({"targets": np.array([3, 0])}, ValueError, "targets: expected features from 0 to 2, got 0 to 3"),
-        ({"targets": np.array([0])}, ValueError, "targets: expected shape (2,), got (1,)"),
         ({"eps": 0}, ValueError, "eps: expected a finite number > 0, got 0"),
         ({"eps": np.inf}, ValueError, "eps: expected a finite number > 0, got inf"),
         ({"momentum": 2.0}, ValueError, "momentum: expected None or a number from 0 to 1, got 2.0"),
@@ -356,8 +380,8 @@ def test_what_is_as_declared_reaches_the_function_however_it_is_handed_over():
         found = everything(*(v for _, v in values[:positional]), **dict(values[positional:]))
         assert all(a is b for a, b in zip(found, RIGHT.values(), strict=True))
     changed = everything(**{**RIGHT, "eps": np.float32(0.5), "bias": None, "momentum": None})
-    assert (changed[3], changed[4], type(changed[4]), changed[5]) == (None, 0.5, float, None)
-    for arguments, message in [((), "missing 9 required"), ((*RIGHT.values(), 1), "takes from 9 to 10")]:
+    assert (changed[2], changed[3], type(changed[3]), changed[4]) == (None, 0.5, float, None)
+    for arguments, message in [((), "missing 8 required"), ((*RIGHT.values(), 1), "takes from 8 to 9")]:
         with pytest.raises(TypeError, match=message):
             everything(*arguments)
     with pytest.raises(TypeError, match="unexpected keyword argument 'y'"):
@@ -365,7 +389,7 @@ def test_what_is_as_declared_reaches_the_function_however_it_is_handed_over():
 
 
 def test_a_gradient_must_be_like_what_its_cache_begins_with():
-    @expects(dy="batch out", cache={"x": "batch in", "weight": "out in"})
+    @expects(dy="batch out", cache={"x": "batch in", "weight": "out in", "parts": 3})
     def backward(dy: np.ndarray, cache: Any) -> np.ndarray:
         return dy
 
@@ -375,8 +399,66 @@ def test_a_gradient_must_be_like_what_its_cache_begins_with():
         backward(np.ones((2, 3)), cache=cache)
     with pytest.raises(TypeError, match=r"^dy: expected float64 like x, got float32$"):
         backward(dy=np.ones((2, 4), np.float32), cache=cache)
-    with pytest.raises(TypeError, match=r": expected a floating-point array, got NoneType$"):
+    with pytest.raises(TypeError, match=r"^cache: expected the 3 parts that forward returned, got NoneType$"):
         backward(np.ones((2, 4)), None)
+
+
+def test_a_number_may_stand_where_an_array_may():
+    _, cache = mse_loss_forward(X, X - 1)
+    for one in (1, 1.0, np.float64(1), np.array(1.0)):
+        np.testing.assert_array_equal(mse_loss_backward(one, cache), X / 3)
+    with pytest.raises(TypeError, match=r"^x: expected a floating-point array, got int$"):
+        relu_forward(3)
+
+
+@expects(x="any: 0 to 1", y="*shape", betas="0 to 1", eps="0 to 1", m=">=1", dtype="floating")
+def several(
+    x: np.ndarray, y: np.ndarray | None, betas: tuple[float, float], eps: float, m: int, dtype: Any,
+    *others: Any, **named: Any,
+) -> tuple:  # fmt: skip
+    return betas, eps, m
+
+
+def test_numbers_reach_a_function_as_pythons():
+    betas, eps, m = several(X, None, [0.5, 0.25], np.float32(0.5), np.int64(3), float)
+    assert (betas, type(betas), type(eps), type(m)) == ((0.5, 0.25), tuple, float, int)
+    assert several(X, None, np.array([0.5, 1]), 1, True, np.float32)[2] is True
+
+
+@pytest.mark.parametrize("dtype", ["x", int, None, 3, {"names": ["a"]}, ("f4", -1)], ids=str)
+def test_what_is_no_floating_point_dtype_is_named(dtype: Any):
+    with pytest.raises(TypeError, match=r"^dtype: expected a floating-point dtype, got "):
+        several(X, None, (0.5, 0.5), 0.5, 1, dtype)
+
+
+def test_a_longdouble_keeps_its_digits_where_all_arrays_are_longdouble():
+    """Wherever these are, and the dtype asked for; an array without axes is a number too."""
+    third, one, x = np.longdouble(1) / 3, np.float64(1), X.astype(np.longdouble)
+    for among in ((), ([x],), ((x, x),), ({"x": x},), ({"x": x}.values(),), (one,), (np.array(1.0),)):
+        betas, eps, _ = several(x, x, (third, one), third, 3, np.longdouble, *among)
+        assert (betas[0], eps) == (third, third), among
+        assert several(x, x, (third, 1), third, 3, dtype=np.longdouble, among=among)[1] == third
+    for among in ((X,), ([x, X],), ((X, x),), ({"x": X},), ({"x": X}.values(),), (np.float32,)):
+        betas, eps, _ = several(x, x, (third, one), third, 3, np.longdouble, *among)
+        assert (type(betas[0]), type(eps)) == (float, float), among
+        assert type(several(x, x, (third, 1), third, 3, dtype=np.longdouble, among=among)[1]) is float
+
+
+def test_a_dtype_with_something_noted_is_the_same_dtype():
+    noted = np.ones(3, np.dtype(float, metadata={"unit": "m"}))
+    assert several(np.ones(3), noted, (0.5, 0.5), 0.5, 1, float) == ((0.5, 0.5), 0.5, 1)
+    network = Network((2, 2), NumpyGenerator(0), dtype=np.float64)
+    state = {n: np.zeros(array.shape, noted.dtype) for n, array in network.state_dict().items()}
+    network.load_state_dict(state)
+    assert not any(array.any() for array in network.state_dict().values())
+
+
+@pytest.mark.parametrize(("own", "given"), [("float32", "float64"), ("float64", "float32")])
+def test_weights_of_another_dtype_are_named(own: str, given: str):
+    network = Network((2, 2), NumpyGenerator(0), dtype=np.dtype(own))
+    state = {n: array.astype(given) for n, array in network.state_dict().items()}
+    with pytest.raises(TypeError, match=rf"^linear1\.weight: expected {own}, got {given}$"):
+        network.load_state_dict(state)
 
 
 def test_there_are_many():

@@ -121,7 +121,9 @@ def test_the_two_runs_of_the_page_part_as_it_says(tmp_path, monkeypatch):
         exec(program, {})
     _, told = text.split("    $ python -m compare trace mine theirs\n    …\n")
     told = textwrap.dedent(told.partition("\nExit status")[0]).strip()
-    assert str(compare.trace("mine", "theirs")).endswith(told)
+    traced = str(compare.trace("mine", "theirs"))
+    rounding = r"to 0\.\d+ units"  # is another one on another processor
+    assert re.sub(rounding, "", traced).endswith(re.sub(rounding, "", told))
 
 
 @pytest.mark.parametrize("side", [scratch, torch_ref], ids=["scratch", "torch"])
