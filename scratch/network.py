@@ -179,7 +179,7 @@ class Network:
 
         The number of the examples; of classes the sum of their weights, without those that are ignored.
         """
-        if self.loss != "cross_entropy" or targets.dtype.kind == "f":
+        if targets.dtype.kind == "f":  # no classes
             return len(targets)
         classes = targets[targets != self.loss_options.get("ignore_index", -100)]
         weight = self.loss_options.get("weight")
@@ -235,7 +235,7 @@ class Network:
         Raises:
             ValueError: an array that is no parameter of this network.
         """
-        if params is None or params[0] is self.flat_parameters:
+        if params is None or (len(params) == 1 and params[0] is self.flat_parameters):
             return [self.flat_gradients]
         gradients = self.named(self.flat_gradients)
         own = {id(array): gradients[name] for name, array in self.named_parameters()}

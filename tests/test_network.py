@@ -1,5 +1,7 @@
 """What only a test can ask of the network: its errors, its buffers, and weights that travel."""
 
+import contextlib
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -308,6 +310,107 @@ def test_there_are_no_probabilities_of_a_squared_error():
         ValueError, match="predict_proba: expected a network that tells classes, got one with"
     ):
         ours(loss="mse_loss").predict_proba(np.ones((2, 5), np.float32))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy_with_logits", "mse_loss"])
+def test_a_loss_is_a_matter_of_equality_and_not_of_identity(loss):
+    """A word that is put together is another object than the one in the code."""
+    one, other = ours(loss=loss), ours(loss="".join(list(loss)))
+    x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
+    np.testing.assert_array_equal(other.predict(x), one.predict(x))
+    if loss == "mse_loss":
+        with pytest.raises(ValueError, match=r"^predict_proba: expected a network that tells classes"):
+            other.predict_proba(x)
+    else:
+        np.testing.assert_array_equal(other.predict_proba(x), one.predict_proba(x))
+
+
+def test_a_layer_of_dropout_stands_where_there_is_something_to_drop():
+    def layers(*widths, **options):
+        return [*ours(widths=widths, batch_norm=False, **options).layers]
+
+    assert layers(2, 3, 4, 1, dropout=[0.0, 0.5]) == [
+        "linear1", "relu1", "linear2", "relu2", "dropout2", "linear3",
+    ]  # fmt: skip
+    assert "dropout1" in layers(2, 3, 4, 1, dropout=[0.5, 0.0])
+    assert layers(2, 3, 1, dropout=0.0) == layers(2, 3, 1, dropout=[0]) == ["linear1", "relu1", "linear2"]
+    assert layers(*[1] * 301, dropout=0.0)[-2:] == ["relu299", "linear300"], "the last has no activation"
+
+
+@pytest.mark.parametrize(
+    ("dropout", "message"),
+    [
+        ([0.5], "dropout: expected 2 numbers, one for each hidden layer, got 1"),
+        ([0.5] * 3, "dropout: expected 2 numbers, one for each hidden layer, got 3"),
+        ([0.5, 1.5], "dropout: expected a probability from 0 to 1, got 1.5"),
+    ],
+)
+def test_there_is_a_probability_for_each_hidden_layer(dropout, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        ours(widths=(2, 3, 4, 1), dropout=dropout)
+    many = [0.5] * 300
+    assert len(ours(widths=[1] * 302, batch_norm=False, dropout=many).layers) == 3 * 300 + 1
+
+
+@pytest.mark.parametrize("widths", [(2, 0), (2, 0, 3), (0, 2), (2,), (), (2, 1.5), (2, -1), (True, 2.0)])
+def test_a_width_is_an_integer_of_at_least_one(widths):
+    with pytest.raises(ValueError, match=r"^widths: expected at least two integers >= 1, got \("):
+        ours(widths=widths)
+
+
+@pytest.mark.parametrize("widths", ["12", 5, None, {2: 3}, {2, 3}])
+def test_widths_are_a_sequence(widths):
+    with pytest.raises(TypeError, match=r"^widths: expected at least two integers >= 1, got "):
+        ours(widths=widths)
+
+
+def test_what_a_mean_divides_by_is_the_examples_or_the_weights_of_their_classes():
+    classes, floats = np.array([0, 1, -100, 3, 1, -200, 100]), np.ones((7, 4), np.float32)
+    assert ours().counted(floats) == 7
+    assert ours().counted(classes[:5]) == 4
+    assert ours(loss_options={"ignore_index": 1}).counted(classes[[0, 1, 3, 4]]) == 2
+    weight = np.array([1, 10, 100, 1000], np.float32)
+    assert ours(loss_options={"weight": weight}).counted(classes[:5]) == 1021
+    assert ours().counted(classes) == 6
+    assert ours(loss="mse_loss").counted(floats[:3]) == 3
+
+
+def test_backward_wants_the_cost_of_the_last_forward_pass_and_says_which_it_got():
+    x, targets, network = np.ones((2, 5), np.float32), np.array([0, 2]), ours()
+    with pytest.raises(RuntimeError, match=r"^backward: expected a cost before it, got none$"):
+        network.backward()
+    other = "^backward: expected the cost of the last forward pass, got that of other logits or weights "
+    network.cost(np.ones((2, 3), np.float32), targets)
+    with pytest.raises(RuntimeError, match=other):
+        network.backward()
+    logits = network(x)
+    network.cost(logits, targets)
+    assert network.backward() is None
+    assert network.backward(input_gradient=True).shape == x.shape
+    network.load_state_dict(network.state_dict())
+    with pytest.raises(RuntimeError, match=other):
+        network.backward()
+    network.cost(network(x), targets)
+    with pytest.raises(ValueError, match=r"^x: expected shape \(any, 5\), got \(2, 4\)$"):
+        network(x[:, :4])
+    assert network.backward() is None, "what was refused has changed nothing"
+
+
+@pytest.mark.parametrize("method", ["forward", "predict", "predict_proba"])
+@pytest.mark.parametrize("shape", [(2, 4), (2, 6), (5,), (2, 5, 5), ()])
+def test_an_input_is_one_row_of_features_for_each_example(method, shape):
+    with pytest.raises(ValueError, match=rf"^x: expected shape \(any, 5\), got {re.escape(str(shape))}$"):
+        getattr(ours(), method)(np.ones(shape, np.float32))
+
+
+@pytest.mark.parametrize("targets", [np.array([0, 2]), np.array([0, 3]), np.array([0.5, 1])])
+def test_a_step_at_one_go_leaves_nothing_to_go_back_through_whatever_comes_of_it(targets):
+    network, x = ours(), np.ones((2, 5), np.float32)
+    with contextlib.suppress(TypeError, ValueError):
+        network.cost_and_gradients(x, targets)
+    assert all(layer.cache is NotImplemented for layer in network.layers.values())
+    with pytest.raises(RuntimeError, match=r"^backward: expected a cost before it, got none$"):
+        network.backward()
 
 
 @pytest.mark.parametrize(("asked", "layers"), [(True, 1), ({}, 1), (np.True_, 1), (False, 0), (np.False_, 0)])

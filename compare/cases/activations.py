@@ -672,8 +672,8 @@ COMPONENTS = (
                 "dy·β·σ(β·x): the 1/β in front of the logarithm is forgotten.",
                 [
                     (DX_SOFTPLUS, "np.where(z > threshold, dy, dy * sigmoid * beta)"),
-                    ("(z, threshold)\n", "(z, threshold, beta)\n"),
-                    ("z, threshold = cache", "z, threshold, beta = cache"),
+                    ("(z, threshold)\n", "(z, (threshold, beta))\n"),
+                    ("z, threshold = cache", "z, (threshold, beta) = cache"),
                 ],
             ),
             Mistake(

@@ -939,11 +939,11 @@ COMPONENTS = (
                     ),
                     (
                         "(e / total, batch, classes, q, m, loss.shape, logits.shape)",
-                        "(e / total, batch, classes, q, m, loss.shape, logits.shape, rows)",
+                        "(e / total, batch, classes, q, m, loss.shape, (logits.shape, rows))",
                     ),
                     (
                         "shape, shape_of_logits = cache",
-                        "shape, shape_of_logits, p = cache",
+                        "shape, (shape_of_logits, p) = cache",
                     ),
                     (
                         "    return _from_rows(dlogits,",
