@@ -70,7 +70,7 @@ OPPOSITE = {  # of integers every operator does something: there, one is put in 
     "BitXor": "BitOr",
 }
 COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "survived"
-CPU_SECONDS = 150  # of a comparison or of one test: what computes for longer never ends, which is noticed
+CPU_SECONDS = 60  # of a comparison or of one test: what computes for longer never ends, which is noticed
 WAITING = 600  # seconds without any computation: it waits for itself
 MEMORY = 12 * 2**30
 # Asked beside the tests of the topics: what asks something of more than one topic, and of files that are no

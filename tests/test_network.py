@@ -271,6 +271,10 @@ def test_widths_may_be_integers_of_numpy():
 def test_an_input_of_another_dtype_is_what_is_to_blame(method):
     with pytest.raises(TypeError, match="x: expected float32 like parameters, got float64"):
         getattr(ours(), method)(np.ones((2, 5)))
+    with pytest.raises(TypeError, match="x: expected float64 like parameters, got float32"):
+        getattr(ours(dtype=np.float64), method)(np.ones((2, 5), np.float32))
+    with pytest.raises(TypeError, match="x: expected a floating-point array, got list"):
+        getattr(ours(), method)([[1.0] * 5] * 2)
 
 
 def test_a_gradient_for_each_parameter_that_an_optimizer_has_in_its_order():
@@ -397,10 +401,19 @@ def test_backward_wants_the_cost_of_the_last_forward_pass_and_says_which_it_got(
 
 
 @pytest.mark.parametrize("method", ["forward", "predict", "predict_proba"])
-@pytest.mark.parametrize("shape", [(2, 4), (2, 6), (5,), (2, 5, 5), ()])
+@pytest.mark.parametrize("shape", [(2, 4), (2, 6), (5, 4), (5,), (2, 5, 5), ()])
 def test_an_input_is_one_row_of_features_for_each_example(method, shape):
     with pytest.raises(ValueError, match=rf"^x: expected shape \(any, 5\), got {re.escape(str(shape))}$"):
         getattr(ours(), method)(np.ones(shape, np.float32))
+
+
+def test_a_forward_pass_that_breaks_off_is_none_to_go_back_through():
+    network, x = ours(), np.ones((4, 5), np.float32)
+    network.cost(network(x), np.zeros(4, int))
+    with pytest.raises(ValueError, match=r"^x: expected batch >= 2, got 1$"):
+        network(x[:1])  # one example has no variance
+    with pytest.raises(RuntimeError, match=r"^backward: expected the cost of the last forward pass, got "):
+        network.backward()
 
 
 @pytest.mark.parametrize("targets", [np.array([0, 2]), np.array([0, 3]), np.array([0.5, 1])])

@@ -26,6 +26,22 @@ def test_a_single_array_is_no_list_of_parameters():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_parameters_may_come_one_by_one(name):
+    arrays = [np.ones(3), np.ones((2, 2))]
+    kind = getattr(scratch, name)
+    for params in (iter(arrays), [{"params": iter(arrays)}], ({"params": [array]} for array in arrays)):
+        optimizer = kind(params, lr=0.1)
+        assert all(one is other for one, other in zip(optimizer.params, arrays, strict=True))
+
+
+@pytest.mark.parametrize("grads", [[[1.0] * 3], [None], [1.0], ["x"]], ids=str)
+def test_a_gradient_that_is_no_array_is_named(grads):
+    given = type(grads[0]).__name__
+    with pytest.raises(TypeError, match=rf"^grads\[0\]: expected a floating-point array, got {given}$"):
+        scratch.SGD([np.ones(3)], lr=0.1).step(grads)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_bad_gradients_change_nothing(name):
     params = [np.ones(3), np.ones((3, 2))]
     optimizer = getattr(scratch, name)(params, lr=0.1)
