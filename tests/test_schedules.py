@@ -283,6 +283,9 @@ def test_a_training_reduces_its_rate_on_the_same_plateaus_on_both_sides(mode):
         ({"mode": "lowest"}, ValueError, "mode: expected one of min, max, got lowest"),
         ({"min_lr": [0.1, 0.2]}, ValueError, "min_lr: expected 1, one for each group, got 2"),
         ({"min_lr": [-0.1]}, ValueError, "min_lr: expected a finite number >= 0, got -0.1"),
+        ({"min_lr": []}, ValueError, "min_lr: expected 1, one for each group, got 0"),
+        ({"min_lr": float("inf")}, ValueError, "min_lr: expected a finite number >= 0, got inf"),
+        ({"min_lr": np.nan}, ValueError, "min_lr: expected a finite number >= 0, got nan"),
         ({"min_lr": ["0"]}, TypeError, "min_lr: expected a number, got str"),
         ({"patience": 1.5}, TypeError, "patience: expected an integer, got float"),
     ],
@@ -290,6 +293,61 @@ def test_a_training_reduces_its_rate_on_the_same_plateaus_on_both_sides(mode):
 def test_a_plateau_that_is_described_wrongly_is_refused(options, error, message):
     with pytest.raises(error, match=message):
         ours.ReduceLROnPlateau(SGD([np.ones(2)], 1.0), **options)
+
+
+def test_of_many_groups_each_has_its_smallest_rate():
+    groups = [{"params": [np.ones(1)]} for _ in range(300)]
+    smallest = [i / 300 for i in range(300)]
+    sgd = SGD(groups, 1.0)
+    scheduler = ours.ReduceLROnPlateau(sgd, factor=0.0, patience=0, min_lr=smallest)
+    scheduler.step(1.0)
+    scheduler.step(1.0)
+    assert [group["lr"] for group in sgd.param_groups] == smallest
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+@pytest.mark.parametrize("eps", [0.0, 0.2, 0.25, 0.3])
+def test_a_plateau_in_words_put_together_is_that_of_pytorch(mode, threshold_mode, eps):
+    """Metrics that meet the bar and no more; rates that fall by as much as eps and no more."""
+    words = {"mode": "".join(list(mode)), "threshold_mode": "".join(list(threshold_mode))}
+    options = {"patience": 0, "threshold": 0.5, "factor": 0.5, "eps": eps}
+    sgd = SGD([np.ones(2)], 1.0)
+    scheduler = ours.ReduceLROnPlateau(sgd, **words, **options)
+    reference = theirs.ReduceLROnPlateau(optimizer(), mode, threshold_mode=threshold_mode, **options)
+    for metric in (1.0, 1.5, 0.5, 0.25, 2.0, 2.25, 4.0, 0.125, 0.125):
+        scheduler.step(metric)
+        reference.step(metric)
+        assert sgd.lr == reference.optimizer.param_groups[0]["lr"]
+    assert sgd.lr < 1
+
+
+@pytest.mark.parametrize("three_phase", [False, True])
+@pytest.mark.parametrize("pct_start", [0.0, 0.3, 0.4, 0.5, 0.65, 0.8])
+@pytest.mark.parametrize("anneal_strategy", ["cos", "linear"])
+def test_a_cycle_whose_phases_end_anywhere_is_that_of_pytorch(three_phase, pct_start, anneal_strategy):
+    """Before they begin, too: with three of them and more than half of the cycle on the way up."""
+    options = {"total_steps": 5, "pct_start": pct_start, "three_phase": three_phase}
+    sgd = optimizer()
+    reference = torch.optim.lr_scheduler.OneCycleLR(
+        sgd, 1.0, anneal_strategy=anneal_strategy, cycle_momentum=False, **options
+    )
+    words = {"anneal_strategy": "".join(list(anneal_strategy))}
+    for epoch in range(6):  # the step after the last one is allowed
+        given = sgd.param_groups[0]["lr"]
+        assert ours.one_cycle(1.0, epoch, **options, **words) == pytest.approx(given, rel=1e-12), epoch
+        if epoch < 5:
+            sgd.step()
+            reference.step()
+
+
+def test_a_phase_of_no_length_is_over():
+    """Where PyTorch divides by its length."""
+    assert ours.one_cycle(1.0, 0, total_steps=5, pct_start=0.2) == 1
+    assert ours.one_cycle(1.0, 5, total_steps=5, pct_start=1.0) == pytest.approx(1 / 25 / 1e4)
+    sgd = optimizer()
+    with pytest.raises(ZeroDivisionError):
+        torch.optim.lr_scheduler.OneCycleLR(sgd, 1.0, total_steps=5, pct_start=0.2, cycle_momentum=False)
 
 
 def test_a_metric_is_a_number():
