@@ -243,8 +243,10 @@ def check_validation(
     if early_stopping is not None and not hasattr(early_stopping, "stopped"):
         raise TypeError(f"early_stopping: expected an EarlyStopping, got {type(early_stopping).__name__}")
     if validation is not None:
-        if not isinstance(validation, tuple | list) or len(validation) != 2:
+        if not isinstance(validation, tuple | list):
             raise TypeError(f"validation: expected (x, targets), got {type(validation).__name__}")
+        if len(validation) != 2:
+            raise TypeError(f"validation: expected (x, targets), got {len(validation)} of them")
         examples, targets = map(len, validation)
         if examples == 0 or targets != examples:
             raise ValueError(

@@ -311,7 +311,7 @@ def suite_notices(mutant: Mutant, run_by: dict[str, tuple[float, set[Place]]]) -
     seconds = {test: seconds for test, (seconds, places) in run_by.items() if mutant.place in places}
     files = dict.fromkeys(str(ROOT / test.partition("::")[0]) for test in seconds)
     asked = Asked(seconds)
-    without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "xdist")]
+    without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "unraisableexception", "xdist")]
     if seconds and (code := pytest.main(["-x", "-q", *without, *files], [asked])):
         return asked.red or f"pytest: {code}"
     return ""

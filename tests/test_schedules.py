@@ -1,5 +1,6 @@
 """What only a test can ask of the schedules: errors, which epoch gets which rate, and PyTorch's rounding."""
 
+import inspect
 import math
 from dataclasses import replace
 from functools import partial
@@ -293,6 +294,22 @@ def test_a_training_reduces_its_rate_on_the_same_plateaus_on_both_sides(mode):
 def test_a_plateau_that_is_described_wrongly_is_refused(options, error, message):
     with pytest.raises(error, match=message):
         ours.ReduceLROnPlateau(SGD([np.ones(2)], 1.0), **options)
+
+
+def test_a_plateau_is_described_as_in_pytorch_where_nothing_is_said():
+    own, reference = (
+        {name: p.default for name, p in inspect.signature(kind).parameters.items() if name != "optimizer"}
+        for kind in (ours.ReduceLROnPlateau, torch.optim.lr_scheduler.ReduceLROnPlateau)
+    )
+    assert own == reference
+
+
+def test_a_smallest_rate_may_be_a_scalar_of_numpy_and_each_is_looked_at():
+    sgd = SGD([{"params": [np.ones(2)]}, {"params": [np.ones(2)]}], 1.0)
+    scheduler = ours.ReduceLROnPlateau(sgd, factor=0.0, patience=0, min_lr=[np.array(0.5), np.float32(0.25)])
+    assert [(rate, type(rate)) for rate in scheduler.min_lrs] == [(0.5, float), (0.25, float)]
+    with pytest.raises(ValueError, match=r"^min_lr: expected a finite number >= 0, got -1$"):
+        ours.ReduceLROnPlateau(sgd, min_lr=[0.1, -1])
 
 
 def test_of_many_groups_each_has_its_smallest_rate():

@@ -1,6 +1,9 @@
 """What only a test can ask of mini-batches and the loop: their errors, and that training learns."""
 
+import re
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +16,11 @@ import torch_ref.network
 import torch_ref.training
 from compare.cases.training import EPOCHS, random_training
 from compare.training.data import breast_cancer, digits
+from scratch.early_stopping import EarlyStopping
 from scratch.network import LOSSES, Network
 from scratch.optimizers import SGD, Adam
 from scratch.random import NumpyGenerator
+from scratch.schedules import ReduceLROnPlateau, Scheduler, exponential
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -306,3 +311,154 @@ def test_no_target_that_counts_has_no_accuracy():
     ours, _, x, targets = both()
     with pytest.raises(ValueError, match="targets: expected at least one that counts, got none"):
         scratch.training.accuracy(ours, x, np.full_like(targets, -100))
+
+
+@pytest.mark.parametrize("options", [{}, {"ignore_index": 1}, {"ignore_index": -7}, {"ignore_index": 100}])
+def test_the_accuracy_leaves_out_the_one_class_that_is_ignored(options):
+    network = Network((2, 3), NumpyGenerator(0), loss_options=options)
+    network.flat_parameters[:] = 0  # says 0 of everything
+    ignored, x = options.get("ignore_index", -100), np.ones((2, 2), np.float32)
+    assert scratch.training.accuracy(network, x, np.array([0, ignored])) == 1
+    for other in {1, 2, 99, 100, -7, -99, -100, -101} - {ignored}:
+        assert scratch.training.accuracy(network, x, np.array([0, other])) == 0.5, other
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_that_is_put_together_is_trained_like_any(loss):
+    """Another object than the word in the code."""
+    histories = []
+    for word in (loss, "".join(list(loss))):
+        network = Network((4, 2), NumpyGenerator(0), loss=word, dtype=np.float64)
+        x = np.random.default_rng(0).standard_normal((6, 4))
+        targets = np.array([0, 1] * 3) if loss == "cross_entropy" else np.eye(2)[[0, 1] * 3]
+        stopping = EarlyStopping(patience=1, mode="".join(list("min")))
+        histories.append(
+            scratch.training.train(
+                network, SGD(network.parameters(), 0.1), x, targets, epochs=3, batch_size=4,
+                generator=NumpyGenerator(0), validation=(x, targets), early_stopping=stopping,
+            )
+        )  # fmt: skip
+        if loss == "mse_loss":
+            with pytest.raises(
+                ValueError, match=r"^accuracy: expected a network that tells classes, got one "
+            ):
+                scratch.training.accuracy(network, x, targets)
+            with pytest.raises(
+                ValueError, match=r"^early_stopping: expected mode min for mse_loss, which has"
+            ):
+                scratch.training.train(
+                    network, SGD(network.parameters(), 0.1), x, targets, epochs=1, batch_size=4,
+                    generator=NumpyGenerator(0), validation=(x, targets),
+                    early_stopping=EarlyStopping(patience=1, mode="".join(list("max"))),
+                )  # fmt: skip
+    assert histories[0] == histories[1]
+    assert len(histories[0].cost) == 3 * 2, "the smaller last batch is no batch less"
+    assert len(histories[0].accuracy) == (0 if loss == "mse_loss" else 3)
+
+
+def test_without_early_stopping_nothing_has_stopped_and_no_epoch_is_the_best():
+    network, _, x, targets = both(batch_norm=True)
+    network.eval()
+    optimizer = SGD(network.parameters(), 0.1)
+    before = network.state_dict()["batch_norm1.running_mean"].copy()
+    history = scratch.training.train(
+        network, optimizer, x, targets, epochs=1, batch_size=11, generator=NumpyGenerator(0), drop_last=True
+    )
+    assert (history.stopped, history.best_epoch) == (False, -1)
+    assert (len(history.cost), len(history.learning_rate), len(history.accuracy)) == (1, 1, 1)
+    assert network.training, "whatever it was before"
+    assert (network.state_dict()["batch_norm1.running_mean"] != before).any()
+
+
+BATCHES = [  # examples, batch_size, drop_last, micro_batch_size, whether some batch or micro-batch has one
+    (5, 4, False, None, True),
+    (5, 4, True, None, False),
+    (9, 4, False, None, True),
+    (6, 4, False, None, False),
+    (8, 4, False, None, False),
+    (4, 4, False, None, False),
+    (1, 4, False, None, True),
+    (8, 4, False, 3, True),
+    (8, 4, False, 2, False),
+    (8, 4, False, 4, False),
+    (8, 4, False, 1, True),
+    (14, 7, False, 3, True),
+    (10, 4, False, 3, True),
+    (7, 4, True, 2, False),
+]
+
+
+@pytest.mark.parametrize(("examples", "batch_size", "drop_last", "micro", "refused"), BATCHES)
+def test_no_batch_of_one_meets_a_batch_norm(examples, batch_size, drop_last, micro, refused):
+    networks = [Network((2, 3, 2), NumpyGenerator(0), batch_norm=normalised) for normalised in (False, True)]
+    check = partial(scratch.training.check_batches, micro_batch_size=micro)
+    check(networks[0], examples, batch_size, drop_last)
+    expected = (
+        "^(micro_)?batch_size: expected no batch of one example, of which batch normalisation takes no "
+    )
+    with pytest.raises(ValueError, match=expected) if refused else nullcontext():
+        check(networks[1], examples, batch_size, drop_last)
+
+
+X, Y = np.ones((3, 2), np.float32), np.zeros(3, int)
+
+
+@pytest.mark.parametrize(
+    ("validation", "error", "given"),
+    [
+        (X, TypeError, "expected (x, targets), got ndarray"),
+        ("xy", TypeError, "expected (x, targets), got str"),
+        (3, TypeError, "expected (x, targets), got int"),
+        ((X,), TypeError, "expected (x, targets), got 1 of them"),
+        ([X, Y, Y], TypeError, "expected (x, targets), got 3 of them"),
+        ((X[:0], Y[:0]), ValueError, "expected examples and as many targets, got 0 and 0"),
+        ((X, Y[:2]), ValueError, "expected examples and as many targets, got 3 and 2"),
+        ((X[:2], Y), ValueError, "expected examples and as many targets, got 2 and 3"),
+    ],
+)
+def test_a_validation_set_is_examples_and_their_targets(validation, error, given):
+    network = Network((2, 2), NumpyGenerator(0))
+    with pytest.raises(error, match=f"^{re.escape('validation: ' + given)}$"):
+        scratch.training.check_validation(network, validation, None, None)
+    scratch.training.check_validation(network, (np.ones((300, 2)), np.zeros(300, int)), None, None)
+
+
+def test_who_looks_at_a_validation_set_needs_one():
+    network = Network((2, 2), NumpyGenerator(0))
+    optimizer = SGD(network.parameters(), 0.1)
+    check, plateau = scratch.training.check_validation, ReduceLROnPlateau(optimizer)
+    with pytest.raises(
+        ValueError, match=r"^validation: expected examples and targets for early_stopping, got"
+    ):
+        check(network, None, EarlyStopping(patience=1), None)
+    with pytest.raises(
+        ValueError, match=r"^validation: expected examples and targets for scheduler, got None"
+    ):
+        check(network, None, None, plateau)
+    with pytest.raises(TypeError, match=r"^early_stopping: expected an EarlyStopping, got int$"):
+        check(network, (X, Y), 3, None)
+    check(network, (X, Y), EarlyStopping(patience=1), plateau)
+    check(network, None, None, Scheduler(optimizer, partial(exponential, gamma=0.5)))
+    squared = Network((2, 2), NumpyGenerator(0), loss="mse_loss")
+    accuracy = ReduceLROnPlateau(optimizer, "max")
+    with pytest.raises(
+        ValueError, match=r"^scheduler: expected mode min for mse_loss, which has no accuracy"
+    ):
+        check(squared, (X, X), None, accuracy)
+    check(squared, (X, X), EarlyStopping(patience=1), plateau)
+
+
+def test_a_batch_may_be_all_of_the_examples_where_the_last_one_is_dropped():
+    scratch.training.check_examples(4, 4, 4, True)
+    with pytest.raises(
+        ValueError, match=r"^batch_size: expected at most the 4 examples where drop_last is set, "
+    ):
+        scratch.training.check_examples(4, 4, 5, True)
+
+
+def test_one_example_is_accumulated_and_none_is_refused():
+    network, _, x, targets = both()
+    cost = network.cost_and_gradients(x[:1], targets[:1])
+    assert scratch.training.accumulate(network, x[:1], targets[:1], 4) == pytest.approx(cost, rel=1e-14)
+    with pytest.raises(ValueError, match=r"^x: expected at least one example, got none$"):
+        scratch.training.accumulate(network, x[:0], targets[:0], 4)
