@@ -419,6 +419,18 @@ def several(
     return betas, eps, m
 
 
+def test_axes_in_front_of_the_named_ones_are_none_where_there_are_too_few():
+    @expects(x="*batch rows columns depth")
+    def last(x: np.ndarray) -> tuple:
+        return x.shape[-3:]
+
+    assert last(np.ones((5, 4, 3, 2))) == last(np.ones((4, 3, 2))) == (4, 3, 2)
+    for shape in ((), (2,), (3, 2)):
+        wrong = f"x: expected shape (any, any, any), got {shape}"
+        with pytest.raises(ValueError, match=f"^{re.escape(wrong)}$"):
+            last(np.ones(shape))
+
+
 def test_numbers_reach_a_function_as_pythons():
     betas, eps, m = several(X, None, [0.5, 0.25], np.float32(0.5), np.int64(3), float)
     assert (betas, type(betas), type(eps), type(m)) == ((0.5, 0.25), tuple, float, int)

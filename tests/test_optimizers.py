@@ -551,6 +551,35 @@ def test_a_group_without_parameters_is_refused():
         scratch.SGD([{"lr": 0.1}])
 
 
+def test_a_state_brings_the_initial_rates_and_is_refused_for_any_of_its_groups():
+    groups = [{"params": [np.ones(2)]}, {"params": [np.ones(3)]}]
+    saved = scratch.Adam(groups, lr=0.1).state_dict()
+    saved["param_groups"][1] |= {"initial_lr": 0.5, "foreach": None}
+    optimizer = scratch.Adam(groups, lr=0.1)
+    optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[1]["initial_lr"] == 0.5
+    assert "foreach" not in optimizer.param_groups[1], "which only PyTorch knows"
+    saved["param_groups"][1]["eps"] = -1.0
+    with pytest.raises(
+        ValueError, match=r"^param_groups\[1\]: eps: expected a finite number >= 0, got -1.0$"
+    ):
+        optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[1]["eps"] == 1e-8
+
+
+def test_a_momentum_of_pytorch_which_counts_no_steps_has_taken_its_first():
+    parameter = torch.nn.Parameter(torch.ones(2))
+    theirs = torch.optim.SGD([parameter], lr=0.1, momentum=0.9)
+    parameter.grad = torch.ones(2)
+    for _ in range(3):
+        theirs.step()
+    ours = scratch.SGD([np.ones(2, np.float32)], lr=0.1, momentum=0.9)
+    state = {name: tensor.numpy() for name, tensor in theirs.state[parameter].items()}
+    ours.load_state_dict({**theirs.state_dict(), "state": {0: state}})
+    assert ours.steps == 1
+    np.testing.assert_array_equal(ours.state["momentum_buffer"][0], state["momentum_buffer"])
+
+
 def test_the_rate_is_that_of_the_first_group_and_is_set_for_all():
     optimizer = scratch.SGD([{"params": [np.ones(2)], "lr": 0.3}, {"params": [np.ones(3)]}], lr=0.1)
     assert optimizer.lr == 0.3
