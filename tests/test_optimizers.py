@@ -73,7 +73,12 @@ RULES = {  # rule → what it must be given
         "eps": 0.1,
         "momentum_decay": 0.5,
     },
+    "lion_step": {"exp_avg": np.ones(3), "betas": (0.9, 0.9)},
 }
+DECOUPLED = {
+    "lion_step": {},
+    "nadam_step": {"decoupled_weight_decay": True},
+}  # rule → what makes the decay so
 
 
 def ruled(rule, grad, **options):
@@ -94,12 +99,21 @@ def test_what_a_rule_is_not_given_is_zero(rule):
     np.testing.assert_array_equal(ruled(rule, grad), ruled(rule, grad, **zeros))
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "lion_step"])
 @pytest.mark.parametrize("decay", [0.25, -0.25])
 def test_weight_decay_of_either_sign_is_a_gradient(rule, decay):
     grad = np.array([0.5, -1.0, 2.0])
     decayed = ruled(rule, grad + decay * np.array([1.0, 2.0, 3.0]))
     np.testing.assert_array_equal(ruled(rule, grad, weight_decay=decay), decayed)
+
+
+@pytest.mark.parametrize(("rule", "options"), DECOUPLED.items())
+@pytest.mark.parametrize("decay", [0.25, -0.25, 1, -1, 0])
+def test_a_decoupled_decay_of_either_sign_is_a_factor(rule, options, decay):
+    grad, start = np.array([0.5, -1.0, 2.0]), np.array([1.0, 2.0, 3.0])
+    step = ruled(rule, grad, **options) - start
+    found = ruled(rule, grad, weight_decay=decay, **options)
+    np.testing.assert_allclose(found, (1 - 0.1 * decay) * start + step, rtol=1e-15)
 
 
 def test_three_hundred_parameters_have_three_hundred_gradients():
@@ -544,6 +558,17 @@ def test_a_group_with_something_else_in_it_is_refused(groups, message):
     groups = [{"params": [np.ones(2)], **own} for own in groups]
     with pytest.raises(ValueError, match=message):
         scratch.Adam(groups)
+
+
+def test_every_parameter_is_a_floating_point_array_and_every_group_a_dict():
+    good = np.ones(2)
+    for params, wrong in (
+        ([good, np.arange(3)], r"params\[1\]: expected a floating-point array, got int64"),
+        ([{"params": [good]}, good], r"params\[0\]: expected a floating-point array, got dict"),
+        ([{"params": [good, [1.0]]}], r"params\[1\]: expected a floating-point array, got list"),
+    ):
+        with pytest.raises(TypeError, match=f"^{wrong}$"):
+            scratch.SGD(params, lr=0.1)
 
 
 def test_a_group_without_parameters_is_refused():
