@@ -116,6 +116,31 @@ def test_a_decoupled_decay_of_either_sign_is_a_factor(rule, options, decay):
     np.testing.assert_allclose(found, (1 - 0.1 * decay) * start + step, rtol=1e-15)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_group_keeps_all_that_its_optimizer_was_made_with(name):
+    kind = getattr(scratch, name)
+    (group,) = kind([np.ones(2)], lr=0.1).param_groups
+    assert group.keys() == inspect.signature(kind).parameters.keys()
+
+
+def test_the_factors_of_nadam_are_rounded_once_when_they_meet_the_array():
+    """As in PyTorch: μ and Π are Python's numbers, also beside float32."""
+    grad = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    param, exp_avg, exp_avg_sq = np.zeros((3, 1000), np.float32)
+    product = np.full((), 0.7, np.float32)
+    options = {"step": 3, "lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "momentum_decay": 0.004}
+    scratch.nadam_step(param, grad, exp_avg, exp_avg_sq, product, **options)
+    mu, mu_next = (0.9 * (1 - 0.5 * 0.96 ** (step * 0.004)) for step in (3, 4))
+    denominator = np.sqrt(exp_avg_sq / (1 - 0.99**3)) + 1e-8
+
+    def moved(product):
+        found = -(0.1 * (1 - mu) / (1 - product) * grad / denominator)
+        return found - 0.1 * mu_next / (1 - product * mu_next) * exp_avg / denominator
+
+    np.testing.assert_array_equal(param, moved(product.item()))
+    assert (param != moved(product)).any()
+
+
 def test_three_hundred_parameters_have_three_hundred_gradients():
     params = list(np.ones((300, 1)))
     scratch.SGD(params, lr=1.0).step(list(np.ones((300, 1))))
