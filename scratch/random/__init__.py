@@ -404,7 +404,7 @@ def _swapped(order: np.ndarray, steps: np.ndarray) -> np.ndarray:
         last_to[there] = here
         overtaken = last_to[there] != here
         last_to[there[overtaken]] = -1
-        shared = (last_to[there] < 0) | (there < first + length)
+        shared = last_to[there] < 0
         shared[there[there < first + length] - first] = True
         alone, other = here[~shared], there[~shared]
         order[alone], order[other] = order[other], order[alone]
