@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import itertools
 import math
 import os
 import platform
@@ -403,6 +404,34 @@ def test_fma_sees_on_which_side_of_a_tie_the_sum_lies(dtype, x, y, below, sign):
     assert Fraction(float(x)) * Fraction(float(y)) == middle
     assert fma(np.array([sign * x]), y, sign * tiny)[0] == sign * above
     assert fma(np.array([sign * x]), y, -sign * tiny)[0] == sign * below
+
+
+@pytest.mark.parametrize("k", [65, 129, 257, 513, 1025, 4097, 2**22 + 1])
+def test_fma_rounds_a_subnormal_of_float32_once_too(k):
+    """x·y is about half of the last digit of z: in float64 the sum is a tie, or nearly one."""
+    twice_rounded = 0
+    for m in range(1, 40):
+        x, y = (np.float32((1 + sign * m * 2**-23) * 2**-75) for sign in (1, -1))
+        for z in np.float32([k * 2**-149, -k * 2**-149]):
+            digits = round((Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))) * 2**149)
+            expected = np.float32(float(digits) * 2.0**-149)
+            assert fma(np.array([x]), y, z)[0] == expected, m
+            twice_rounded += int(np.float32(np.float64(x) * np.float64(y) + np.float64(z)) != expected)
+    assert twice_rounded > 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fma_of_what_is_not_finite_or_zero_is_product_and_sum(dtype):
+    x = np.array([0.5, 0.0, 1.0, -0.0, -0.5], dtype)
+    values = [dtype(value) for value in (0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, -1.5)]
+    for y, z in itertools.product(values, values):
+        if y != 0 and np.isfinite(y) and np.isfinite(z):
+            continue
+        with np.errstate(invalid="ignore"):
+            found, expected = fma(x, y, z), x * y + z
+        np.testing.assert_array_equal(found, expected, err_msg=f"{y}, {z}")
+        finite = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(found)[finite], np.signbit(expected)[finite], f"{y}, {z}")
 
 
 def test_fma_rounds_a_subnormal_once_too():
