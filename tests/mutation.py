@@ -27,7 +27,7 @@ import tomllib
 import types
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -73,6 +73,7 @@ COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "
 CPU_SECONDS = 60  # of a comparison or of one test: what computes for longer never ends, which is noticed
 WAITING = 600  # seconds without any computation: it waits for itself
 MEMORY = 12 * 2**30
+RUN_BY_IMPORTS: set[Place] = set()
 # Asked beside the tests of the topics: what asks something of more than one topic, and of files that are no
 # topics. All else is about the harness and the programs around it.
 GENERAL = (
@@ -118,10 +119,11 @@ class Mutant:
     def topic(self) -> str:
         return self.module.partition(".")[0]
 
-    def place(self, places: Iterable[set[Place]]) -> Place:
-        """The function that is changed; the file, where nothing but its import runs that function."""
+    @property
+    def place(self) -> Place:
+        """The function that is changed; of one that importing a file runs, whose results stay, the file."""
         place = str(self.path), function_at(str(self.path), self.mutation.start_pos[0])
-        return place if any(place in some for some in places) else (str(self.path), 0)
+        return (str(self.path), 0) if place in RUN_BY_IMPORTS else place
 
     def source(self) -> str:
         """The whole file, changed."""
@@ -245,12 +247,11 @@ def comparison_notices(mutant: Mutant, originals: dict[tuple[str, str], Original
     from compare.cases import all_components
     from compare.run import cases_of, refused_of, run_case, run_refused
 
-    place = mutant.place(original.all_places for original in originals.values())
     runs = [
         (component, draws, dtype)
         for draws in DRAWS
         for component in sorted(all_components().values(), key=lambda c: c.topic != mutant.topic)
-        if place in originals[component.name, draws].all_places
+        if mutant.place in originals[component.name, draws].all_places
         if draws == "own"
         or originals[component.name, "own"].places != originals[component.name, draws].places
         for dtype in DTYPES
@@ -263,16 +264,14 @@ def comparison_notices(mutant: Mutant, originals: dict[tuple[str, str], Original
         arbiter = component.topic == mutant.topic and mutant.side == "scratch"
         original = originals[component.name, draws]
         for case in cases_of(component, 0, dtype):
-            if gives_the_same(mutant, place, component, replace(case, draws=draws), original, arbiter):
+            if gives_the_same(mutant, component, replace(case, draws=draws), original, arbiter):
                 continue
             if not run_case(component, case, arbiter=arbiter, draws=draws).equal:
                 return component.name
     return ""
 
 
-def gives_the_same(
-    mutant: Mutant, place: Place, component: Any, case: Any, original: Original, arbiter: bool
-) -> bool:
+def gives_the_same(mutant: Mutant, component: Any, case: Any, original: Original, arbiter: bool) -> bool:
     """Whether the changed side gives what it gave before, to the bit, and the other one does not run it
 
     Then the case is as equal as it was, which a quarter of the time tells.
@@ -282,7 +281,7 @@ def gives_the_same(
     from compare.run import run_scratch, run_torch
 
     run, other = (run_scratch, "torch_ref") if mutant.side == "scratch" else (run_torch, "scratch")
-    if place in original.places[other]:
+    if mutant.place in original.places[other]:
         return False
     try:
         with undisturbed():
@@ -311,8 +310,7 @@ def suite_notices(mutant: Mutant, run_by: dict[str, tuple[float, set[Place]]]) -
     import pytest
 
     install(mutant)
-    place = mutant.place(places for _, places in run_by.values())
-    seconds = {test: seconds for test, (seconds, places) in run_by.items() if place in places}
+    seconds = {test: seconds for test, (seconds, places) in run_by.items() if mutant.place in places}
     files = dict.fromkeys(str(ROOT / test.partition("::")[0]) for test in seconds)
     asked = Asked(seconds)
     without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "unraisableexception", "xdist")]
@@ -349,10 +347,13 @@ class Asked:
 
 def what_components_run() -> dict[tuple[str, str], Original]:
     """(component, draws) → what it runs and gives."""
-    from compare.cases import all_components
-    from compare.environment import undisturbed
-    from compare.run import cases_of, refused_of, run_refused, run_scratch, run_torch
+    with watching() as imported:
+        from compare.cases import all_components
+        from compare.environment import undisturbed
+        from compare.run import cases_of, refused_of, run_refused, run_scratch, run_torch
 
+        all_components()
+    RUN_BY_IMPORTS.update(imported)
     found: dict[tuple[str, str], Original] = defaultdict(Original)
     for name, component in all_components().items():
         for draws in DRAWS:
