@@ -9,7 +9,7 @@ import threadpoolctl
 import torch
 
 from compare import cases, cli
-from compare.cases.limits import ADDITION, AVX2, AVX512, FUSION, LARGEST
+from compare.cases.limits import ADDITION, AVX2, AVX512, FUSION, LARGEST, ROOT
 from compare.cases.optimizers import BEFORE
 from compare.component import Departure, higher_precision
 from compare.draws import older_streams
@@ -103,10 +103,13 @@ def departs(departure: Departure, outcome: Probed, capability: str = CAPABILITY)
     """Whether a declared departure occurs here; of one that depends on kernels, whether it can occur
 
     What depends on the order in which a product of matrices is added up must show in one of three orders, if
-    not in that of this machine; what depends on the processor's instructions, wherever PyTorch has them.
+    not in that of this machine; what depends on a square root, where it is the number next to it; what
+    depends on the instructions of the processor, wherever PyTorch has them.
     """
     if outcome.kind == DEPARTS or not can_depart(departure, capability):
         return True
+    if departure.depends_on == ROOT:
+        return any(with_roots_towards(to, outcome.probe).kind == DEPARTS for to in (0, np.inf))
     orders = (smallest_first, largest_first, fused) if departure.depends_on == ADDITION else ()
     return any(in_order(order, outcome.probe).kind == DEPARTS for order in orders)
 
@@ -121,6 +124,14 @@ def in_order(order, probe: Probe) -> Probed:
 
     with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.setattr(np, "matmul", matmul)
+        return table.outcome(probe)
+
+
+def with_roots_towards(to: float, probe: Probe) -> Probed:
+    """The outcome where each square root of scratch is the next number in this direction."""
+    root = np.sqrt
+    with pytest.MonkeyPatch.context() as patch, one_thread():
+        patch.setattr(np, "sqrt", lambda x: np.nextafter(root(x), to))
         return table.outcome(probe)
 
 
@@ -163,6 +174,7 @@ def test_a_declared_departure_that_no_kernel_has_fails():
     assert never("linear", stale) == ["NaN, x, float32", "NaN, x, float64"]
     assert never("linear", replace(stale, depends_on=FUSION), "DEFAULT") == []  # nothing is fused there
     assert never("linear", replace(stale, depends_on=ADDITION)) == ["NaN, x"]
+    assert never("linear", replace(stale, depends_on=ROOT)) == ["NaN, x, float32", "NaN, x, float64"]
     half = Departure(LARGEST, ("x", "bias"), "Half a reason.", depends_on=ADDITION)
     assert never("linear", half) == ["largest float, bias", "−largest float, bias"]
 

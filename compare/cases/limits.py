@@ -18,6 +18,7 @@ FLOAT32, FLOAT64 = ("float32",), ("float64",)
 # What a departure may depend on:
 ADDITION = "the order in which the kernel of a matrix product adds"
 FUSION = "whether PyTorch's kernel multiplies and adds in one operation"
+ROOT = "how a library rounds the last digit of a square root"
 AVX512 = "whether PyTorch's kernel computes with AVX-512"
 AVX2 = "whether PyTorch's kernel computes with AVX2 at most"
 

@@ -12,7 +12,7 @@ import torch
 
 from compare.cases.choices import any_seed, any_size, chance, laid_out, power, some_of
 from compare.cases.inputs import SPECIAL, fortran, other, strided, subnormals
-from compare.cases.limits import BAD, BEYOND, FLOAT32, FLOAT64, FUSION, LARGEST, at, bad, edge
+from compare.cases.limits import BAD, BEYOND, FLOAT32, FLOAT64, FUSION, LARGEST, ROOT, at, bad, edge
 from compare.component import (
     Budget,
     Case,
@@ -1732,7 +1732,7 @@ COMPONENTS = (
         (
             TOO_LARGE,
             Departure(("initial_accumulator_value = 1e308",), ("",), BEYOND, FLOAT32),
-            CANCELLED,
+            replace(CANCELLED, depends_on=ROOT),
             Departure(("step 2²⁴ + 10⁶",), ("lr_decay *",), COUNTER),
         ),
     ),
