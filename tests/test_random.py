@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import warnings
 from dataclasses import replace
 from fractions import Fraction
@@ -556,23 +557,76 @@ def test_a_gpus_permutation_is_sorted_by_its_keys(n):
     assert card.offset == 4 * -(-n // (2 * min(4096, -(-n // 256) * 256))) + -(-n // 4) * 4
 
 
-def test_equal_keys_of_a_gpus_permutation_are_shuffled_by_the_thread_of_the_first():
-    keys = np.array([1, 1, 1, 1, 1, 1, 2, 3, 3, 4, 5, 5, 5])
-    card = CudaGenerator(CARD_SEED, multiprocessors=2, threads_per_multiprocessor=512)
-    card.offset = 4 * 7
-    order = np.arange(100, 113)
+@pytest.mark.parametrize("seed", [CARD_SEED, CARD_SEED + 1, CARD_SEED + 2])
+@pytest.mark.parametrize("call", [0, 7])
+def test_equal_keys_of_a_gpus_permutation_are_shuffled_by_the_thread_of_the_first(seed, call):
+    lengths = (6, 1, 2, 1, 3, 9, 2, 21, 5)
+    keys, size = np.repeat(np.arange(9), lengths), sum(lengths)
+    card = CudaGenerator(seed, multiprocessors=2, threads_per_multiprocessor=512)
+    card.offset = 4 * call
+    order, expected = np.arange(100, 100 + size), list(range(100, 100 + size))
     card._shuffle_equal(order, keys)
-    expected = list(range(100, 113))
-    for first, length in ((0, 6), (7, 2), (10, 3)):
-        counter = np.array([[7, 0, first, 0], [8, 0, first, 0]], np.uint32).T
-        words = iter(philox4x32(counter, np.array(halves(CARD_SEED), np.uint32)).T.ravel().tolist())
+    for first, length in zip(np.cumsum([0, *lengths[:-1]]).tolist(), lengths, strict=True):
+        counter = np.array([[call + i, 0, first, 0] for i in range(6)], np.uint32).T
+        words = iter(philox4x32(counter, np.array(halves(seed), np.uint32)).T.ravel().tolist())
         for i in range(length - 1, 0, -1):
             j = next(words) % (i + 1)
             a, b = first + i, first + j
             expected[a], expected[b] = expected[b], expected[a]
     assert order.tolist() == expected
-    assert expected != sorted(expected)
-    assert card.offset == 4 * 7 + 16  # 13 numbers, rounded up to a multiple of 4
+    assert card.offset == 4 * call + 52  # 50 numbers, rounded up to a multiple of 4
+
+
+class AskedError(Exception):
+    """For a permutation that would be too long to make: its keys are asked for."""
+
+
+@pytest.mark.parametrize(("n", "width"), [(1000, 32), (30083, 32), (30084, 64), (2**29, 64), (2**30 - 1, 64)])
+def test_the_keys_of_a_gpus_permutation_are_drawn_from_all_integers_of_their_width(monkeypatch, n, width):
+    def randint(*arguments):
+        raise AskedError(*arguments)
+
+    card = toy_card(3)
+    monkeypatch.setattr(card, "randint", randint)
+    with pytest.raises(AskedError) as asked:
+        card.randperm(n)
+    assert asked.value.args == (-(2 ** (width - 1)), 2 ** (width - 1) - 1, n)
+
+
+@pytest.mark.parametrize("n", [-1, 2**30, 2**30 + 1])
+def test_a_gpus_permutation_has_a_length_that_pytorchs_arithmetic_has(n):
+    with pytest.raises(ValueError, match=rf"^n: expected an integer from 0 to {2**30 - 1}, got {n}$"):
+        toy_card(3).randperm(n)
+
+
+def test_every_bit_of_a_key_that_counts_does(monkeypatch):
+    """Of ten numbers nine bits count, the lowest one too; what is above them does not."""
+    card = toy_card(3)
+    keys = np.array([3, 2, 512 + 1, 0, 5, 4, -512 + 7, 6, 9, 8])
+    monkeypatch.setattr(card, "randint", lambda *arguments: keys.copy())
+    assert card.randperm(10).tolist() == [3, 2, 1, 0, 5, 4, 7, 6, 9, 8]
+
+
+ONE_AT_A_TIME = {
+    "random": (3,), "uniform": (3,), "normal": (3,), "bernoulli": (3, 0.5), "dropout_mask": (np.ones(3), 0.5),
+    "randint": (0, 9, 3), "randperm": (3,), "get_state": (), "set_state": (), "epoch_order": (3,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_AT_A_TIME)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_while_one_thread_draws_the_others_wait(device, name):
+    if (device, name) == ("cuda", "epoch_order"):
+        return  # refused there
+    generator = toy_card(3) if device == "cuda" else TorchGenerator(3)
+    arguments = (generator.get_state(),) if name == "set_state" else ONE_AT_A_TIME[name]
+    other = threading.Thread(target=getattr(generator, name), args=arguments)
+    with generator._lock:
+        other.start()
+        other.join(0.05)
+        assert other.is_alive(), "it did not wait"
+    other.join(20)
+    assert not other.is_alive()
 
 
 def test_no_permutation_moves_the_counter_of_a_gpu():
