@@ -435,6 +435,8 @@ def test_numbers_reach_a_function_as_pythons():
     betas, eps, m = several(X, None, [0.5, 0.25], np.float32(0.5), np.int64(3), float)
     assert (betas, type(betas), type(eps), type(m)) == ((0.5, 0.25), tuple, float, int)
     assert several(X, None, np.array([0.5, 1]), 1, True, np.float32)[2] is True
+    eps = several(X, None, (0.5, 0.5), np.int64(1), 3, float)[1]
+    assert (eps, type(eps)) == (1, int)
 
 
 @pytest.mark.parametrize("dtype", ["x", int, None, 3, {"names": ["a"]}, ("f4", -1)], ids=str)

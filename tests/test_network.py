@@ -407,6 +407,42 @@ def test_an_input_is_one_row_of_features_for_each_example(method, shape):
         getattr(ours(), method)(np.ones(shape, np.float32))
 
 
+def test_a_training_step_copies_nothing(monkeypatch):
+    network, x, seen = ours(), np.ones((2, 5), np.float32), []
+    backward = network._loss_backward
+    monkeypatch.setattr(
+        network,
+        "_loss_backward",
+        lambda *cost: (seen.append(network.layers["linear1"].cache[0] is x), backward(*cost))[1],
+    )
+    network.cost_and_gradients(x, np.array([0, 2]))
+    assert seen == [True]
+
+
+def test_the_gradient_of_some_parameters_is_not_that_of_all():
+    network = ours()
+    network.cost_and_gradients(np.ones((2, 5), np.float32), np.array([0, 2]))
+    named, whole = dict(network.named_parameters()), network.flat_parameters
+    (gradient,) = network.gradients([named["linear2.weight"]])
+    np.testing.assert_array_equal(gradient, network.named(network.flat_gradients)["linear2.weight"])
+    for params, i in (([whole, named["linear2.weight"]], 0), ([named["linear2.weight"], whole], 1)):
+        with pytest.raises(
+            ValueError, match=rf"^params\[{i}\]: expected one of network\.named_parameters\(\), "
+        ):
+            network.gradients(params)
+
+
+def test_a_file_of_another_network_is_named(tmp_path):
+    path = tmp_path / "weights.npz"
+    for options, error, message in (
+        ({"widths": (5, 3, 3)}, ValueError, "linear1.weight: expected shape (4, 5), got (3, 5)"),
+        ({"dtype": np.float64}, TypeError, "linear1.weight: expected float32, got float64"),
+    ):
+        ours(**options).save(path)
+        with pytest.raises(error, match=f"^{re.escape(f'{path}: {message}')}$"):
+            ours().load(path)
+
+
 def test_a_forward_pass_that_breaks_off_is_none_to_go_back_through():
     network, x = ours(), np.ones((4, 5), np.float32)
     network.cost(network(x), np.zeros(4, int))

@@ -607,9 +607,47 @@ def test_every_bit_of_a_key_that_counts_does(monkeypatch):
     assert card.randperm(10).tolist() == [3, 2, 1, 0, 5, 4, 7, 6, 9, 8]
 
 
+def test_no_other_thread_draws_between_the_keys_of_a_permutation_and_their_shuffling(monkeypatch):
+    card, held = toy_card(3), []
+    monkeypatch.setattr(card, "_shuffle_equal", lambda order, keys: held.append(card._lock._is_owned()))
+    card.randperm(5)
+    assert held == [True]
+
+
+def test_equal_keys_of_a_gpus_permutation_remain_in_order_until_they_are_shuffled(monkeypatch):
+    card, keys = toy_card(3), np.random.default_rng(0).integers(0, 5, 1000)
+    monkeypatch.setattr(card, "randint", lambda *arguments: keys.copy())
+    monkeypatch.setattr(card, "_shuffle_equal", lambda order, keys: None)
+    assert card.randperm(1000).tolist() == sorted(range(1000), key=keys.__getitem__)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_state_may_lie_in_memory_as_it_likes_but_is_an_array(device):
+    generator = toy_card(3) if device == "cuda" else TorchGenerator(3)
+    state = generator.get_state()
+    expected = generator.random(5)
+    generator.set_state(np.repeat(state, 2)[::2])
+    np.testing.assert_array_equal(generator.random(5), expected)
+    with pytest.raises(TypeError, match=r"^state: expected an array of uint8, got list$"):
+        generator.set_state(state.tolist())
+
+
+def test_bounds_are_refused_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for low, high in ((np.inf, np.inf), (-np.inf, np.inf), (0.0, 1e39), (np.nan, 1.0)):
+            with pytest.raises(ValueError, match=r"^low, high: expected finite bounds, low <= high, got "):
+                TorchGenerator(0).uniform(3, low, high)
+
+
+def test_what_is_no_array_is_not_filled():
+    with pytest.raises(TypeError, match=r"^out: expected an array, got list$"):
+        TorchGenerator(0).uniform(3, out=[0.0] * 3)
+
+
 ONE_AT_A_TIME = {
     "random": (3,), "uniform": (3,), "normal": (3,), "bernoulli": (3, 0.5), "dropout_mask": (np.ones(3), 0.5),
-    "randint": (0, 9, 3), "randperm": (3,), "get_state": (), "set_state": (), "epoch_order": (3,),
+    "randint": (0, 2**40, 3), "randperm": (3,), "get_state": (), "set_state": (), "epoch_order": (3,),
 }  # fmt: skip
 
 
