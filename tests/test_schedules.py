@@ -332,7 +332,7 @@ def test_a_plateau_in_words_put_together_is_that_of_pytorch(mode, threshold_mode
     sgd = SGD([np.ones(2)], 1.0)
     scheduler = ours.ReduceLROnPlateau(sgd, **words, **options)
     reference = theirs.ReduceLROnPlateau(optimizer(), mode, threshold_mode=threshold_mode, **options)
-    for metric in (1.0, 1.5, 0.5, 0.25, 2.0, 2.25, 4.0, 0.125, 0.125):
+    for metric in (2.0, 1.25, 2.75, 1.0, 3.0, 1.5, 0.5, 0.25, 2.0, 2.25, 4.0, 0.125, 0.125):
         scheduler.step(metric)
         reference.step(metric)
         assert sgd.lr == reference.optimizer.param_groups[0]["lr"]
