@@ -107,13 +107,14 @@ class _StandIn(types.ModuleType):
     def __init__(self, name: str, is_package: bool, **known: Any) -> None:
         super().__init__(name)
         self.is_package = is_package
+        self._package, _, self._own_name = name.rpartition(".")
         vars(self).update(known)
 
     def install(self) -> None:
         """Whoever imports the module from now on gets this one, unless it has been imported."""
-        package, _, name = self.__name__.rpartition(".")
-        if sys.modules.setdefault(self.__name__, self) is self and package in sys.modules:
-            vars(sys.modules[package])[name] = self  # where every step of an optimizer looks for it
+        if sys.modules.setdefault(self.__name__, self) is self and self._package in sys.modules:
+            # Where every step of an optimizer looks for it.
+            vars(sys.modules[self._package])[self._own_name] = self
 
     def __getattr__(self, name: str) -> Any:
         submodules = name == "__path__" and self.is_package  # are found by it
@@ -121,8 +122,7 @@ class _StandIn(types.ModuleType):
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-            package, _, own = self.__name__.rpartition(".")
-            vars(sys.modules.get(package, self)).pop(own, None)
+            vars(sys.modules.get(self._package, self)).pop(self._own_name, None)
         return getattr(importlib.import_module(self.__name__), name)
 
 

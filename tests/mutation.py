@@ -73,7 +73,7 @@ COMPARISON, SUITE, EQUIVALENT, SURVIVED = "comparison", "suite", "equivalent", "
 CPU_SECONDS = 60  # of a comparison or of one test: what computes for longer never ends, which is noticed
 WAITING = 600  # seconds without any computation: it waits for itself
 MEMORY = 12 * 2**30
-RUN_BY_IMPORTS: set[Place] = set()
+RUN_BY_IMPORTS: set[Place] = set()  # filled by what_components_run()
 # Asked beside the tests of the topics: what asks something of more than one topic, and of files that are no
 # topics. All else is about the harness and the programs around it.
 GENERAL = (

@@ -461,18 +461,6 @@ def test_a_longdouble_keeps_its_digits_where_all_arrays_are_longdouble():
 def test_a_dtype_with_something_noted_is_the_same_dtype():
     noted = np.ones(3, np.dtype(float, metadata={"unit": "m"}))
     assert several(np.ones(3), noted, (0.5, 0.5), 0.5, 1, float) == ((0.5, 0.5), 0.5, 1)
-    network = Network((2, 2), NumpyGenerator(0), dtype=np.float64)
-    state = {n: np.zeros(array.shape, noted.dtype) for n, array in network.state_dict().items()}
-    network.load_state_dict(state)
-    assert not any(array.any() for array in network.state_dict().values())
-
-
-@pytest.mark.parametrize(("own", "given"), [("float32", "float64"), ("float64", "float32")])
-def test_weights_of_another_dtype_are_named(own: str, given: str):
-    network = Network((2, 2), NumpyGenerator(0), dtype=np.dtype(own))
-    state = {n: array.astype(given) for n, array in network.state_dict().items()}
-    with pytest.raises(TypeError, match=rf"^linear1\.weight: expected {own}, got {given}$"):
-        network.load_state_dict(state)
 
 
 def test_there_are_many():

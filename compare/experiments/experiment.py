@@ -75,8 +75,8 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], progress: Progress) -> dict[str
     bars = [progress.add_task(name, total=total) for name, total in zip(names, totals, strict=True)]
     done: Any = processes().Array("q", len(names))  # epochs, of each experiment
     results: dict[str, dict[tuple[str, str], Run]] = {name: {} for name in names}
-    for _, task in tasks:
-        task.data()  # which is remembered, so that no process has to make it again
+    for data in dict.fromkeys(task.data for _, task in tasks):
+        data()  # what is remembered of it no process has to make again
     with workers(_count_in, done) as pool:
         with starting_workers():
             waiting = {pool.submit(_train, names.index(name), task): (name, task) for name, task in tasks}
