@@ -140,6 +140,26 @@ def test_a_warning_of_numpy_is_an_error_where_all_is_meant_to_be_finite(operatio
     assert result.error.startswith("FloatingPointError: ") == finite
 
 
+def test_numpy_s_words_are_kept():
+    result = run(component(lambda case: {"y": np.sqrt(-case["x"])}))
+    assert result.error == "FloatingPointError: invalid value encountered in sqrt"
+
+
+def test_an_invalid_product_of_matrices_is_for_the_comparison_to_notice_an_overflow_is_an_error():
+    """OpenBLAS reports invalid values where there are none"""
+
+    def product(case: Case, largest: float) -> Results:
+        return {"y": np.matmul(np.full((2, 2), largest, case["x"].dtype), case["x"] * np.array([1, -8]))}
+
+    spurious = run(component(lambda case: {**product(case, np.inf), "y": case["x"]}))
+    assert spurious.equal
+    nan = run(component(lambda case: product(case, np.inf)))
+    assert not nan.error
+    assert not nan.equal
+    overflow = run(component(lambda case: product(case, 1e308)))
+    assert overflow.error == "FloatingPointError: overflow encountered in matmul"
+
+
 # --- what each side is given ------------------------------------------------------------------------------
 
 
