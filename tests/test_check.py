@@ -16,6 +16,7 @@ import formulas
 import numpy as np
 import pytest
 import torch
+from markupsafe import escape
 
 import scratch.activations
 from compare import assert_matches
@@ -28,8 +29,10 @@ from compare.learner.child_process import FileError, check_file, load, own_defin
 from compare.learner.diagnosis import same
 from compare.learner.exercise import HINTS, exercise
 from compare.learner.finding import close_names, find
+from compare.learner.notebook import _first_words
 from compare.learner.ordinary import apart, beyond
 from compare.learner.running import Answer
+from compare.learner.show import headline
 from compare.learner.trial import LARGE, Question, Trial, remembered
 from compare.run import cases_of
 
@@ -827,7 +830,9 @@ def test_nobody_has_to_count_the_batches(arguments, tmp_path):
     )
     verdict = verdict_on(swapped, tmp_path)
     assert [mistake["name"] for mistake in verdict.mistakes] == ["momentum the other way round"]
-    assert "  PyTorch's line (-) and yours (+), in our words:" in explain(verdict)
+    whose = "PyTorch's line (-) and yours (+), in our words:"
+    assert f"  {whose}" in explain(verdict)
+    assert escape(whose) in "".join(_first_words(verdict))
 
 
 def test_whoever_counts_the_batches_counts_them_right(tmp_path):
@@ -891,6 +896,29 @@ def test_two_numbers_beta_may_stand_in_the_place_of_one_argument(tmp_path):
 def test_constants_are_fitted_and_three_mistakes_at_once_are_named(source, found, tmp_path):
     verdict = verdict_on(source, tmp_path)
     assert {mistake["name"] for mistake in verdict.mistakes} == found, explain(verdict)
+
+
+def test_numbers_in_which_a_second_mistake_is_seen_are_not_handled(tmp_path):
+    source = """
+        def cross_entropy_forward(z, y, reduction='mean'):
+            e = np.exp(z - z.max())
+            losses = -np.log((e / e.sum(axis=1, keepdims=True))[np.arange(len(z)), y] + 1e-7)
+            return (losses.mean() if reduction == 'mean' else losses.sum()), None
+    """
+    verdict = verdict_on(source, tmp_path)
+    assert [mistake["name"] for mistake in verdict.mistakes][1:] == ["largest logit of the batch"]
+    assert "  (seen in: very large numbers)" in explain(verdict)
+    assert "very small numbers" in verdict.handled
+    assert "very large numbers" not in verdict.handled
+
+
+def test_of_a_right_version_the_right_cases_are_counted_of_a_wrong_one_the_wrong_ones(tmp_path):
+    right = verdict_on("def relu_forward(x): return np.where(x > 0, x, 0), None", tmp_path)
+    assert (right.status, right.failed) == ("right but", 2)  # where x is NaN
+    assert headline(right).endswith(f"  {right.cases - 2} of {right.cases} cases")
+    wrong = verdict_on("def relu_forward(x): return np.where(x > 1, x, 0), None", tmp_path)
+    assert 2 < wrong.failed < wrong.cases
+    assert headline(wrong).endswith(f"wrong  {wrong.failed} of {wrong.cases} cases")
 
 
 def test_a_choice_that_is_taken_for_another_is_not_handled_and_no_fault(tmp_path: Path):

@@ -26,7 +26,7 @@ from compare.files import visible
 from compare.learner import symptoms
 from compare.learner.diagnosis import Change, Diagnosis, diagnose, ignoring, same, usual_options
 from compare.learner.finding import Attempt, close_names, find
-from compare.learner.ordinary import ORDINARY, apart, beyond
+from compare.learner.ordinary import FINITE, ORDINARY, apart, beyond
 from compare.learner.process import StoppedError
 from compare.learner.running import DRAWS, Answer
 from compare.learner.trial import Trial, all_cases, elements, is_only_wider, is_precise, try_case, would_take
@@ -214,6 +214,7 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
         trial.beyond for trial in _not_explained(wrong, diagnosis if bad else Diagnosis()) if trial.beyond
     )
     not_handled, handled = apart(list(asked), failed)
+    handled = [what for what in handled if what != diagnosis.fits]  # where a mistake was seen
     verdict = replace(
         verdict,
         mistakes=_named(component.name, diagnosis.changes),
@@ -428,15 +429,10 @@ def explain(verdict: Verdict) -> list[str]:
         if mistake["mapping"]:
             lines.append(f"  to map it: {' '.join(mistake['mapping'].split())}")
         if mistake["diff"]:
-            which = (
-                "PyTorch's line (-) and yours (+)"
-                if verdict.equal
-                else "the right line (-) and the wrong one (+)"
-            )
-            lines.append(f"  {which}, in our words:")
+            lines.append(f"  {whose_lines(verdict)}, in our words:")
         lines += [f"    {line}" for line in mistake["diff"].splitlines()]
     if verdict.mistakes and verdict.fits not in ("", ORDINARY):
-        seen = "seen in: " if verdict.fits in verdict.not_handled else ""
+        seen = "" if verdict.fits == FINITE else "seen in: "
         lines.append(f"  ({seen}{verdict.fits})")
     if verdict.mistakes and verdict.formula:
         lines.append(f"the formula: {verdict.formula}")
@@ -463,6 +459,13 @@ def explain(verdict: Verdict) -> list[str]:
     if verdict.skipped:
         lines.append(f"not tried, since it would take too long: {', '.join(verdict.skipped)}")
     return lines
+
+
+def whose_lines(verdict: Verdict) -> str:
+    """What the two signs of a mistake's diff stand for."""
+    if verdict.equal:
+        return "PyTorch's line (-) and yours (+)"
+    return "the right line (-) and the wrong one (+)"
 
 
 def _is_wrong(function: str, verdict: Verdict) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from compare.component import Component
 from compare.learner.finding import Attempt
-from compare.learner.ordinary import NUMBERS, ORDINARY
+from compare.learner.ordinary import FINITE, NUMBERS, ORDINARY
 from compare.learner.process import StoppedError
 from compare.learner.running import Answer, run
 from compare.learner.trial import Question, Trial, elements, is_precise, remembered
@@ -68,7 +68,7 @@ def diagnose(attempt: Attempt, trials: Sequence[Trial], deadline: float = float(
     precise = [trial for trial in trials if is_precise(trial)]
     finite = [trial for trial in precise if trial.case.finite]
     ordinary = [trial for trial in precise if not trial.beyond]
-    sets = [(precise, ""), (finite, "NaN and infinity aside"), (ordinary, ORDINARY)]
+    sets = [(precise, ""), (finite, FINITE), (ordinary, ORDINARY)]
     right = all(trial.equal for trial in ordinary)
     # What they do not handle, kind by kind: an option that is not there is no mistake.
     kinds = {*NUMBERS, *attempt.component.rare.values()}

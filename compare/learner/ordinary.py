@@ -13,7 +13,7 @@ import numpy as np
 
 from compare.component import Case, Component
 
-ORDINARY = "for ordinary inputs"
+ORDINARY, FINITE = "for ordinary inputs", "NaN and infinity aside"
 VERY_LARGE, VERY_SMALL, NO_EXAMPLES = "very large numbers", "very small numbers", "no examples"
 NUMBERS = (VERY_LARGE, VERY_SMALL, NO_EXAMPLES)
 LARGE = 80  # e⁸⁰ is almost as large as float32 goes

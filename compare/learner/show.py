@@ -69,7 +69,7 @@ def mark(verdict: Verdict, strict: bool = False) -> str:
 
 
 def headline(verdict: Verdict) -> str:
-    """The verdict in a few words, with what was tried and what failed."""
+    """The verdict in a few words, with how many of the cases that were tried are right, or are wrong."""
     parts = [STATUS[verdict.status]]
     if verdict.status == "right but":
         parts[0] += f" {', '.join(verdict.not_handled)}"
@@ -80,8 +80,9 @@ def headline(verdict: Verdict) -> str:
         digits = "every digit" if verdict.digits is None else f"{verdict.digits} digits"
         parts.append(f"agrees to {digits}")
     if verdict.cases and verdict.status != "distribution":
-        failed = f"{verdict.failed} of " if verdict.failed else ""
-        parts.append(f"{failed}{verdict.cases} cases")
+        told = verdict.cases - verdict.failed if verdict.equal else verdict.failed
+        some = f"{told} of " if verdict.failed else ""
+        parts.append(f"{some}{verdict.cases} cases")
     return "  ".join(parts)
 
 
