@@ -64,7 +64,7 @@ def check_bounds(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
     with np.errstate(over="ignore", invalid="ignore"):
         low, high = dtype(low), dtype(high)
         if not (low <= high and math.isfinite(high - low)):
-            raise ValueError(f"low, high: expected finite bounds, low <= high, got {low}, {high}")
+            raise ValueError(f"low, high: expected low <= high, a finite distance apart, got {low}, {high}")
     return low, high
 
 
