@@ -448,6 +448,23 @@ def test_early_stopping_and_averages_go_on_on_the_other_side(here, there, tmp_pa
     close(other.state(), stopped.state())
 
 
+def test_a_long_schedule_of_scratch_is_caught_up_with():
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.99)
+    torch_ref.checkpoint._load_schedule(scheduler, {"last_epoch": 300})
+    assert scheduler.last_epoch == 300
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.99**300)
+
+
+def test_what_was_written_on_a_card_is_read_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    saved, run = Theirs("Adam"), Theirs("Adam", seed=7)
+    saved.train(2)
+    saved.save(tmp_path / "run.pt", 2)
+    run.load(tmp_path / "run.pt")
+    equal(run.state(), saved.state())
+
+
 def refused_and_nothing_changed(path: Path, message: str) -> None:
     """By a run that watches, and has run on its own."""
     run = Watched(Ours, seed=7)

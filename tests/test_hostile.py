@@ -33,6 +33,7 @@ import scipy.io
 import torch
 
 import scratch.network
+import torch_ref.checkpoint
 import torch_ref.network
 from compare import assert_matches
 from compare.cases import TOPICS, all_components
@@ -117,12 +118,15 @@ def refuse(path: Path, side: str, message: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("side", ["scratch", "torch"])
-def test_a_strangers_file_runs_no_code(side, tmp_path):
+def test_a_strangers_file_runs_no_code(side, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # for whoever does not say what to load
     for path in bombs(tmp_path)[side]:
         refuse(path, side, "expected an? .* file of")
         if side == "torch":
             with pytest.raises(pickle.UnpicklingError):
                 theirs().load(path)
+            with pytest.raises(pickle.UnpicklingError):
+                torch_ref.checkpoint.load_checkpoint(path, theirs(), torch.optim.SGD([torch.zeros(1)]))
         assert not (tmp_path / "trace").exists()
         load_trustingly(path, side)
         (tmp_path / "trace").rmdir()  # it is a bomb

@@ -92,6 +92,13 @@ def test_losses_of_elements_take_any_shape_as_pytorch_does(name, shape, reductio
         np.testing.assert_allclose(found, gradient.numpy(), rtol=1e-12, strict=True)
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", LOGITS, PROBABILITIES, SQUARES])
+def test_pytorchs_defaults_are_kept(name):
+    x = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, -100, 2, 1]) if name == "cross_entropy" else x.flip(0)
+    assert torch.equal(getattr(theirs, name)(x, targets), getattr(torch.nn.functional, name)(x, targets))
+
+
 def test_pytorch_keeps_its_epsilon_in_float32_even_for_float64():
     p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(F.binary_cross_entropy(p, torch.ones_like(p)), p)

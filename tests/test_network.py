@@ -220,6 +220,34 @@ def test_a_network_without_a_penalty_costs_less_by_the_penalty(side, case):
 def test_both_sides_have_the_same_layers(dropout, batch_norm):
     options = {"widths": (1,) * 301, "dropout": dropout, "batch_norm": batch_norm}
     assert list(ours(**options).layers) == [name for name, _ in theirs(**options).named_children()]
+    options |= {"widths": (5, 4, 4, 3), "dropout": [0.0, 0.5]}
+    assert list(ours(**options).layers) == [name for name, _ in theirs(**options).named_children()]
+
+
+def test_the_slope_of_pytorch_is_a_matter_of_the_name_and_not_of_its_identity():
+    network = theirs(activation="".join(["leaky", "_relu"]), negative_slope=0.3)
+    assert network.leaky_relu1.negative_slope == 0.3
+
+
+@pytest.mark.parametrize(
+    ("targets", "options", "counted"),
+    [
+        (torch.tensor([0, -100, 2, 1]), {}, 3),
+        (torch.tensor([0, -100, 2, 1]), {"weight": torch.tensor([1.0, 2.0, 4.0])}, 7.0),
+        (torch.full((4, 3), 1 / 3), {}, 4),
+    ],
+)
+def test_pytorch_counts_the_examples_of_a_batch_or_what_their_classes_weigh(targets, options, counted):
+    found = theirs(loss_options=options).counted(targets)
+    assert found == counted
+    assert type(found) is type(counted)
+
+
+def test_the_answer_of_pytorch_to_one_example_is_a_row_of_integers():
+    network = theirs(widths=(5, 4, 1), loss="binary_cross_entropy_with_logits")
+    answer = network.predict(torch.ones(1, 5))
+    assert answer.shape == (1,)
+    assert answer.dtype == torch.int64
 
 
 def test_all_of_a_network_of_pytorch_is_on_the_device_that_was_asked_for():

@@ -494,9 +494,26 @@ def test_pytorch_loses_the_digits_of_a_small_beta_where_the_average_is_much_larg
 
 def test_every_velocity_starts_at_zero_and_not_at_a_gradient_of_minus_zero():
     params = [torch.ones(2), torch.ones(2)]
-    optimizer = reference.Momentum(params, 0.1)
-    reference.step(optimizer, [torch.zeros(2), torch.tensor([-0.0, -0.0])])
-    assert not any(torch.signbit(optimizer.velocity(param)).any() for param in params)
+    for groups in (params, [{"params": [param]} for param in params]):
+        optimizer = reference.Momentum(groups, 0.1)
+        assert all((optimizer.velocity(param) == 0).all() for param in params)
+        reference.step(optimizer, [torch.zeros(2), torch.tensor([-0.0, -0.0])])
+        assert not any(torch.signbit(optimizer.velocity(param)).any() for param in params)
+
+
+def test_without_momentum_the_velocity_is_the_gradient():
+    param = torch.ones(2)
+    optimizer = reference.Momentum([param], 0.1, beta=0.0)
+    assert optimizer.velocity(param).tolist() == [0, 0]
+    reference.step(optimizer, [torch.tensor([3.0, -2.0])])
+    assert optimizer.velocity(param).tolist() == [3, -2]
+
+
+def test_lion_passes_over_a_parameter_without_a_gradient():
+    params = [torch.ones(2), torch.ones(2)]
+    params[1].grad = torch.ones(2)
+    reference.Lion(params, lr=0.5).step()
+    assert [param.tolist() for param in params] == [[1, 1], [0.5, 0.5]]
 
 
 def test_a_step_of_momentum_calls_its_closure_and_returns_what_that_returns():

@@ -1,5 +1,6 @@
 """PyTorch's random streams: every bit, every state, and what remains true where PyTorch is not at hand."""
 
+import copy
 import ctypes
 import hashlib
 import itertools
@@ -822,6 +823,27 @@ def test_a_state_is_a_copy():
         np.testing.assert_array_equal(generator.rand(5), following)
 
 
+def test_the_state_of_numpys_generator_is_its_counter_its_increment_and_half_a_word():
+    generator, other = NumpyGenerator(3), NumpyGenerator(4)
+    state = {"state": 2**127 + 3, "inc": 2**126 + 5}
+    engine = {"bit_generator": "PCG64", "state": state, "has_uint32": 1, "uinteger": 2**31 + 7}
+    generator._generator.bit_generator.state = engine
+    zeros, packed = "00" * 14, generator.get_state()
+    assert packed.tobytes().hex() == f"03{zeros}80" + f"05{zeros}40" + "01000000" + "07000080"
+    other.set_state(packed)
+    assert other._generator.bit_generator.state == engine
+    for length in (39, 41):
+        with pytest.raises(ValueError, match=rf"^state: expected 40 bytes, got shape \({length},\)$"):
+            other.set_state(np.zeros(length, np.uint8))
+    assert other._generator.bit_generator.state == engine
+
+
+def test_raw_words_are_uint32_and_have_a_number():
+    assert TorchGenerator(0).random(3).dtype == np.uint32
+    with pytest.raises(ValueError, match=r"^size: expected lengths >= 0, got \(-1,\)$"):
+        TorchGenerator(0).random(-1)
+
+
 # Laws
 
 
@@ -1161,6 +1183,22 @@ def test_the_variant_of_a_platform(unknown, monkeypatch, machine, flags, forced,
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert platform_variant() == variant
+
+
+def test_a_variant_that_is_given_is_not_asked_of_the_platform(unknown, monkeypatch):
+    monkeypatch.setattr(scratch.random.platform, "system", lambda: "Darwin")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        copy.copy(TorchGenerator(0, variant="scalar")).epoch_order(5)
+
+
+def test_the_name_of_a_processor_may_be_no_utf_8(unknown, monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_bytes(b"model name : R\xff\nflags : avx2 fma\n")
+    monkeypatch.setattr(scratch.random, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr(scratch.random.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(scratch.random.platform, "machine", lambda: "x86_64")
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    assert platform_variant() == "avx"
 
 
 # CUDA

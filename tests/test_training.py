@@ -123,15 +123,40 @@ def test_short_steps_against_the_whole_gradient_never_raise_the_cost(side, case)
     assert cost[-1] < cost[0]
 
 
-def test_the_accuracy_is_a_number_of_python_on_both_sides():
-    x, targets = np.ones((3, 2), np.float32), np.array([0, 1, 1])
+LABELS = "binary_cross_entropy_with_logits"
+
+
+@pytest.mark.parametrize(
+    ("targets", "options", "share"),
+    [
+        ([0, -100, 2, 1], {}, 2 / 3),
+        ([0, 1, 0, 2], {"loss_options": {"ignore_index": 1}}, 1 / 3),
+        ([[0.8, 0.1, 0.1], [0.1, 0.2, 0.7], [0.2, 0.3, 0.5], [0.6, 0.4, 0.0]], {}, 3 / 4),
+        ([[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]], {"loss": LABELS}, 9 / 12),
+    ],
+)
+def test_the_accuracy_is_the_share_of_right_answers_on_both_sides(targets, options, share):
+    """They are 0, 1, 2 and 0: the network's one layer is the identity"""
+    x = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    y = np.array(targets, x.dtype if np.ndim(targets) == 2 else np.int64)
+    network, twin = (
+        Network((3, 3), NumpyGenerator(0), **options),
+        torch_ref.network.Network((3, 3), **options),
+    )
+    network.flat_parameters[:] = [*np.eye(3).ravel(), 0, 0, 0]
+    twin.load_state_dict({name: torch.from_numpy(a) for name, a in network.state_dict().items()})
     for found in (
-        scratch.training.accuracy(Network((2, 2), NumpyGenerator(0)), x, targets),
-        torch_ref.training.accuracy(
-            torch_ref.network.Network((2, 2)), torch.from_numpy(x), torch.from_numpy(targets)
-        ),
+        scratch.training.accuracy(network, x, y),
+        torch_ref.training.accuracy(twin, torch.from_numpy(x), torch.from_numpy(y)),
     ):
+        assert found == pytest.approx(share, rel=1e-15)
         assert type(found) is float
+
+
+def test_pytorch_takes_no_other_number_of_targets_in_micro_batches():
+    network = torch_ref.network.Network((2, 3))
+    with pytest.raises(ValueError, match="zip"):
+        torch_ref.training.accumulate(network, torch.ones(4, 2), torch.zeros(6, dtype=torch.int64), 2)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3])

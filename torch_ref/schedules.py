@@ -57,7 +57,7 @@ def cosine_with_warmup(
 
     which is the same on paper.
     """
-    if warmup_epochs == 0:
+    if not warmup_epochs:
         return lr_scheduler.CosineAnnealingLR(optimizer, total_epochs, lr_min)
     warmup = lr_scheduler.LambdaLR(optimizer, lambda epoch: (epoch + 1) / warmup_epochs)
     cosine = lr_scheduler.CosineAnnealingLR(optimizer, total_epochs - warmup_epochs, lr_min)

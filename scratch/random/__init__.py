@@ -72,8 +72,9 @@ class TorchGenerator:
 
     PyTorch's functions differ in how many words they take for a number, and in what they make of them;
     each method says so. The stream goes on from call to call: draw in PyTorch's order to get its numbers.
-    As there, threads may share a generator (what each of them gets depends on who comes first), and a copy
-    goes on from the same state by itself.
+    As there, threads may share a generator: what each of them gets depends on who comes first, and is one
+    piece of the stream. (`random` lets one in at a time, and so does what calls it twice.) A copy goes on
+    from the same state by itself.
 
     Integers, uniform numbers, masks and permutations are equal on every machine. Normal numbers depend on
     the arithmetic that PyTorch was built with, the `variant`:
@@ -139,7 +140,6 @@ class TorchGenerator:
         """
         return self.uniform(size, 0.0, 1.0, dtype)
 
-    @one_at_a_time
     @expects()
     def uniform(
         self, size: Size, low: float = 0.0, high: float = 1.0, dtype: Any = np.float32, *, out: Out = None
@@ -189,7 +189,6 @@ class TorchGenerator:
             return array
         return in_memory_order(array, self._normal_pairs(array.size, mean, std))
 
-    @one_at_a_time
     @expects(p="probability")
     def bernoulli(self, size: Size, p: float, dtype: Any = np.float32, *, out: Out = None) -> np.ndarray:
         """`Tensor.bernoulli_(p)`: 1 where u < p, else 0; u is float64 for every dtype, hence two words each
@@ -199,7 +198,6 @@ class TorchGenerator:
         array = check_size(size, dtype, out)
         return in_memory_order(array, self._unit(array.size, np.float64) < p)
 
-    @one_at_a_time
     @expects(x="*shape", p="probability")
     def dropout_mask(self, x: np.ndarray, p: float) -> np.ndarray:
         """The mask of `F.dropout(x, p)`: 0 with probability p, else 1
@@ -213,7 +211,6 @@ class TorchGenerator:
             return mask
         return self.bernoulli(x.shape, 1 - p, x.dtype, out=mask)
 
-    @one_at_a_time
     def randint(self, low: int, high: int, size: Size) -> np.ndarray:
         """`torch.randint`: w mod (high − low) + low, int64; w has 64 bits if high − low ≥ 2²⁸, else 32
 
@@ -225,7 +222,6 @@ class TorchGenerator:
         remainders = words.astype(np.uint64) % np.uint64(high - low)
         return in_memory_order(array, (remainders + np.uint64(low % 2**64)).view(np.int64))
 
-    @one_at_a_time
     def randperm(self, n: int) -> np.ndarray:
         """`torch.randperm`: 0 … n−1 in random order, int64
 
@@ -238,7 +234,6 @@ class TorchGenerator:
         left = np.arange(n, 1, -1, dtype=np.uint32)  # n − i
         return _swapped(np.arange(n), self.random(len(left)) % left)
 
-    @one_at_a_time
     @expects(n=">= 1")
     def epoch_order(self, n: int) -> np.ndarray:
         """The order in which `DataLoader(data, shuffle=True)` visits n ≥ 1 examples in one epoch
