@@ -12,7 +12,7 @@ from compare.cases.activations import COMPONENTS
 from compare.edges.table import examine, grouped
 from compare.experiments import drawn
 from compare.experiments.figures import COLOURS, drawing
-from compare.experiments.page import Comparison, Figure, Listing, Section, Table, with_announced
+from compare.experiments.page import Comparison, Listing, Section, Table, with_announced
 from compare.report.report import Report
 from compare.report.site import Site, write
 from compare.run import run_component
@@ -57,7 +57,7 @@ def experiment() -> Section:
         comparisons=[Comparison("a run", "cost", "1.0", {"scratch": "1.0", "torch": "1.0"}, True, "to 1e-6")],
         tables=[Table("Accuracies", ["rule", "share"], [["adam", "94 %"]])],
         listings=[Listing("A step", [("forward", {"scratch": "y = x @ W.T", "torch": "y = layer(x)"})])],
-        figures=[Figure("optimizers-test", figure, "Seven curves.")],
+        figures=[drawn.with_caption("optimizers-test", figure, "Seven curves.")],
         notes=["A note."],
         diagnoses=["adam: done"],
         recipe=["data: none"],
@@ -72,7 +72,6 @@ def made(folder: Path) -> Path:
     runs = [training("float32"), training()]
     report = Report({"PyTorch": "2"}, options, list(ALL.values()), results, runs, edges=edges)
     section = experiment()
-    figures = {figure.name: drawn.inline(figure) for figure in section.figures}
     said = {"sides": "scratch and torch", "quick": True, "data": None}
-    write(Site(report, with_announced([section]), figures, options=said), folder)
+    write(Site(report, with_announced([section]), options=said), folder)
     return folder

@@ -39,7 +39,8 @@ from compare import assert_matches
 from compare.cases import TOPICS, all_components
 from compare.cli import main
 from compare.experiments import figures
-from compare.experiments.page import Figure, Section
+from compare.experiments.drawn import with_caption
+from compare.experiments.page import Section
 from compare.files import path_text, write_whole
 from compare.learner.check import Verdict, check, explain
 from compare.learner.child_process import FileError, _unpacked, check_file, load, own_definitions
@@ -265,7 +266,7 @@ WRITERS = {
 @pytest.mark.parametrize("command", WRITERS)
 def test_a_disk_that_fills_up_is_one_line_and_leaves_what_was_there(command, tmp_path, capsys, monkeypatch):
     with figures.drawing() as (drawing, _):
-        section = Section("one", "One", ["text"], figures=[Figure("one", drawing, "caption")])
+        section = Section("one", "One", ["text"], figures=[with_caption("one", drawing, "caption")])
     monkeypatch.setattr("compare.experiments.run.run_experiments", lambda names, options: [section])
     out = tmp_path / ("out.py" if command == "exercise" else "out")
     old = {}

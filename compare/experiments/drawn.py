@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from compare.experiments.figures import CLASSES, COLOURS, POINTS, STYLE
-from compare.experiments.page import Figure
+from compare.experiments.page import TEXTS, Figure
 
 INK, RULE = "#000000", "#e6e6e6"
 VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", "#ffffff": "var(--paper)"}
@@ -21,14 +21,16 @@ VARIABLES |= {colour: f"var(--class{i})" for i, colour in enumerate(CLASSES)}
 VARIABLES |= {colour: f"var(--point{i})" for i, colour in enumerate(POINTS)}
 
 
-def inline_and_files(figure: Figure) -> tuple[Markup, dict[str, bytes]]:
-    """The figure in all its forms."""
-    return inline(figure), files(figure)
+def figure(name: str, drawing: Drawing, **values: Any) -> Figure:
+    """A drawing, drawn, with the caption that texts.toml has for it."""
+    experiment = name.partition("-")[0]
+    return with_caption(name, drawing, TEXTS[experiment]["captions"][name].format(**values))
 
 
-def files(figure: Figure) -> dict[str, bytes]:
-    """The figure as PNG and SVG, by the names of the files."""
-    return {f"{figure.name}.{kind}": _drawn(figure.drawing, kind) for kind in ("png", "svg")}
+def with_caption(name: str, drawing: Drawing, caption: str) -> Figure:
+    """A drawing, drawn: as part of a page, and as PNG and SVG."""
+    files = {f"{name}.{kind}": _drawn(drawing, kind) for kind in ("png", "svg")}
+    return Figure(name, caption, _inline(name, drawing), files)
 
 
 def _drawn(drawing: Drawing, kind: str, **style: Any) -> bytes:
@@ -40,15 +42,14 @@ def _drawn(drawing: Drawing, kind: str, **style: Any) -> bytes:
     return buffer.getvalue()
 
 
-def inline(figure: Figure) -> Markup:
-    """The figure as an <svg> element without a ground of its own; black and grey are those of the page."""
-    salt = {"svg.hashsalt": figure.name, "svg.fonttype": "none"}
-    patch = figure.drawing.patch
-    visible = [(patch, patch.get_visible())] + [(a.patch, a.patch.get_visible()) for a in figure.drawing.axes]
+def _inline(name: str, drawing: Drawing) -> Markup:
+    """As an <svg> element without a ground of its own; black and grey are those of the page."""
+    salt = {"svg.hashsalt": name, "svg.fonttype": "none"}
+    visible = [(patch, patch.get_visible()) for patch in (drawing.patch, *(a.patch for a in drawing.axes))]
     try:
         for ground, _ in visible:
             ground.set_visible(False)
-        svg = _drawn(figure.drawing, "svg", **salt).decode()
+        svg = _drawn(drawing, "svg", **salt).decode()
     finally:
         for ground, before in visible:
             ground.set_visible(before)
@@ -57,7 +58,7 @@ def inline(figure: Figure) -> Markup:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, variable)
-    label = html.escape(in_words(figure.drawing))
+    label = html.escape(in_words(drawing))
     return Markup(svg.replace("<svg", f'<svg role="img" fill="currentColor" aria-label="{label}"', 1))
 
 

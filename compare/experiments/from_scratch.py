@@ -12,8 +12,9 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from compare.experiments import figures
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task, tasks_of
-from compare.experiments.page import Comparison, Figure, Listing, Section, figure, texts
+from compare.experiments.page import Comparison, Figure, Listing, Section, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import GRID, Run, Sides, costs_of, first, grid, rebuild

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from compare.experiments import figures
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task, arbiter_tasks, tasks_of
 from compare.experiments.figures import VISIBLE
-from compare.experiments.page import Comparison, Figure, Section, figure, texts
+from compare.experiments.page import Comparison, Figure, Section, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, everyone_of, sides_of
 from compare.experiments.recipe import Recipe, published
 from compare.experiments.train import Sides, costs_of, first

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 import scratch.standardization
 import torch_ref.standardization
 from compare.experiments import figures
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task
-from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.page import Comparison, Figure, Section, Table, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import SIDES, Sides, costs_of, first, rebuild

@@ -10,8 +10,9 @@ import torch
 import scratch.schedules
 import torch_ref.schedules
 from compare.experiments import figures
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task, tasks_of
-from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.page import Comparison, Figure, Section, Table, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe, every, published
 from compare.experiments.train import Sides, costs_of, first

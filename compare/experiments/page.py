@@ -5,12 +5,11 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from markupsafe import Markup
 
 from compare.experiments.registry import NAMES
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with the name of its files and a caption that says what to see in it."""
+    """What was drawn, as part of a page and as files, with a caption that says what to see in it."""
 
     name: str
-    drawing: "Drawing"
     caption: str
+    inline: Markup
+    files: Mapping[str, bytes]  # by name
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,3 @@ def remarks(said: Mapping[str, Any], **values: Any) -> dict[str, list[str]]:
         "notes": [note.format(**values) for note in said["notes"]],
         "recipe": [f"{name}: {line.format(**values)}" for name, line in said["recipe"].items()],
     }
-
-
-def figure(name: str, drawing: "Drawing", **values: Any) -> Figure:
-    """A drawing with the caption that texts.toml has for it."""
-    experiment = name.partition("-")[0]
-    return Figure(name, drawing, TEXTS[experiment]["captions"][name].format(**values))

@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 from compare.experiments import figures
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task, arbiter_tasks
 from compare.experiments.figures import VISIBLE
-from compare.experiments.page import TEXTS, Comparison, Figure, Section, Table, figure, remarks, texts
+from compare.experiments.page import TEXTS, Comparison, Figure, Section, Table, remarks, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, everyone_of, sides_of
 from compare.experiments.recipe import Published, Recipe, published
 from compare.experiments.train import Run, Sides, costs_of, first, rebuild

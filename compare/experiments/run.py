@@ -14,7 +14,7 @@ from rich.text import Text
 from compare import environment
 from compare.cases import all_components
 from compare.component import Component
-from compare.experiments import drawn, registry
+from compare.experiments import registry
 from compare.experiments.experiment import Options, run_tasks
 from compare.experiments.page import Section, settled, with_announced
 from compare.experiments.train import SIDES
@@ -38,7 +38,8 @@ def run_experiments(names: Sequence[str], options: Options) -> list[Section]:
         results = run_tasks(tasks, progress)
         reports = [partial(e.report, options, results.get(name, {})) for name, e in chosen.items()]
         bar = progress.add_task("what came out", total=len(reports))
-        return environment.spread(reports, progress=lambda _: progress.advance(bar))
+        last_first = environment.spread(reports[::-1], progress=lambda _: progress.advance(bar))
+        return last_first[::-1]  # the last one takes longest: nobody should wait for it alone
 
 
 def _progress() -> Progress:
@@ -51,29 +52,24 @@ def _progress() -> Progress:
 def write_pages(sections: Sequence[Section], options: Options, folder: Path) -> Path:
     """Write the pages of these experiments and their figures into the site, and return the first page
 
-    Everything is drawn before anything is written. What the folder lacks of the site is written with it.
+    What the folder lacks of the site is written with it.
     """
     said = {
         "sides": " and ".join(options.sides),
         "quick": options.quick,
         "data": options.data and path_text(Path(options.data.name)),
     }
-    figures = [figure for section in sections for figure in section.figures]
-    with _progress() as progress:
-        bar = progress.add_task("figures", total=len(figures))
-        parts = [partial(drawn.inline_and_files, figure) for figure in figures]
-        drawings = environment.spread(parts, progress=lambda _: progress.advance(bar))
     site = Site(
         Report(environment.describe("cpu"), OPTIONS, _components(folder), [], []),
         with_announced(sections),
-        {figure.name: inline for figure, (inline, _) in zip(figures, drawings, strict=True)},
         settled(folder, {section.name for section in sections}),
         said,
     )
     texts = pages(site, only_experiments=(folder / FIRST).exists())
     contents = {name: text.encode() for name, text in texts.items()}
-    for _, files in drawings:
-        contents |= {f"experiments/{name}": content for name, content in files.items()}
+    for section in sections:
+        for figure in section.figures:
+            contents |= {f"experiments/{name}": content for name, content in figure.files.items()}
     write_files(contents, folder)
     one = f"experiments/{sections[0].name}.html" if len(sections) == 1 else "experiments.html"
     return folder / one

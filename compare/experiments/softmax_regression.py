@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from compare.experiments import figures
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task, tasks_of
-from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.page import Comparison, Figure, Section, Table, texts
 from compare.experiments.published import compare_accuracies, compare_costs, diagnoses, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import Run, Sides, costs_of, first

@@ -13,9 +13,10 @@ import scratch.clipping
 import torch_ref.clipping
 from compare.experiments import figures
 from compare.experiments.batch_normalization import compare_one_step, moments_of
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task
 from compare.experiments.from_scratch import steps_of
-from compare.experiments.page import Comparison, Figure, Listing, Section, Table, figure, texts
+from compare.experiments.page import Comparison, Figure, Listing, Section, Table, texts
 from compare.experiments.published import compare_accuracies, compare_costs, sides_of
 from compare.experiments.recipe import Published, Recipe
 from compare.experiments.train import Sides, build, costs_of, first

@@ -11,8 +11,9 @@ import torch
 import scratch.averages
 import torch_ref.averages
 from compare.experiments import figures
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task
-from compare.experiments.page import Comparison, Figure, Section, Table, figure, texts
+from compare.experiments.page import Comparison, Figure, Section, Table, texts
 
 DAYS = 365
 NOISE = 4.0  # standard deviation of a day, in degrees

@@ -34,14 +34,12 @@ class Site:
     Args:
         report: the components, and what was measured of them
         sections: of the experiments, those that ran with their results: `Section` of compare.experiments
-        figures: name of a figure → its drawing as SVG
         settled: the experiments whose pages are there from an earlier run → whether their figures agreed
         options: those of the run of the experiments
     """
 
     report: Report
     sections: Sequence[Any] = ()
-    figures: Mapping[str, Markup] = field(default_factory=dict)
     settled: Mapping[str, bool] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,8 +127,11 @@ def pages(site: Site, *, only_experiments: bool = False) -> dict[str, str]:
     """Address → text of every page, but those that are there from an earlier run."""
     parts = {} if only_experiments else {**_start(site), **_components(site), **_others(site)}
     parts |= _experiments(site)
+    # What is drawn takes longest, and comes first: nobody should wait for it alone.
+    order = sorted(parts, key=lambda address: address not in (playground.ADDRESS, "agreement.html"))
     device = site.report.options.get("device", "cpu")
-    return dict(zip(parts, spread([*parts.values()], device), strict=True))
+    texts = dict(zip(order, spread([parts[address] for address in order], device), strict=True))
+    return {address: texts[address] for address in parts}
 
 
 Parts = dict[str, Callable[[], str]]  # address → what makes the page
