@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import gc
 import importlib
 import importlib.metadata
 import multiprocessing
@@ -272,6 +273,7 @@ def processes() -> Any:
 
 
 def _begin(prepare: Callable[..., Any], *arguments: Any) -> None:
+    gc.freeze()  # what there is stays: nobody need look through it for garbage, and copy it by that
     end_with_parent()
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)

@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import gc
 import os
 
 import hypothesis
@@ -20,6 +21,14 @@ ONE_THREAD = threadpoolctl.threadpool_limits(1)
 # The same examples every time, however slow the machine is; `make fuzz` draws others.
 hypothesis.settings.register_profile("ordinary", derandomize=not os.environ.get("FUZZ"), deadline=None)
 hypothesis.settings.load_profile("ordinary")
+
+
+# What is imported and collected stays: nobody need look through it for garbage, test after test.
+gc.set_threshold(100_000, 50, 100)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

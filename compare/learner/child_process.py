@@ -13,6 +13,7 @@ it left its inputs alone, and which functions it has, is what its own process sa
 import ast
 import builtins
 import functools
+import gc
 import importlib.machinery
 import importlib.util
 import io
@@ -243,6 +244,7 @@ def serve() -> None:
     sys.stderr.reconfigure(encoding="utf-8", write_through=True)  # type: ignore[union-attr]
     leave_out_compiler()
     all_components()
+    gc.enable()  # off since the process began, see `Process`: what has been imported stays
     sys.path_hooks.insert(0, _from_source)
     sys.path_importer_cache.clear()
     path = ""
