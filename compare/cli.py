@@ -16,6 +16,7 @@ import shlex
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,9 @@ def computes(*, one_thread: bool) -> Callable[[Callable], Callable]:
             from compare import environment
 
             environment.leave_out_compiler()
-            with environment.undisturbed():
+            with environment.undisturbed(), warnings.catch_warnings():
+                # OpenBLAS reports some that are none: see `_raise_invalid` in run.py.
+                warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
                 return (environment.one_thread()(command) if one_thread else command)(*args, **options)
 
         return call

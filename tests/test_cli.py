@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -184,6 +185,15 @@ def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, caps
     capsys.readouterr()
     assert main(["check", str(tmp_path / "mine.py"), "--json"]) == (0 if right else 1)
     assert json.loads(capsys.readouterr().out)[0]["status"] == verdicts[0].status
+
+
+def test_of_an_invalid_product_of_matrices_no_command_warns():
+    """It may be none, as OpenBLAS reports them; of all else NumPy warns as ever"""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cli.computes(one_thread=False)(lambda: np.matmul([[np.inf]], [[0.0]]))()
+        with pytest.raises(RuntimeWarning, match="invalid value encountered in sqrt"):
+            cli.computes(one_thread=False)(lambda: np.sqrt(-1.0))()
 
 
 def gradient_1_at_0(dy, y):
