@@ -37,8 +37,8 @@ def _leave_out_the_current_folder() -> None:
 
 if __name__ == "__main__":
     _leave_out_the_current_folder()
-    # What is imported stays. To look through half a million objects for garbage, again and again while more
-    # are made, takes a tenth of the time of most commands.
+    # What is imported stays: to look through hundreds of thousands of objects for garbage, again and again
+    # while more are made, is time that everybody waits for.
     gc.set_threshold(100_000, 50, 100)
     os.environ["MPLBACKEND"] = "agg"  # figures become files: no display is asked for
     for name in ("SIGTERM", "SIGHUP"):  # Windows lacks the latter

@@ -62,7 +62,7 @@ def computes(*, one_thread: bool) -> Callable[[Callable], Callable]:
 
             environment.leave_out_compiler()
             with environment.undisturbed(), warnings.catch_warnings():
-                # OpenBLAS reports some that are none: see `_raise_invalid` in run.py.
+                # OpenBLAS reports invalid values where there are none: see `_raise_invalid` in run.py.
                 warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
                 return (environment.one_thread()(command) if one_thread else command)(*args, **options)
 

@@ -273,7 +273,7 @@ def processes() -> Any:
 
 
 def _begin(prepare: Callable[..., Any], *arguments: Any) -> None:
-    gc.freeze()  # what there is stays: nobody need look through it for garbage, and copy it by that
+    gc.freeze()  # what there is stays: a search for garbage would write to its memory, and so copy it
     end_with_parent()
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)

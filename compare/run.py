@@ -93,10 +93,10 @@ def _raise_invalid(message: str) -> None:
 
     OpenBLAS reads what lies in memory that it has not written to, and drops the result: it reports an invalid
     value if a signalling NaN happens to lie there. (Its 0.3.31, as in NumPy's wheels, on processors with
-    AVX-512: float32, one row, five features.) Nothing is missed: products and sums of finite numbers are
-    invalid only after one of them was infinite, and that is an overflow.
+    AVX-512: float32, one row or column, five features.) Nothing is missed: products and sums of finite
+    numbers are invalid only after one of them was infinite, and that is an overflow.
     """
-    if message.split()[-1] not in ("matmul", "matvec", "vecmat"):
+    if message.split()[-1] != "matmul":
         raise FloatingPointError(message.removeprefix("Warning: ").rstrip())
 
 

@@ -87,6 +87,12 @@ class Browser:
         if scripts:
             self._wait_until_drawn()
 
+    def reload(self, scripts: bool = True) -> None:
+        """Load the page anew, and wait for it as in `open`: location.reload() would only begin."""
+        self._ask("POST", "/refresh", {})
+        if scripts:
+            self._wait_until_drawn()
+
     def _wait_until_drawn(self) -> None:
         """What is typed at a page before anything of it is on the screen, Chromium drops."""
         self.run_slowly("requestAnimationFrame(() => requestAnimationFrame(done))")

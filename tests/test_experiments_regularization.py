@@ -133,6 +133,9 @@ def test_a_file_gets_tables_and_figures_of_its_own(held, tmp_path, arrays, monke
         f"regularization-course-{what}"
         for what in ("gaps", "boundaries", "costs", "weights", *(["parting"] if held == 2 else []))
     ]
+    for figure in section.figures:
+        assert [*figure.files] == [f"{figure.name}.png", f"{figure.name}.svg"]
+    assert len({*names}) == len(names)
     assert len(section.tables) == 2 * 2
     assert len(section.diagnoses) == 2 * len(METHODS)
     wrong = {row.run for row in section.comparisons if not row.agrees}

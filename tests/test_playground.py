@@ -278,7 +278,7 @@ def test_a_link_to_a_widget_keeps_what_was_set(opened):
 @needs_browser
 def test_an_address_is_restored_when_the_page_is_opened(opened, page):
     opened.run("location.href = arguments[0]", page.resolve().as_uri() + "#seed:seed=7&n=20&index=19")
-    opened.run("location.reload()")
+    opened.reload()
     assert "torch.randn(20), numbers 16 to 19" in tables(opened, "seed")
     assert opened.run("return document.getElementById('seed-seed').value") == "7"
     opened.run("return new Promise(done => setTimeout(done, 500))")  # what is above has been drawn by now
@@ -426,13 +426,13 @@ def test_without_scripts_and_on_paper_there_is_a_figure_of_everything(opened):
         .map(e => e.classList[0])]))"""
     opened.devtools("Emulation.setScriptExecutionDisabled", value=True)
     try:
-        opened.devtools("Page.reload")
+        opened.reload(scripts=False)
         opened.devtools("Emulation.setScriptExecutionDisabled", value=False)
         assert opened.run(seen) == {name: ["still"] for name in NAMES}
         assert opened.run("return document.querySelector('noscript').textContent").strip()
     finally:
         opened.devtools("Emulation.setScriptExecutionDisabled", value=False)
-    opened.run("location.reload()")
+    opened.reload()
     opened.run("dispatchEvent(new Event('beforeprint'))")
     opened.devtools("Emulation.setEmulatedMedia", media="print")
     try:

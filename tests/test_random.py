@@ -835,10 +835,15 @@ def test_the_state_of_numpys_generator_is_its_counter_its_increment_and_half_a_w
     for length in (39, 41):
         with pytest.raises(ValueError, match=rf"^state: expected 40 bytes, got shape \({length},\)$"):
             other.set_state(np.zeros(length, np.uint8))
+    for place, value in ((32, 2), (35, 1)):
+        wrong = packed.copy()
+        wrong[place] = value
+        with pytest.raises(ValueError, match=r"^state: expected one of NumPy's own generator, got another$"):
+            other.set_state(wrong)
     assert other._generator.bit_generator.state == engine
 
 
-def test_raw_words_are_uint32_and_have_a_number():
+def test_raw_words_are_uint32_and_no_negative_number_of_them():
     assert TorchGenerator(0).random(3).dtype == np.uint32
     with pytest.raises(ValueError, match=r"^size: expected lengths >= 0, got \(-1,\)$"):
         TorchGenerator(0).random(-1)

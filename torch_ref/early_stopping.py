@@ -26,7 +26,7 @@ class EarlyStopping:
     ) -> None:
         self.patience, self.min_delta, self.mode = patience, min_delta, mode
         self.restore_best = restore_best
-        self.best = math.inf if mode == "min" else -math.inf
+        self.best = {"min": math.inf, "max": -math.inf}[mode]
         self.best_epoch = -1
         self.wait = self.epoch = 0
         self.stopped = False

@@ -78,7 +78,7 @@ class History:
 
     def metric(self, mode: str) -> float:
         """The last validation cost or, in mode max, accuracy."""
-        return (self.validation_cost if mode == "min" else self.validation_accuracy)[-1]
+        return {"min": self.validation_cost, "max": self.validation_accuracy}[mode][-1]
 
 
 def train(

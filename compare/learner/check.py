@@ -429,7 +429,12 @@ def explain(verdict: Verdict) -> list[str]:
         if mistake["mapping"]:
             lines.append(f"  to map it: {' '.join(mistake['mapping'].split())}")
         if mistake["diff"]:
-            lines.append(f"  {whose_lines(verdict)}, in our words:")
+            which = (
+                "PyTorch's line (-) and yours (+)"
+                if verdict.equal
+                else "the right line (-) and the wrong one (+)"
+            )
+            lines.append(f"  {which}, in our words:")
         lines += [f"    {line}" for line in mistake["diff"].splitlines()]
     if verdict.mistakes and verdict.fits not in ("", ORDINARY):
         seen = "" if verdict.fits == FINITE else "seen in: "
@@ -459,13 +464,6 @@ def explain(verdict: Verdict) -> list[str]:
     if verdict.skipped:
         lines.append(f"not tried, since it would take too long: {', '.join(verdict.skipped)}")
     return lines
-
-
-def whose_lines(verdict: Verdict) -> str:
-    """What the two signs of a mistake's diff stand for."""
-    if verdict.equal:
-        return "PyTorch's line (-) and yours (+)"
-    return "the right line (-) and the wrong one (+)"
 
 
 def _is_wrong(function: str, verdict: Verdict) -> bool:

@@ -27,7 +27,7 @@ from compare.files import visible
 from compare.learner import check as checking
 from compare.learner import exercise as exercises
 from compare.learner import show as terminal
-from compare.learner.check import Verdict, explain, whose_lines
+from compare.learner.check import Verdict, explain
 from compare.learner.finding import find
 from compare.report.conventions import number_texts, numbers, of_component
 from compare.report.listings import as_diff, highlighted, sides
@@ -244,7 +244,7 @@ def _first_words(verdict: Verdict) -> Iterator[Markup]:
         if mistake["convention"]:
             yield Markup("<p>right elsewhere: {}</p>").format(mistake["convention"])
         if mistake["diff"]:
-            yield Markup("<p>{}, in our words:</p>").format(whose_lines(verdict))
+            yield Markup("<p>the right line (-) and the wrong one (+), in our words:</p>")
             yield Markup("<pre>{}</pre>").format(as_diff(mistake["diff"]))
     if verdict.error:
         cell = f"cell {verdict.error['cell']}, " if "cell" in verdict.error else ""

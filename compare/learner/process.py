@@ -133,6 +133,6 @@ class Process:
 
 
 def _python(module: str, call: str) -> str:
-    # What is imported stays: until `serve` has done so nobody need look through it for garbage.
+    # What is imported stays: `serve` looks for garbage only afterwards. (The supervisor makes none.)
     name = call.partition("(")[0]
     return f"import gc, sys; gc.disable(); sys.path[:] = {sys.path!a}; from {module} import {name}; {call}"

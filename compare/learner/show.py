@@ -80,8 +80,9 @@ def headline(verdict: Verdict) -> str:
         digits = "every digit" if verdict.digits is None else f"{verdict.digits} digits"
         parts.append(f"agrees to {digits}")
     if verdict.cases and verdict.status != "distribution":
+        mapped = verdict.status == "convention" and verdict.mistakes  # right, where it is read as it is meant
         told = verdict.cases - verdict.failed if verdict.equal else verdict.failed
-        some = f"{told} of " if verdict.failed else ""
+        some = f"{told} of " if verdict.failed and not mapped else ""
         parts.append(f"{some}{verdict.cases} cases")
     return "  ".join(parts)
 

@@ -374,6 +374,8 @@ class NumpyGenerator:
             int.from_bytes(state[part].tobytes(), "little")
             for part in (slice(16), slice(16, 32), slice(32, 36), slice(36, 40))
         )
+        if kept > 1:  # a flag
+            raise ValueError("state: expected one of NumPy's own generator, got another")
         self._generator.bit_generator.state = {
             "bit_generator": "PCG64", "state": {"state": counter, "inc": increment},
             "has_uint32": kept, "uinteger": half,
