@@ -830,6 +830,8 @@ def test_the_state_of_numpys_generator_is_its_counter_its_increment_and_half_a_w
     generator._generator.bit_generator.state = engine
     zeros, packed = "00" * 14, generator.get_state()
     assert packed.tobytes().hex() == f"03{zeros}80" + f"05{zeros}40" + "01000000" + "07000080"
+    other.set_state(NumpyGenerator(3).get_state())  # of which no half is kept
+    assert other._generator.bit_generator.state == NumpyGenerator(3)._generator.bit_generator.state
     other.set_state(packed)
     assert other._generator.bit_generator.state == engine
     for length in (39, 41):
