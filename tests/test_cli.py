@@ -28,6 +28,7 @@ from compare.experiments.page import Comparison, Section
 from compare.learner.check import Verdict, check, explain
 from compare.learner.finding import find
 from compare.measure import Difference
+from compare.report.report import as_json
 from compare.run import CaseResult, cases_of, refused_of
 from compare.training import lockstep
 from compare.training.lockstep import TrainingResult
@@ -116,7 +117,11 @@ def test_equal(tmp_path, capsys):
 @pytest.fixture
 def no_page(monkeypatch):
     """report.json alone: the page takes longer than all else."""
-    monkeypatch.setattr("compare.report.site.pages", lambda site: {})
+
+    def alone(site, with_json):
+        return {"report.json": as_json(site.report)}
+
+    monkeypatch.setattr("compare.report.site.pages", alone)
 
 
 def test_what_is_asked_for_is_what_is_compared(tmp_path, monkeypatch, no_page):

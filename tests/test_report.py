@@ -260,7 +260,7 @@ def test_a_failure_leaves_the_old_report_whole(step: str, tmp_path, monkeypatch)
     before = files(tmp_path)
     assert set(before) == {"report.json", *pages(Site(make(runs=[])))}
 
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise OSError("disk full")
 
     monkeypatch.setattr(os if step == "replace" else site, step, fail)

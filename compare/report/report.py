@@ -257,7 +257,7 @@ def _fields(of: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or type(value) in (str, int, bool):
+    if value is None or type(value) in (str, int, bool) or (type(value) is float and math.isfinite(value)):
         return value
     if dataclasses.is_dataclass(value):
         value = _fields(value)

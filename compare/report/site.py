@@ -24,7 +24,7 @@ from compare.report.report import Report, as_json, last_loss, worst_of_cases
 from compare.training.lockstep import TrainingResult
 
 HEAD, SCRIPTS = "page.js", ("search.js",)  # of every page: in its head, and at its end
-FIRST = "index.html"
+FIRST, JSON = "index.html", "report.json"
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,14 @@ class Site:
         )
 
 
-def pages(site: Site, *, only_experiments: bool = False) -> dict[str, str]:
-    """Address → text of every page, but those that are there from an earlier run."""
+def pages(site: Site, *, only_experiments: bool = False, with_json: bool = False) -> dict[str, str]:
+    """Address → text of every page, but those that are there from an earlier run, and of report.json."""
     parts = {} if only_experiments else {**_start(site), **_components(site), **_others(site)}
     parts |= _experiments(site)
-    # What is drawn takes longest, and comes first: nobody should wait for it alone.
-    order = sorted(parts, key=lambda address: address not in (playground.ADDRESS, "agreement.html"))
+    if with_json:
+        parts[JSON] = partial(as_json, site.report)
+    # What takes longest comes first: nobody should wait for it alone.
+    order = sorted(parts, key=lambda address: address not in (playground.ADDRESS, "agreement.html", JSON))
     device = site.report.options.get("device", "cpu")
     texts = dict(zip(order, spread([parts[address] for address in order], device), strict=True))
     return {address: texts[address] for address in parts}
@@ -264,9 +266,7 @@ def check_folder(folder: Path) -> None:
 
 def write(site: Site, folder: Path, *, with_json: bool = False) -> Path:
     """Write the pages, and report.json where it is asked for; return the path of the first page."""
-    texts = pages(site)
-    if with_json:
-        texts["report.json"] = as_json(site.report)
+    texts = pages(site, with_json=with_json)
     write_files({name: text.encode() for name, text in texts.items()}, folder)
     return folder / FIRST
 
