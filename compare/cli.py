@@ -584,10 +584,13 @@ def _compare(
 
     from compare.cases import vectors
     from compare.environment import spread
-    from compare.run import run_component
+    from compare.run import CaseResult, in_words, run_component
 
     def case_results(component: "Component", dtype: str, seed: int) -> list["CaseResult"]:
-        return list(run_component(component, device, [dtype], [seed], draws=draws))
+        try:
+            return list(run_component(component, device, [dtype], [seed], draws=draws))
+        except Exception as error:  # of a function of scratch's that its inputs are made by
+            return [CaseResult(component.name, "making the cases", dtype, seed, 0, error=in_words(error))]
 
     compared = [component for component in components if not component.not_here]
     rounds = list(itertools.product(dtypes, seeds))

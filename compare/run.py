@@ -186,6 +186,16 @@ def run_case(
     outcome = run_both(component, case, replaced)
     if outcome.error:
         return replace(result, error=outcome.error)
+    try:
+        return replace(result, **_measured(component, case, outcome, arbiter, replaced))
+    except Exception as error:  # of a function of scratch's that a scale or the truth is computed by
+        return replace(result, error=in_words(error))
+
+
+def _measured(
+    component: Component, case: Case, outcome: Outcome, arbiter: bool, replaced: Replaced
+) -> dict[str, Any]:
+    """The differences of the two sides, and how far each is from the truth."""
     scratch, torch = outcome.results
     scales = component.magnitude(case)
     differences = compare_results(scratch, torch, scales)
@@ -203,7 +213,7 @@ def run_case(
             f"{side}_to_truth": max(distances.values(), default=0.0)
             for side, distances in zip(SIDES, (ours, theirs), strict=True)
         }
-    return replace(result, differences=differences, **to_truth)
+    return {"differences": differences, **to_truth}
 
 
 @undisturbed()

@@ -216,6 +216,17 @@ def test_a_difference_is_named_and_located(tmp_path, capsys, monkeypatch):
     assert read(tmp_path)["verdict"]["different"] == ["relu"]
 
 
+def test_an_exception_while_the_cases_are_made_is_a_difference(tmp_path, capsys, monkeypatch, no_page):
+    def broken(*arguments, **options):
+        raise NameError("weihgt")
+
+    monkeypatch.setattr("compare.run.cases_of", broken)
+    assert main(["--only", "relu", "--dtype", "float32", "--out", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "✗ relu, case “making the cases”, float32, seed 0\n  NameError: weihgt" in out
+    assert read(tmp_path)["verdict"]["different"][0] == "relu"
+
+
 def test_an_exception_while_training_is_a_difference(tmp_path, capsys, monkeypatch):
     def broken(*arguments, **options):
         raise FloatingPointError("overflow")

@@ -117,9 +117,21 @@ def raising(case: Case) -> Results:
     "sides", [{"ours": raising}, {"theirs": raising}, {"ours": raising, "theirs": raising}]
 )
 def test_an_exception_of_either_side_or_of_both_is_a_difference(sides):
-    result = run(component(**sides))
+    result = run(component(**sides), arbiter=False)  # who runs scratch again
     assert not result.equal
     assert result.error == "RuntimeError: it broke"
+
+
+@pytest.mark.parametrize("finite", [True, False])
+def test_what_breaks_down_in_a_scale_or_in_higher_precision_is_a_difference_too(finite):
+    def in_float64_only(case: Case) -> Results:
+        if case["x"].dtype != np.float64:
+            raise RuntimeError("it broke")
+        return {"y": case["x"]}
+
+    result = run(component(in_float64_only), case={"finite": finite})
+    assert result.error == ("RuntimeError: it broke" if finite and higher_precision(np.float64) else "")
+    assert run(component(magnitude=raising), case={"finite": finite}).error == "RuntimeError: it broke"
 
 
 def test_an_error_outweighs_equal_arrays():

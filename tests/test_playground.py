@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from compare.report.playground import SCRIPTS, WIDGETS
 from compare.report.rendering import STATIC
 from compare.report.report import Report
 from compare.report.site import Site, pages
-from compare.report.stills import network_on_rings, rings
+from compare.report.stills import STILLS, network_on_rings, rings
 from scratch import schedules
 from scratch.batch_norm import BatchNorm1d
 from scratch.early_stopping import EarlyStopping
@@ -140,6 +141,31 @@ def test_every_widget_has_its_parts(page):
         assert '<figure class="still"><svg' in section
         assert section.count('<pre class="listing">') == len([*widget.definitions])
         assert any(definition.path.startswith("scratch/") for definition in widget.definitions)
+
+
+def test_what_somebody_breaks_takes_no_page_down(monkeypatch):
+    """A function that raises is said to, in the place of its figure; a line that has changed is left out"""
+
+    def broken():
+        raise TypeError("1 < 2")
+
+    lost = ("linear", "scratch.linear: linear_forward", "what is not there")
+    widget = replace(WIDGETS[0], steps=(lost,))
+    monkeypatch.setitem(STILLS, widget.name, broken)
+    monkeypatch.setattr(playground, "WIDGETS", (widget,))
+    playground.values.cache_clear()
+    try:
+        site = Site(Report({}, {"device": "cpu", "dtypes": [], "seeds": [0], "only": None}, [], [], []))
+        text = site.page("playground.html", "playground.html", **playground.values())
+    finally:
+        playground.values.cache_clear()
+    assert "<code>scratch/</code> raises TypeError: 1 &lt; 2</p>" in text
+    assert 'class="source-line"' not in text
+
+
+def test_every_line_that_a_widget_points_at_is_there():
+    for widget in WIDGETS:
+        assert [line[0] for line in widget.lines] == [step[0] for step in widget.steps]
 
 
 def test_components_and_widgets_lead_to_each_other():

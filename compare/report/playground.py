@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from compare.component import Component, Definition, definitions
 from compare.report.listings import listing
 from compare.report.rendering import static
@@ -53,13 +55,14 @@ class Widget:
 
     @property
     def lines(self) -> Iterator[tuple[str, str, int, str]]:
-        """The lines of `steps`: word, file, number and code."""
+        """The lines of `steps`: word, file, number and code; one that somebody has broken is left out."""
         for word, source, code in self.steps:
             module, _, name = source.partition(": ")
             definition = definitions(importlib.import_module(module))[name]
             lines = definition.code.splitlines()
-            (at,) = (i for i, line in enumerate(lines) if line.strip().startswith(code))
-            yield word, definition.path, definition.first + at, lines[at].strip().partition("  #")[0]
+            for at, line in enumerate(lines):
+                if line.strip().startswith(code):
+                    yield word, definition.path, definition.first + at, line.strip().partition("  #")[0]
 
 
 WIDGETS = (
@@ -199,6 +202,12 @@ def values() -> dict[str, Any]:
     """What the page's template is rendered with, and the scripts that run in it."""
     from compare.report.stills import STILLS  # with matplotlib, which takes half as long as PyTorch
 
-    stills = {widget.name: STILLS[widget.name]() for widget in WIDGETS}
+    def still(name: str) -> Markup:
+        try:
+            return STILLS[name]()
+        except Exception as error:  # of whoever breaks a line to see the comparison catch it
+            return Markup("<p><code>scratch/</code> raises {}: {}</p>").format(type(error).__name__, error)
+
+    stills = {widget.name: still(widget.name) for widget in WIDGETS}
     look = static("playground.css")
     return {"widgets": WIDGETS, "stills": stills, "look": look, "listing": listing, "scripts": SCRIPTS}
