@@ -616,13 +616,14 @@ def _compare(
 
 
 def _train(name: str, device: str, draws: str, dtype: str, seed: int) -> "TrainingResult":
+    from compare.run import in_words
     from compare.training import lockstep
 
     try:
         return lockstep.train_in_lockstep(name, dtype, device, seed, draws=draws)
     except Exception as error:  # as with a case: a failure of either side is a finding about this run
-        text = f"{type(error).__name__}: {error}"
-        return lockstep.TrainingResult(name, "", dtype, device, seed, lockstep.BUDGET, 1, error=text)
+        said = in_words(error)
+        return lockstep.TrainingResult(name, "", dtype, device, seed, lockstep.BUDGET, 1, error=said)
 
 
 def _usable(out: Path, write: Callable[[], Any]) -> Any:
