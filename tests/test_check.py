@@ -572,8 +572,15 @@ def test_a_function_that_is_not_written_is_never_passed_over(tmp_path, capsys):
     file.write_text(f"{HEADER}def relu_forward(x): return x * (x > 0), 'mine'\n")
     assert main(["check", str(file)]) == 1
     shown = capsys.readouterr().out
-    assert "✗ relu  half written: 1 of 2 functions, right, but for NaN and infinity" in shown
+    assert "½ relu  half written: 1 of 2 functions, right, but for NaN and infinity" in shown
     assert "✓ relu_forward\n" in shown
+    assert shown.endswith("0 right; half written: relu\n")
+    assert main(["check", str(file), "--strict"]) == 1
+    assert capsys.readouterr().out.endswith("0 right; 1 not: relu\n")
+    file.write_text(f"{HEADER}def relu_forward(x): return -x * (x > 0), 'mine'\n")
+    assert main(["check", str(file)]) == 1
+    assert capsys.readouterr().out.endswith("0 right; 1 not: relu\n")
+    file.write_text(f"{HEADER}def relu_forward(x): return x * (x > 0), 'mine'\n")
     assert "– not written, so that ours stood in: relu_backward\n" in shown
     assert "relu_backwards" not in shown
     file.write_text(file.read_text() + "def relu_backwards(dy, cache): return dy\ndef helper(): pass\n")

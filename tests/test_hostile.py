@@ -390,6 +390,16 @@ def test_bytecode_of_another_text_is_not_run_and_none_is_written(tmp_path, monke
     assert sorted(tmp_path.rglob("*")) == files
 
 
+def test_what_is_installed_is_known_before_a_file_is_loaded(tmp_path, monkeypatch):
+    """To ask imports modules by itself, in Python 3.14: in the midst of another import, that failed."""
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("folder/helper.py").write_text("")
+    asks = "import sys, sysconfig; sysconfig.get_paths = None; sys.path.insert(0, 'folder'); import helper\n"
+    Path("mine.py").write_text(asks + RIGHT)
+    assert [v.status for v in check_file(Path("mine.py"), 60)] == ["right"]
+
+
 BESIDE = {
     "compare.py": "raise RuntimeError('compare')\n",
     "torch_ref.py": "raise RuntimeError('torch_ref')\n",

@@ -77,10 +77,13 @@ class Verdict:
         """Whether what is written is right for all ordinary inputs."""
         return self.status in RIGHT
 
+    def right_so_far(self, strict: bool) -> bool:
+        """Whether what is written is right: for all ordinary inputs, or everywhere."""
+        return self.status == "right" if strict else self.equal
+
     def passes(self, strict: bool) -> bool:
-        """Whether that is enough, or everything has to be right."""
-        whole = not self.missing or bool(self.form)  # of what a course has no function for
-        return whole and (self.status == "right" if strict else self.equal)
+        """Whether nothing is left to write, either. (A course may have no function for what is missing.)"""
+        return self.right_so_far(strict) and (not self.missing or bool(self.form))
 
 
 def assert_matches(*functions: Callable, component: str | None = None, **named: Callable) -> None:

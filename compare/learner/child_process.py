@@ -245,6 +245,7 @@ def serve() -> None:
     leave_out_compiler()
     all_components()
     gc.enable()  # off since the process began, see `Process`: what has been imported stays
+    _installed()
     sys.path_hooks.insert(0, _from_source)
     sys.path_importer_cache.clear()
     path = ""
@@ -421,11 +422,16 @@ class FromNotebook(FromSource):
         return text.encode()
 
 
+@functools.cache
+def _installed() -> set[Path]:
+    """The folders of installed packages. (Asked for once before an import needs it: it imports, itself.)"""
+    paths = sysconfig.get_paths()
+    return {Path(paths[kind]).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+
+
 def _from_source(folder: str) -> Any:
     """Finds modules in folders other than those of installed packages."""
-    paths = sysconfig.get_paths()
-    installed = {Path(paths[kind]).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    if installed & {Path(folder).resolve(), *Path(folder).resolve().parents}:
+    if _installed() & {Path(folder).resolve(), *Path(folder).resolve().parents}:
         raise ImportError("an installed package", path=folder)
     machinery = importlib.machinery
     extensions = (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES)

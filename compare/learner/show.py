@@ -58,14 +58,14 @@ def print_verdict(console: Console, verdict: Verdict, strict: bool = False) -> N
         console.print(Text(f"    {line}", colours.get(line, "")), soft_wrap=True)
 
 
-MARKS = {"✓": "green", "✗": "bold red", "–": "", "?": "bold yellow"}
+MARKS = {"✓": "green", "½": "bold yellow", "✗": "bold red", "–": "", "?": "bold yellow"}
 
 
 def mark(verdict: Verdict, strict: bool = False) -> str:
-    """Right enough, or not; or nothing was looked at."""
+    """Right enough, as far as it is written, or not; or nothing was looked at."""
     if verdict.status in ("unwritten", "asked"):
         return {"unwritten": "–", "asked": "?"}[verdict.status]
-    return "✓" if verdict.passes(strict) else "✗"
+    return "✓" if verdict.passes(strict) else "½" if verdict.right_so_far(strict) else "✗"
 
 
 def headline(verdict: Verdict) -> str:
@@ -106,14 +106,14 @@ STATUS = {
 def print_check(console: Console, verdicts: Sequence[Verdict], strict: bool = False) -> None:
     """The verdict on a file in one line."""
     told = [v for v in verdicts if v.status != "asked"]
-    wrong = [v.component for v in told if not v.passes(strict) and v.status != "unwritten"]
-    unwritten = [v.component for v in told if v.status == "unwritten"]
+    wrong, half, unwritten = ([v.component for v in told if mark(v, strict) == sign] for sign in "✗½–")
     right = sum(v.passes(strict) for v in verdicts)
     parts = [f"{right} of {len(told)} done" if unwritten else f"{right} right"]
     parts += [f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else []
+    parts += [f"half written: {', '.join(half)}"] if half else []
     more = f" and {len(unwritten) - NEXT} more" if len(unwritten) > NEXT else ""
     parts += [f"not written yet: {', '.join(unwritten[:NEXT])}{more}"] if unwritten else []
-    style = "bold red" if wrong else "bold" if unwritten else "bold green"
+    style = "bold red" if wrong else "bold" if half or unwritten else "bold green"
     console.print(Text("; ".join(parts), style), soft_wrap=True)
 
 
