@@ -1,6 +1,7 @@
 """Carries weights and checkpoints between the two sides: `.npz` of scratch/, `.pt` of torch_ref/."""
 
 import io
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -40,7 +41,8 @@ def read_state(path: str | Path) -> dict[str, Any]:
             if zipfile.is_zipfile(file) and zipfile.ZipFile(file).testzip():  # PyTorch checks no checksums
                 raise ValueError
             file.seek(0)
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # PyTorch 2.14, of sparse tensors
+                state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception:  # PyTorch's own message may say how to run the stranger's code all the same
             raise ValueError(f"{path}: expected a .pt file of tensors by name, and a whole one") from None
     if isinstance(state, dict) and state.keys() - WATCHING == CHECKPOINT:
