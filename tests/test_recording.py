@@ -442,6 +442,7 @@ def test_within_what_is_compiled_nothing_is_recorded(tmp_path, form):
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is not supported:DeprecationWarning")  # Python 3.14
 def test_a_scripted_model_takes_no_hooks(tmp_path):
     model = torch.jit.script(mlp())
     step = recorded(tmp_path / "r", model)
