@@ -203,11 +203,11 @@ def site(measure: bool, out: Path) -> int:
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES)
     results, *_ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws, ())
-    edge_values = {
-        component.name: grouped(examine(component))
-        for component in components
-        if measure and not component.not_here
-    }
+    examined = [component for component in components if measure and not component.not_here]
+    tables = [lambda component=component: grouped(examine(component)) for component in examined]
+    names = [component.name for component in examined]
+    found = _with_progress(tables, [f"edge values of {name}" for name in names], "cpu")
+    edge_values = dict(zip(names, found, strict=True))
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
     report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
     known, there = _experiments(out)
@@ -578,12 +578,8 @@ def _compare(
     draws: str,
     sources: Sequence[str],
 ) -> tuple[list["CaseResult"], list["TrainingResult"], "Vectors"]:
-    """Everything that takes time, under a progress bar where stderr is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
+    """Others' tests, all cases and training runs."""
     from compare.cases import vectors
-    from compare.environment import spread
     from compare.run import CaseResult, in_words, run_component
 
     def case_results(component: "Component", dtype: str, seed: int) -> list["CaseResult"]:
@@ -601,18 +597,23 @@ def _compare(
     parts: list[Callable[[], Any]] = [others, *training, *cases]
     names = ["others' tests", *(name for name in runs for _ in rounds)]
     names += [component.name for component in compared for _ in rounds]
+    held, *results = _with_progress(parts, [f"compared {name}" for name in names], device)
+    trained, groups = results[: len(training)], results[len(training) :]
+    return [*itertools.chain.from_iterable(groups)], trained, held
+
+
+def _with_progress(parts: Sequence[Callable[[], Any]], names: Sequence[str], device: str) -> list[Any]:
+    """What all parts return, on all cores, under a progress bar where stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from compare.environment import spread
+
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("comparing", total=len(parts))
-
-        def tell(i: int) -> None:
-            bar.update(task, advance=1, description=f"compared {names[i]}")
-
-        found = spread(parts, device, tell)
-    held, *results = found
-    trained, groups = results[: len(training)], results[len(training) :]
-    return [*itertools.chain.from_iterable(groups)], trained, held
+        return spread(parts, device, lambda i: bar.update(task, advance=1, description=names[i]))
 
 
 def _train(name: str, device: str, draws: str, dtype: str, seed: int) -> "TrainingResult":
