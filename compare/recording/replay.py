@@ -202,8 +202,12 @@ class Runs:
         """
         wrong: dict[str, int] = {}
         for self.undivided in ("", "the batch", "all elements"):
-            offs = [Replay(self, step, 0).off for step in self.steps[:2]]
+            self._replays.clear()
+            offs = [self.replay(step, 0).off for step in self.steps[:2]]
             wrong[self.undivided] = sum(off > 1 for each in offs for off in each.values())
+            if not wrong[self.undivided]:
+                return
+        self._replays.clear()
         self.undivided = min(wrong, key=lambda name: wrong[name])
 
     def _of(self, side: int, step: int, name: str) -> np.ndarray | None:
