@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -238,12 +239,16 @@ class Step:
     pairs: Collection[str] = ()  # the complex ones
     _file: Any = None
 
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.order)
+
     def __contains__(self, name: str) -> bool:
-        return name in self.order
+        return name in self._names
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.read:
-            if name not in self.order:
+            if name not in self:
                 raise KeyError(f"{self.path}: no tensor {name}")
             with _reading(self.path):
                 if self._file is None:
@@ -255,6 +260,12 @@ class Step:
             narrow = tensor.is_floating_point() and tensor.element_size() < 4
             self.read[name] = (tensor.float() if narrow else tensor).numpy()
         return self.read[name]
+
+    def get(self, name: str) -> np.ndarray | None:
+        """A tensor; None, if there is none of this name."""
+        if name not in self:
+            return None
+        return self[name]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of the whole tensor, also where a sample of it is kept."""
