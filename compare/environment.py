@@ -85,8 +85,9 @@ def leave_out_compiler() -> None:
 
     Every optimizer of PyTorch imports it, which takes about as long as `import torch`: to ask it not to
     compile `add_param_group`, and to end the graph that `step` may be in. Here nothing is compiled. PyTorch's
-    tests ask it for the kinds of GPU that there are. Who asks for anything else of it gets the compiler
-    itself.
+    tests ask it for the kinds of GPU that there are, and every `backward` that is given a gradient whether
+    that has the right shape, which for a compiler may be a formula, of SymPy. Who asks for anything else of
+    it gets the compiler itself.
     """
 
     def disable(fn: Callable, *_: object, **__: object) -> Callable:
@@ -95,9 +96,17 @@ def leave_out_compiler() -> None:
     def graph_break(*_: object, **__: object) -> None:
         pass
 
+    def sym_eq(x: Any, y: Any) -> bool:
+        return x == y
+
+    def expect_true(a: bool, skip: int = 0) -> bool:
+        return a
+
+    shapes = {"sym_eq": sym_eq, "expect_true": expect_true}
     for stand_in in (
         _StandIn("torch._dynamo", is_package=True, disable=disable, graph_break=graph_break),
         _StandIn("torch._inductor.utils", is_package=False, GPU_TYPES=["cuda", "mps", "xpu", "mtia"]),
+        _StandIn("torch.fx.experimental.symbolic_shapes", is_package=False, **shapes),
     ):
         stand_in.install()
 

@@ -144,11 +144,43 @@ def test_the_compiler_is_left_out_until_somebody_compiles(then):
 
 
 def test_a_compiler_that_is_there_stays(monkeypatch):
-    there = {name: types.ModuleType(name) for name in ("torch._dynamo", "torch._inductor.utils")}
+    names = ("torch._dynamo", "torch._inductor.utils", "torch.fx.experimental.symbolic_shapes")
+    there = {name: types.ModuleType(name) for name in names}
     for name, module in there.items():
         monkeypatch.setitem(sys.modules, name, module)
     environment.leave_out_compiler()
     assert all(sys.modules[name] is module for name, module in there.items())
+
+
+GRADIENTS = """
+import sys, torch
+from compare.environment import leave_out_compiler
+leave_out_compiler()
+at_once = "sympy" in sys.modules  # with some version of PyTorch
+x = torch.ones(2, 3, requires_grad=True)
+(2 * x).backward(torch.ones(2, 3))
+for wrong in ((3, 2), (2, 2), (3,), (2, 3, 1)):
+    try:
+        (2 * x).backward(torch.ones(wrong))
+    except RuntimeError as error:
+        assert "Mismatch in shape" in str(error)
+    else:
+        raise AssertionError(wrong)
+assert ("sympy" in sys.modules) is at_once
+import torch.fx.experimental.symbolic_shapes as shapes
+assert shapes.sym_or(False, shapes.expect_true(shapes.sym_eq((2, 3), (2, 3)))) is True
+assert "sympy" in sys.modules
+torch.compile(lambda x: 3 * x.sum(), backend="aot_eager", dynamic=True)(x).backward()
+print(x.grad[0].tolist())
+"""
+
+
+def test_a_gradient_takes_no_formulas_of_shapes_until_somebody_asks_for_one():
+    """Its shape is checked all the same."""
+    result = subprocess.run(
+        [sys.executable, "-c", GRADIENTS], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert (result.stdout.strip(), result.returncode) == ("[5.0, 5.0, 5.0]", 0), result.stderr
 
 
 def test_to_read_pytorchs_tests_takes_no_compiler():
