@@ -193,7 +193,6 @@ def site(measure: bool, out: Path) -> int:
     It is the site of `run`, without the training runs, and with the tables of edge values.
     """
     from compare import cases, environment
-    from compare.edges.table import examine, grouped
     from compare.report.report import Report
     from compare.report.site import Site, check_folder, write
 
@@ -204,10 +203,10 @@ def site(measure: bool, out: Path) -> int:
     dtypes = list(DTYPES)
     results, *_ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws, ())
     examined = [component for component in components if measure and not component.not_here]
-    tables = [lambda component=component: grouped(examine(component)) for component in examined]
+    parts = [functools.partial(_edge_values, component) for component in examined]
     names = [component.name for component in examined]
-    found = _with_progress(tables, [f"edge values of {name}" for name in names], "cpu")
-    edge_values = dict(zip(names, found, strict=True))
+    tables = _with_progress(parts, [f"edge values of {name}" for name in names], "cpu")
+    edge_values = dict(zip(names, tables, strict=True))
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
     report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
     known, there = _experiments(out)
@@ -600,6 +599,12 @@ def _compare(
     held, *results = _with_progress(parts, [f"compared {name}" for name in names], device)
     trained, groups = results[: len(training)], results[len(training) :]
     return [*itertools.chain.from_iterable(groups)], trained, held
+
+
+def _edge_values(component: "Component") -> list[Any]:
+    from compare.edges.table import examine, grouped
+
+    return grouped(examine(component))
 
 
 def _with_progress(parts: Sequence[Callable[[], Any]], names: Sequence[str], device: str) -> list[Any]:

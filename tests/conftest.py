@@ -36,7 +36,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def path_of_its_own(monkeypatch):
-    """A learner's file that a test has loaded is looked for no more: a process is told the whole path."""
+    """What a test adds to it, by loading files, ends with the test: processes are told the whole of it."""
     monkeypatch.setattr(sys, "path", [*sys.path])
 
 

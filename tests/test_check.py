@@ -567,6 +567,18 @@ def test_strict_asks_for_everything(tmp_path, capsys):
     assert "✗ relu  right, but for NaN and infinity" in capsys.readouterr().out
 
 
+def test_what_is_half_written_is_not_told_off_unless_it_is_wrong(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    for sign, strict, said in (
+        ("", [], "half written: relu"),
+        ("", ["--strict"], "1 not: relu"),
+        ("-", [], "1 not: relu"),
+    ):
+        file.write_text(f"{HEADER}def relu_forward(x): return {sign}x * (x > 0), 'mine'\n")
+        assert main(["check", str(file), *strict]) == 1
+        assert capsys.readouterr().out.endswith(f"0 right; {said}\n")
+
+
 def test_a_function_that_is_not_written_is_never_passed_over(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(f"{HEADER}def relu_forward(x): return x * (x > 0), 'mine'\n")
@@ -575,12 +587,6 @@ def test_a_function_that_is_not_written_is_never_passed_over(tmp_path, capsys):
     assert "½ relu  half written: 1 of 2 functions, right, but for NaN and infinity" in shown
     assert "✓ relu_forward\n" in shown
     assert shown.endswith("0 right; half written: relu\n")
-    assert main(["check", str(file), "--strict"]) == 1
-    assert capsys.readouterr().out.endswith("0 right; 1 not: relu\n")
-    file.write_text(f"{HEADER}def relu_forward(x): return -x * (x > 0), 'mine'\n")
-    assert main(["check", str(file)]) == 1
-    assert capsys.readouterr().out.endswith("0 right; 1 not: relu\n")
-    file.write_text(f"{HEADER}def relu_forward(x): return x * (x > 0), 'mine'\n")
     assert "– not written, so that ours stood in: relu_backward\n" in shown
     assert "relu_backwards" not in shown
     file.write_text(file.read_text() + "def relu_backwards(dy, cache): return dy\ndef helper(): pass\n")

@@ -124,6 +124,11 @@ print(doubled.round(decimals=3).tolist(), optimizer.step())
 """
 
 
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
 @pytest.mark.parametrize(
     "then",
     [
@@ -137,9 +142,7 @@ print(doubled.round(decimals=3).tolist(), optimizer.step())
 def test_the_compiler_is_left_out_until_somebody_compiles(then):
     """PyTorch's optimizers do without it; who compiles, or asks for a part of it, gets it."""
     program = COMPILER.format(then=then or "torch.compile(lambda x: x, backend='eager')(param)")
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+    result = python(program)
     assert (result.stdout.strip(), result.returncode) == ("[1.998, 1.998, 1.998] None", 0), result.stderr
 
 
@@ -177,9 +180,7 @@ print(x.grad[0].tolist())
 
 def test_a_gradient_takes_no_formulas_of_shapes_until_somebody_asks_for_one():
     """Its shape is checked all the same."""
-    result = subprocess.run(
-        [sys.executable, "-c", GRADIENTS], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+    result = python(GRADIENTS)
     assert (result.stdout.strip(), result.returncode) == ("[5.0, 5.0, 5.0]", 0), result.stderr
 
 
@@ -191,9 +192,7 @@ from compare.environment import leave_out_compiler
 leave_out_compiler()
 print(len(list(trials(["relu"]))), {"torch._dynamo.config", "torch._inductor"} & sys.modules.keys())
 """
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+    result = python(program)
     count, _, compiler = result.stdout.strip().partition(" ")
     assert int(count) > 0, result.stderr
     assert compiler == "set()"

@@ -21,10 +21,10 @@ VARIABLES |= {colour: f"var(--class{i})" for i, colour in enumerate(CLASSES)}
 VARIABLES |= {colour: f"var(--point{i})" for i, colour in enumerate(POINTS)}
 
 
-def figure(name: str, drawing: Drawing, **values: Any) -> Figure:
-    """A drawing, drawn, with the caption that texts.toml has for it."""
+def figure(name: str, drawing: Drawing, *, file: str = "", **values: Any) -> Figure:
+    """A drawing, drawn, with the caption that texts.toml has for it; its files may have another name."""
     experiment = name.partition("-")[0]
-    return with_caption(name, drawing, TEXTS[experiment]["captions"][name].format(**values))
+    return with_caption(file or name, drawing, TEXTS[experiment]["captions"][name].format(**values))
 
 
 def with_caption(name: str, drawing: Drawing, caption: str) -> Figure:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 from compare.experiments import figures
-from compare.experiments.drawn import with_caption
+from compare.experiments.drawn import figure
 from compare.experiments.experiment import Options, Results, Task, arbiter_tasks
 from compare.experiments.figures import VISIBLE
 from compare.experiments.page import TEXTS, Comparison, Figure, Section, Table, remarks, texts
@@ -337,8 +337,8 @@ def _parting(part: Part, everyone: Sides) -> Figure:
 
 
 def _figure(part: Part, what: str, drawing: Drawing, **values: Any) -> Figure:
-    caption = TEXTS["regularization"]["captions"][f"regularization-{what}"]
-    return with_caption(f"{part.name}-{what}", drawing, caption.format(where=part.where, **values))
+    name, file = f"regularization-{what}", f"{part.name}-{what}"
+    return figure(name, drawing, file=file, where=part.where, **values)
 
 
 def _shares(run: Run, data: Data) -> tuple[float, float]:

@@ -78,7 +78,7 @@ class Runs:
         self.rates = [name for name in order if name.lower() in RATES]  # my learning rate
         self.assumed: set[str] = set()  # what was not recorded, and taken from theirs
         self._opened: dict[tuple[int, int], Step] = {}
-        self._replays: dict[tuple[int, int], Replay] = {}
+        self._replays: dict[tuple[int, int, str], Replay] = {}
         self._between: Between | None = None
         self.undivided = ""  # by what my gradients of outputs are still to be divided, as in a course
 
@@ -101,9 +101,10 @@ class Runs:
 
     def replay(self, step: int, side: int) -> "Replay":
         """A step's operations on one run's numbers; kept."""
-        if (step, side) not in self._replays:
-            self._replays[step, side] = Replay(self, step, side)
-        return self._replays[step, side]
+        asked = step, side, self.undivided
+        if asked not in self._replays:
+            self._replays[asked] = Replay(self, step, side)
+        return self._replays[asked]
 
     def of(self, side: int, step: int, name: str) -> np.ndarray | None:
         """A tensor of mine (0) or theirs (1), by its name in theirs."""
@@ -202,12 +203,10 @@ class Runs:
         """
         wrong: dict[str, int] = {}
         for self.undivided in ("", "the batch", "all elements"):
-            self._replays.clear()
             offs = [self.replay(step, 0).off for step in self.steps[:2]]
             wrong[self.undivided] = sum(off > 1 for each in offs for off in each.values())
             if not wrong[self.undivided]:
                 return
-        self._replays.clear()
         self.undivided = min(wrong, key=lambda name: wrong[name])
 
     def _of(self, side: int, step: int, name: str) -> np.ndarray | None:

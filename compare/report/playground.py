@@ -15,6 +15,7 @@ from markupsafe import Markup
 from compare.component import Component, Definition, definitions
 from compare.report.listings import listing
 from compare.report.rendering import static
+from compare.run import in_words
 
 ADDRESS = "playground.html"
 
@@ -206,7 +207,7 @@ def values() -> dict[str, Any]:
         try:
             return STILLS[name]()
         except Exception as error:  # of whoever breaks a line to see the comparison catch it
-            return Markup("<p><code>scratch/</code> raises {}: {}</p>").format(type(error).__name__, error)
+            return Markup("<p><code>scratch/</code> raises {}</p>").format(in_words(error))
 
     stills = {widget.name: still(widget.name) for widget in WIDGETS}
     look = static("playground.css")
