@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+import compare.__main__
 from compare import cases, cli, environment
 from compare.__main__ import start
 from compare.cases import activations, names, vectors
@@ -345,6 +347,32 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, capsys):
     tmp_path.chmod(0o500)
     assert main(["--out", str(tmp_path)]) == 2
     assert "Permission denied" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("made", "torch_there", "advice"),
+    [
+        (True, True, "{}/.venv/bin/python has what is needed; run it, or activate .venv"),
+        (True, False, "{}/.venv/bin/python has what is needed; run it, or activate .venv"),
+        (False, True, "install the requirements with `python -m pip install -e .`, which keeps this PyTorch"),
+        (False, False, 'run `make compare`, or `python -m pip install -c constraints.txt -e ".[dev]"`,'),
+    ],
+)
+def test_who_lacks_a_package_is_told_which_python_has_it(made, torch_there, advice, tmp_path):
+    (tmp_path / "compare").mkdir()
+    shutil.copy(compare.__main__.__file__, tmp_path / "compare")
+    (tmp_path / "compare" / "cli.py").write_text("import a_package_that_nobody_has\n")
+    if made:
+        (tmp_path / ".venv" / "bin").mkdir(parents=True)
+        (tmp_path / ".venv" / "bin" / "python").touch()
+    if torch_there:
+        (tmp_path / "torch.py").touch()
+    command = [sys.executable, "-S", "-m", "compare"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    error = "error: No module named 'a_package_that_nobody_has': "
+    assert done.stderr.startswith(error + advice.format(tmp_path))
+    assert done.stderr.count("\n") == 1
 
 
 def test_interrupted(tmp_path, capsys, monkeypatch):
