@@ -23,8 +23,9 @@ unexport PYTHONDONTWRITEBYTECODE
 compare: $(READY)
 	$(BIN)/python -m compare
 
+# Each process takes tests that stand side by side: what a file's tests share is then made once.
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --durations=10
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=10
 
 fuzz: $(READY)
 	FUZZ=100000 $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_random.py

@@ -173,25 +173,30 @@ def test_a_training_run_that_differs_is_the_verdict(wrong, tmp_path, capsys, mon
     assert read(tmp_path)["verdict"]["different"] == ["digits"]
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_every_command_that_compares_says_so_by_its_status(right, tmp_path, capsys, monkeypatch):
-    result = CaseResult("relu", "one", "float64", 0, 4, [Difference("y", units=0.0 if right else 5.0)])
-    verdicts = [Verdict("tanh", [], "scratch", "right" if right else "different"), EQUAL, EQUAL]
-    monkeypatch.setattr(cli, "_compare", lambda *arguments: ([result], []))
-    monkeypatch.setattr("compare.report.site.write", lambda site, out: out)
-    monkeypatch.setattr("compare.training.one_seed.run_seeds", lambda console, seed: right)
-    row = Comparison("a run", "cost", "1", {"scratch": "1"}, right, "to within 0")
-    section = Section("optimizers", "Optimizers", [], comparisons=[row])
-    monkeypatch.setattr("compare.experiments.run.run_experiments", lambda *arguments: [section])
-    monkeypatch.setattr("compare.learner.child_process.check_file", lambda *arguments: iter(verdicts))
+@pytest.mark.parametrize("command", ["site", "experiments", "seeds", "check", "check --json"])
+def test_every_command_that_compares_says_so_by_its_status(command, tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.py").write_text("")
-    for command in (["site"], ["experiments"]):
-        assert main([*command, "--out", str(tmp_path / command[0])]) == (0 if right else 1), command
-    for command in (["seeds"], ["check", str(tmp_path / "mine.py")]):
-        assert main(command) == (0 if right else 1), command
-    capsys.readouterr()
-    assert main(["check", str(tmp_path / "mine.py"), "--json"]) == (0 if right else 1)
-    assert json.loads(capsys.readouterr().out)[0]["status"] == verdicts[0].status
+    arguments = {"site": ["--out", str(tmp_path)], "experiments": ["--out", str(tmp_path)], "seeds": []}
+    asked = [*command.split(), *arguments.get(command, [str(tmp_path / "mine.py")])]
+    monkeypatch.setattr("compare.report.site.write", lambda site, out: out)
+    monkeypatch.setattr("compare.experiments.run.write_pages", lambda sections, options, out: out)
+    for right in (True, False):
+        result = CaseResult("relu", "one", "float64", 0, 4, [Difference("y", units=0.0 if right else 5.0)])
+        verdicts = [Verdict("tanh", [], "scratch", "right" if right else "different"), EQUAL, EQUAL]
+        row = Comparison("a run", "cost", "1", {"scratch": "1"}, right, "to within 0")
+        section = Section("optimizers", "Optimizers", [], comparisons=[row])
+        stubs = {
+            "cli._compare": ([result], []),
+            "training.one_seed.run_seeds": right,
+            "experiments.run.run_experiments": [section],
+            "learner.child_process.check_file": verdicts,
+        }
+        for name, gives in stubs.items():
+            monkeypatch.setattr(f"compare.{name}", lambda *arguments, gives=gives: gives)
+        capsys.readouterr()
+        assert main(asked) == (0 if right else 1)
+        if command == "check --json":
+            assert json.loads(capsys.readouterr().out)[0]["status"] == verdicts[0].status
 
 
 def test_of_an_invalid_product_of_matrices_no_command_warns():
