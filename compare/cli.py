@@ -193,6 +193,7 @@ def site(measure: bool, out: Path) -> int:
     It is the site of `run`, without the training runs, and with the tables of edge values.
     """
     from compare import cases, environment
+    from compare.edges.table import examined
     from compare.report.report import Report
     from compare.report.site import Site, check_folder, write
 
@@ -202,11 +203,9 @@ def site(measure: bool, out: Path) -> int:
     _usable(out, lambda: check_folder(out))
     dtypes = list(DTYPES)
     results, *_ = _compare(components if measure else [], [], "cpu", dtypes, [0], draws, ())
-    examined = [component for component in components if measure and not component.not_here]
-    parts = [functools.partial(_edge_values, component) for component in examined]
-    names = [component.name for component in examined]
-    tables = _with_progress(parts, [f"edge values of {name}" for name in names], "cpu")
-    edge_values = dict(zip(names, tables, strict=True))
+    asked = [component for component in components if measure and not component.not_here]
+    found = _of_each(asked, examined, "edge values of")
+    edge_values = {name: of_one.groups for name, of_one in found.items()}
     options = {"device": "cpu", "dtypes": dtypes, "seeds": [0], "draws": draws, "only": None}
     report = Report(environment.describe("cpu"), options, components, results, [], edges=edge_values)
     known, there = _experiments(out)
@@ -249,8 +248,8 @@ def edges(names: tuple[str, ...], record: bool) -> int:
     """
     from compare import environment
     from compare.cases import bad_input
-    from compare.edges.show import run_edges
-    from compare.edges.table import write_record
+    from compare.edges.show import print_edges
+    from compare.edges.table import examined, write_record
     from compare.report import terminal
 
     if record and names:
@@ -267,8 +266,13 @@ def edges(names: tuple[str, ...], record: bool) -> int:
             raise click.ClickException(f"--record: this PyTorch can not be asked for {', '.join(missing)}")
         print(_usable(bad_input.FILE, lambda: write_record(list(components.values()))))
         return 0
+    left_out = {name: component.not_here for name, component in components.items() if component.not_here}
+    asked = [component for name, component in components.items() if name not in left_out]
+    found = _of_each(asked, examined, "edge values of")
+    news = _of_each(asked, lambda component: bad_input.news([component]), "bad input of")
+    lines = [line for of_one in news.values() for line in of_one]
     console = terminal.Terminal(highlight=False)
-    return 0 if run_edges(console, list(components.values()), whole=bool(names)) else 1
+    return 0 if print_edges(console, found, lines, left_out, whole=bool(names)) else 1
 
 
 @cli.command()
@@ -601,10 +605,11 @@ def _compare(
     return [*itertools.chain.from_iterable(groups)], trained, held
 
 
-def _edge_values(component: "Component") -> list[Any]:
-    from compare.edges.table import examine, grouped
-
-    return grouped(examine(component))
+def _of_each(components: list["Component"], find: Callable[["Component"], Any], said: str) -> dict[str, Any]:
+    """Component → what is found of it, under a progress bar that says what of which."""
+    names = [component.name for component in components]
+    parts = [functools.partial(find, component) for component in components]
+    return dict(zip(names, _with_progress(parts, [f"{said} {name}" for name in names], "cpu"), strict=True))
 
 
 def _with_progress(parts: Sequence[Callable[[], Any]], names: Sequence[str], device: str) -> list[Any]:

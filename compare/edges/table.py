@@ -87,6 +87,20 @@ class Group:
     ok: bool
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What came of all probes of a component: its groups, and in words what is not as declared."""
+
+    groups: list[Group]
+    wrong: list[str]
+
+
+def examined(component: Component) -> Examined:
+    """All probes of a component run on both sides, and put together."""
+    outcomes = examine(component)
+    return Examined(grouped(outcomes), [outcome.finding for outcome in outcomes if not outcome.ok])
+
+
 def grouped(outcomes: Sequence[Probed]) -> list[Group]:
     """The outcomes of one component, those alike together: agreement, refusals, departures."""
     alike: dict[tuple[int, str, bool], list[Probed]] = {}
