@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import COMPONENTS
 from runs import clipping, columns, decay, keras_form, last_batch, schedules
 from runs.small_network import Setting, record_mine
@@ -18,7 +19,9 @@ from compare.recording import plain
 from compare.recording import trace as tracing
 from compare.recording.inferred import Inferred
 from compare.recording.numpy_side import Recorder
+from compare.recording.pairing import gradient_of
 from compare.recording.store import RecordingError
+from compare.recording.torch_side import record
 from compare.recording.trace import Trace, trace
 
 
@@ -116,6 +119,104 @@ def test_what_does_not_follow_is_no_operation(tmp_path: Path) -> None:
     found = trace(tmp_path / "mine", tmp_path / "theirs")
     told(found, 0, "a", "it can not be computed", "nothing in the catalogue gives these numbers")
     assert "by its own numbers: z = Linear of x\n" in str(found), str(found)
+
+
+def gradient_alone(folder: Path, change: Any = lambda gradient, step: gradient, *, rate: float = 0.1) -> None:
+    """Neither targets nor dp are recorded: nobody can compute dw. Of db a mean leaves rounding alone."""
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((32, 3)), np.zeros((3, 1)), np.zeros(1)
+    targets = x @ [[1.0], [-2.0], [0.5]]
+    with Recorder(folder) as run:
+        for step in range(12):
+            p = x @ w + b
+            centred = p - targets - (p - targets).mean()
+            dw, db = change(2 * x.T @ centred / len(x), step), np.array([centred.sum()])
+            w, b = w - rate * dw, b - rate * db
+            run.step(x=x, p=p, dw=dw, db=db, w=w, b=b)
+
+
+@pytest.mark.parametrize("begins", [0, 4])
+def test_a_gradient_that_nothing_recorded_gives_has_to_be_the_same(begins: int, tmp_path: Path) -> None:
+    """The parameters go where their gradients bring them, in both runs; the gradients are others."""
+
+    def one_sign(gradient: np.ndarray, step: int) -> np.ndarray:
+        return gradient * [[1.0], [-1.0 if step >= begins else 1.0], [1.0]]
+
+    gradient_alone(tmp_path / "theirs")
+    gradient_alone(tmp_path / "mine", one_sign)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, begins, "dw", "it can not be computed from what is recorded", "SGD moves w")
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
+def test_rounding_of_a_gradient_that_vanishes_is_no_parting(rate: float, tmp_path: Path) -> None:
+    """All digits of db are rounding from the start, and those of dw after a few steps."""
+
+    def in_another_order(gradient: np.ndarray, step: int) -> np.ndarray:
+        return gradient * (1 + 4e-16) + 1e-17
+
+    gradient_alone(tmp_path / "theirs", rate=rate)
+    gradient_alone(tmp_path / "mine", in_another_order, rate=rate)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    assert not found.parted, str(found)
+
+
+def test_a_penalty_in_the_gradient_or_in_the_step_leads_to_the_same(tmp_path: Path) -> None:
+    for folder, inside in (("theirs", False), ("mine", True)):
+        rng = np.random.default_rng(0)
+        x, w = rng.standard_normal((32, 3)), rng.standard_normal((3, 1))
+        targets = x @ [[1.0], [-2.0], [0.5]]
+        with Recorder(tmp_path / folder) as run:
+            for _ in range(8):
+                p = x @ w
+                dw = 2 * x.T @ (p - targets) / len(x)
+                w, dw = w - 0.1 * (dw + 0.2 * w), dw + 0.2 * w * inside
+                run.step(x=x, p=p, dw=dw, w=w)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    assert "dw" not in {fault.mine for fault in found.faults}, str(found)
+
+
+def test_a_penalty_in_the_gradient_in_the_place_of_weight_decay_forgets_nothing(tmp_path: Path) -> None:
+    """The gradient is another one, and that is all: the weights are the same."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1, bias=False).double()
+    x = torch.randn(32, 3, dtype=torch.float64)
+    targets = x @ torch.tensor([[1.0], [-2.0], [0.5]], dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.05)
+    w = model.weight.detach().numpy().T.copy()
+    with record(model, optimizer, tmp_path / "theirs"):
+        for _ in range(8):
+            optimizer.zero_grad()
+            torch.nn.MSELoss()(model(x), targets).backward()
+            optimizer.step()
+    with Recorder(tmp_path / "mine") as run:
+        for _ in range(8):
+            p = x.numpy() @ w
+            dw = 2 * x.numpy().T @ (p - targets.numpy()) / 32 + 0.05 * w
+            w = w - 0.1 * dw
+            run.step(x=x.numpy(), p=p, dw=dw, w=w)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, 0, "dw", "0.05 times the parameter more: an L2 penalty in its gradient")
+    assert "forgotten" not in str(found)
+
+
+@pytest.mark.parametrize("name", ["dW", "d_W", "gW", "gradW", "grad_dW", "nabla_W", "delW", "W_g", "W_grad"])
+def test_what_people_call_a_gradient(name: str) -> None:
+    assert "W" in gradient_of(name)
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_number_may_be_an_array_of_one_element(shape: tuple[int, ...], tmp_path: Path) -> None:
+    for folder, rate in (("theirs", 0.01), ("mine", 0.02)):
+        x, w = np.arange(6.0).reshape(3, 2), np.zeros((2, 1))
+        with Recorder(tmp_path / folder) as run:
+            for _ in range(4):
+                p = x @ w
+                dw = x.T @ (p - 1)
+                w = w - rate * dw
+                own = {"extra": np.full(shape, ((p - 1) ** 2).sum()), "lr": np.full(shape, rate)}
+                run.step(x=x, p=p, dw=dw, w=w, **(own if folder == "mine" else {}))
+    told(trace(tmp_path / "mine", tmp_path / "theirs"), 0, "lr", "yours is 2 times theirs throughout")
 
 
 def test_parameters_before_the_update(tmp_path: Path) -> None:

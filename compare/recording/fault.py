@@ -29,8 +29,8 @@ class Fault:
     component: str = ""  # of the operation
 
 
-def difference(runs: Runs, step: int, tensor: str, right: Any = None) -> Difference:
-    """Between mine and theirs, or what mine should be, in rounding units of the coarser dtype."""
+def difference(runs: Runs, step: int, tensor: str, right: Any = None, scale: Any = None) -> Difference:
+    """Between mine and theirs, or what mine should be, in rounding units of the coarser dtype, at a scale."""
     mine = runs.of_mine(step, tensor)
     theirs = runs.of_theirs(step, tensor) if right is None else np.asarray(right)
     if mine is None or theirs is None:
@@ -44,7 +44,7 @@ def difference(runs: Runs, step: int, tensor: str, right: Any = None) -> Differe
         return compare_arrays(tensor, mine.astype(np.int64), theirs.astype(np.int64))
     dtype = min((a.dtype for a in (mine, theirs) if a.dtype.kind == "f"), key=lambda d: d.itemsize)
     with np.errstate(all="ignore"):
-        scale = _scale(runs, step, tensor) if right is None else None
+        scale = _scale(runs, step, tensor) if right is None and scale is None else scale
         mine, theirs = (unsigned_zeros(array.astype(dtype)) for array in (mine, theirs))
         found = compare_arrays(tensor, mine, theirs, scale)
     return replace(found, units=found.units / max(runs.coarser(step, side, tensor) for side in (0, 1)))

@@ -65,7 +65,7 @@ def losses(trace: Trace) -> dict[str, list[float]]:
         values = [runs.of(side, step, "loss") for step in _drawn(trace)]
         if any(value is None or value.size != 1 for value in values):
             return {}
-        found[whose] = [float(value) for value in values if value is not None]
+        found[whose] = [value.item() for value in values if value is not None]
     return found
 
 

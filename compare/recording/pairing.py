@@ -24,7 +24,12 @@ USUAL = {  # what people call what PyTorch has no name for
     "input": ("x", "inputs", "input", "xb", "x_batch", "batch_x", "a0"),
     "loss.targets": ("y", "targets", "target", "labels", "t", "yb", "y_batch", "batch_y", "y_true"),
 }
-GRADIENT = (r"d_?(.+)", r"g_?(.+)", r"grads?[_.]d?(.+)", r"(.+)[_.]grad")
+GRADIENT = (
+    r"[dg∂]_?(.+)",
+    r"(?:del|nabla)_?(.+)",
+    r"grad(?:s|ient|ients)?[_.]?d?(.+)",
+    r"(.+)[_.](?:g|grad|gradient)",
+)
 NUMBERED = {  # W1, z1, a1, … → of modules of which classes what
     "z": (("Linear",), "output"),
     "w": (("Linear",), "weight"),

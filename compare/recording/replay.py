@@ -168,12 +168,12 @@ class Runs:
     def number(self, step: int, name: str) -> float | None:
         """One of mine that is a single number, by my own name."""
         found = self._of(0, step, name)
-        return float(found) if found is not None and found.size == 1 else None
+        return found.item() if found is not None and found.size == 1 else None
 
     def rate(self, step: int, side: int, theirs: float) -> float:
         """The learning rate: mine, if it is recorded, or theirs."""
-        mine = None if side else next((self._of(0, step, name) for name in self.rates), None)
-        return theirs if mine is None else float(mine)
+        mine = None if side else next((self.number(step, name) for name in self.rates), None)
+        return theirs if mine is None else mine
 
     def _paired(self, step: int, name: str) -> np.ndarray | None:
         pair = self.pair_of.get(name)

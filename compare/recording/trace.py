@@ -201,8 +201,13 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
     # After a mistake in dropout the next masks are others, too.
     faults += [f for f in masks(runs, _chosen(runs.steps)) if not dropout or f.causes[0].name]
     first = min(((fault.step, fault.position) for fault in faults), default=None)
+    explained = {(fault.step, name) for fault in faults for name in (fault.mine, *fault.also)}
     # What comes after a fault may be its consequence.
-    faults += [jump for jump in _jumps(runs, found) if first is None or (jump.step, jump.position) < first]
+    faults += [
+        jump
+        for jump in _jumps(runs, found)
+        if first is None or ((jump.step, jump.position) < first and (jump.step, jump.mine) not in explained)
+    ]
     faults = _merged(faults)
     found.faults = sorted(faults, key=lambda fault: (fault.step, fault.position))
     if runs.undivided:
@@ -211,7 +216,7 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
             f"your dZ are theirs times {by}, divided out in the parameters' gradients: the same"
         )
     found.assumed = sorted(runs.assumed)
-    found.kinks = _kinks(runs)
+    found.kinks = _kinks(runs)[1]
     found.inferred = b.described
     return _by_own_names(found, b.called) if b.called else found
 
@@ -326,7 +331,8 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
             continue
         off = judged(runs, operation, 0)
         found.replayed += len(off)
-        if bad := [result for result, units in off.items() if units > 1]:
+        bad = [result for result, units in off.items() if units > 1]
+        if bad and not _only_told_otherwise(runs, found, operation.case.name):
             wrong[operation.case.name] = bad[0]
             operations.append(operation)
     for group, why in update_causes(runs, operations) if operations else ():
@@ -340,6 +346,17 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
         yield _fault(found, runs, step, tensors, first.expected()[result], what, why, rule)
 
 
+def _only_told_otherwise(runs: Runs, found: Trace, parameter: str) -> bool:
+    """Whether a parameter stays the same with a gradient that is not: it has what the optimizer adds, say."""
+    steps = _chosen(runs.steps)
+    other = any(runs.replay(step, 0).off.get(f"{parameter}.grad", 0.0) > 1 for step in steps)
+    return other and all(
+        found.units[step].get(name, 0.0) <= EQUAL
+        for step in runs.steps
+        for name in (parameter, f"{parameter}.before")
+    )
+
+
 def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
     """Where nothing can be replayed: what is suddenly a thousand times as far apart as anything before."""
     followed, wrong = set[str](), set[str]()  # what follows from mine, and what does not from theirs
@@ -348,29 +365,52 @@ def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
         wrong |= {tensor for tensor, off in runs.replay(step, 1).off.items() if off > 1}
     known = followed - wrong
     right = {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=np.inf) <= 1}
-    known |= right & {o.case.name for o in updates(runs, 0)}
+    moved = right & {o.case.name for o in updates(runs, 0)}
+    kink, _ = _kinks(runs)
+    largest: dict[str, float] = {}  # so far: what vanishes is what rounding has left
     furthest = 1.0
-    for step in runs.steps:
+    for i, step in enumerate(runs.steps):
         for pair in runs.pairing.pairs:
-            units = found.units[step][pair.theirs]
-            given = pair.theirs.startswith(("input", "loss.targets")) or "num_batches_tracked" in pair.theirs
-            given |= pair.theirs.endswith(".before") or pair.mine in runs.rates
-            if units > JUMP * furthest and not {pair.theirs, parameter_of(pair.theirs)} & known and not given:
-                apart = difference(runs, step, pair.theirs)
+            kind, size = _kind(pair.theirs), _size(runs.of_theirs(step, pair.theirs))
+            largest[kind] = max(largest.get(kind, 0.0), size)
+        soon = [found.units[each] for each in runs.steps[i : i + 2]]
+        for pair in runs.pairing.pairs:
+            tensor, parameter = pair.theirs, parameter_of(pair.theirs)
+            units = found.units[step][tensor]
+            given = tensor.startswith(("input", "loss.targets")) or "num_batches_tracked" in tensor
+            given |= tensor.endswith(".before") or pair.mine in runs.rates or tensor in known
+            if parameter in moved:
+                # What an update brings follows from its gradient. That has to come from somewhere itself;
+                # one that leads to the same parameters is told in another way.
+                leads = [each.get(name, 0.0) for each in soon for name in (parameter, f"{parameter}.before")]
+                given |= not tensor.endswith(".grad") or step >= kink or max(leads) <= JUMP
+            if tensor not in known and units > furthest:
+                units = difference(runs, step, tensor, scale=largest[_kind(tensor)]).units
+            if units > JUMP * furthest and not given:
+                apart = difference(runs, step, tensor)
                 what = "it can not be computed from what is recorded; all before it is as good as equal"
-                yield Fault(step, found._position(pair.theirs), pair.theirs, pair.mine, apart, what)
+                yield Fault(step, found._position(tensor), tensor, pair.mine, apart, what)
                 return
             if np.isfinite(units):
                 furthest = max(furthest, units)
 
 
-def _kinks(runs: Runs) -> str:
-    """The first step in which a ReLU lets something through in one run only."""
+def _kind(tensor: str) -> str:
+    """What is of one size: all gradients, or a tensor by itself."""
+    return "gradients" if tensor.endswith(".grad") else tensor
+
+
+def _size(array: np.ndarray | None) -> float:
+    return 0.0 if array is None else np.abs(array[np.isfinite(array)]).max(initial=0.0)
+
+
+def _kinks(runs: Runs) -> tuple[float, str]:
+    """The first step in which a ReLU lets something through in one run only; ∞ if there is none."""
     relus = [name for name, of in runs.theirs.about.get("modules", {}).items() if of["class"] == "ReLU"]
     for step in runs.steps:
         for name in relus:
             a, b = (get(step, f"{name}.output") for get in (runs.of_mine, runs.of_theirs))
             if a is not None and b is not None and (flipped := int(((a > 0) != (b > 0)).sum())):
                 share = f"{flipped} of {a.size} units of {name}"
-                return f"at step {step} {share} are on the other side of the ReLU's kink"
-    return ""
+                return step, f"at step {step} {share} are on the other side of the ReLU's kink"
+    return np.inf, ""
