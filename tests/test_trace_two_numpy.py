@@ -200,6 +200,30 @@ def test_a_penalty_in_the_gradient_in_the_place_of_weight_decay_forgets_nothing(
     assert "forgotten" not in str(found)
 
 
+def test_an_average_where_pytorch_has_a_sum_is_told_as_that_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1, bias=False).double()
+    x = torch.randn(32, 3, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    w = model.weight.detach().numpy().T.copy()
+    with record(model, optimizer, tmp_path / "theirs"):
+        for _ in range(8):
+            optimizer.zero_grad()
+            torch.nn.MSELoss()(model(x), torch.ones(32, 1, dtype=torch.float64)).backward()
+            optimizer.step()
+    v = 0 * w
+    with Recorder(tmp_path / "mine") as run:
+        for _ in range(8):
+            p = x.numpy() @ w
+            dw = 2 * x.numpy().T @ (p - 1) / 32
+            v = 0.9 * v + 0.1 * dw
+            w = w - 0.1 * v
+            run.step(x=x.numpy(), p=p, dw=dw, w=w)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, 0, "w", "an average, v ← βv + (1 − β)g", "With a learning rate of 1 they are the same.")
+    assert str(found).count("why:") == 1
+
+
 @pytest.mark.parametrize("name", ["dW", "d_W", "gW", "gradW", "grad_dW", "nabla_W", "delW", "W_g", "W_grad"])
 def test_what_people_call_a_gradient(name: str) -> None:
     assert "W" in gradient_of(name)

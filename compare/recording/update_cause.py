@@ -33,6 +33,8 @@ def update_causes(runs: Runs, wrong: Sequence[Operation]) -> list[tuple[Sequence
 def _causes(runs: Runs, wrong: Sequence[Operation]) -> list[Cause]:
     wrong = [_short(operation) for operation in wrong]
     component, given = wrong[0].component.name, wrong[0].case.options
+    if average := _average(runs, wrong, component, given):
+        return [Cause(average)]
     found = [Cause(text) for text in _plain(runs, wrong)]
 
     def fits(candidate: Candidate) -> bool:
@@ -47,6 +49,23 @@ def _causes(runs: Runs, wrong: Sequence[Operation]) -> list[Cause]:
     if not found and "beta" in given and runs.theirs.kind == "numpy":  # which of the forms, nobody said
         return _causes(runs, [_as_sum(operation) for operation in wrong])
     return found
+
+
+def _average(runs: Runs, wrong: Sequence[Operation], component: str, given: Mapping[str, Any]) -> str:
+    """Whether my velocity is the textbook's average, with the β and the rates of theirs, which is a sum."""
+    beta, rates = given.get("momentum"), given["rates"]
+    others = [value for name, value in given.items() if name not in ("optimizer", "rates", "momentum")]
+    if component != "momentum" or not beta or any(others):
+        return ""
+    changed = [_as(operation, "momentum", {"beta": beta}) for operation in wrong]
+    functions = Candidate("momentum").functions()
+    if not all(_fits(runs, operation, functions, {}) for operation in changed):
+        return ""
+    rate = f"{number(round(rates[0] / (1 - beta), 12))}{', …' if len({*rates}) > 1 else ''}"
+    return (
+        f"your velocity is an average, v ← βv + (1 − β)g, theirs a sum, b ← βb + g: your steps are "
+        f"{number(round(1 - beta, 12))} times as long. With a learning rate of {rate} they are the same."
+    )
 
 
 def _as_sum(operation: Operation) -> Operation:
