@@ -200,6 +200,28 @@ def test_a_penalty_in_the_gradient_in_the_place_of_weight_decay_forgets_nothing(
     assert "forgotten" not in str(found)
 
 
+def test_biases_that_alone_do_not_decay(tmp_path: Path) -> None:
+    for folder, of_bias in (("theirs", 0.01), ("mine", 0.0)):
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((6, 4)), rng.standard_normal((6, 3))
+        w, b = rng.standard_normal((4, 3)), rng.standard_normal(3)
+        with Recorder(tmp_path / folder) as run:
+            for _ in range(6):
+                z = x @ w + b
+                dz = 2 * (z - y) / z.size
+                dw, db = x.T @ dz, dz.sum(axis=0)
+                run.step(x=x, y=y, w=w, b=b, z=z, loss=((z - y) ** 2).mean(), dz=dz, dw=dw, db=db)
+                w, b = w - 0.1 * (dw + 0.01 * w), b - 0.1 * (db + of_bias * b)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(
+        found,
+        0,
+        "b",
+        "1 of 2 parameters, all but the matrices, do not go where SGD",
+        "weight decay forgotten",
+    )
+
+
 def test_an_average_where_pytorch_has_a_sum_is_told_as_that_alone(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 1, bias=False).double()

@@ -325,10 +325,12 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
     """The parameters that do not go where my own gradients bring them."""
     right = {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=np.inf) <= 1}
     wrong: dict[str, str] = {}  # parameter → its first wrong result
-    operations = []
+    operations, matrices = [], set()
     for operation in updates(runs, 0):
         if operation.case.name not in right:
             continue
+        if operation.case["param.0"].ndim > 1:
+            matrices.add(operation.case.name)
         off = judged(runs, operation, 0)
         found.replayed += len(off)
         bad = [result for result, units in off.items() if units > 1]
@@ -341,6 +343,8 @@ def _updated(runs: Runs, found: Trace) -> Iterator[Fault]:
         step, tensor = first.outputs[result]
         rule = first.name.rpartition("(")[2][:-1]
         share = f"{len(group)} of {len(right)} parameters"
+        if matrices and not matrices & wrong.keys():
+            share += ", all but the matrices,"
         what = f"{share} do not go where {rule} brings them by your own gradients"
         tensors = [tensor, *(o.case.name for o in group if o is not first)]
         yield _fault(found, runs, step, tensors, first.expected()[result], what, why, rule)
