@@ -200,6 +200,33 @@ def test_a_penalty_in_the_gradient_in_the_place_of_weight_decay_forgets_nothing(
     assert "forgotten" not in str(found)
 
 
+def test_a_loss_that_is_right_is_no_sum(tmp_path: Path) -> None:
+    """It is recorded and a mean, as theirs: its gradient alone is not divided."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 4, bias=False).double()
+    x, targets = torch.randn(32, 3, dtype=torch.float64), torch.arange(32) % 4
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    w = model.weight.detach().numpy().T.copy()
+    loss = torch.nn.CrossEntropyLoss()
+    with record(model, optimizer, tmp_path / "theirs"):
+        for _ in range(5):
+            optimizer.zero_grad()
+            loss(model(x), targets).backward()
+            optimizer.step()
+    with Recorder(tmp_path / "mine") as run:
+        for _ in range(5):
+            z = x.numpy() @ w
+            p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+            cost = -np.log(p[np.arange(32), targets]).mean()
+            dw = x.numpy().T @ (p - np.eye(4)[targets])
+            w = w - 0.1 * dw
+            run.step(x=x.numpy(), z=z, loss=cost, dw=dw, w=w)
+    found = trace(tmp_path / "mine", tmp_path / "theirs")
+    told(found, 0, "dw", "theirs times the batch (32) in every step", "gradient not averaged")
+    assert "summed, not averaged" not in str(found)
+    assert "reduction = sum" not in str(found)
+
+
 def test_biases_that_alone_do_not_decay(tmp_path: Path) -> None:
     for folder, of_bias in (("theirs", 0.01), ("mine", 0.0)):
         rng = np.random.default_rng(0)

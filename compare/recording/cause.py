@@ -118,9 +118,13 @@ def _named(
         operation = first.operations[tried][0]
         component, given = operation.component.name, operation.case.options
         options = [Candidate(component, options=o) for o in _other_ways(component, given)]
+        # A loss that is right has to stay so: then it is its gradient alone that is wrong.
+        right = [t for t, (o, _) in first.made_by.items() if o.name == tried != name and first.off[t] <= 1]
         for tensors in [every, faulty] if len(every) > len(faulty) > 0 else [every]:
 
-            def fits(candidate: Candidate, tried: str = tried, tensors: Sequence[str] = tensors) -> bool:
+            def fits(
+                candidate: Candidate, tried: str = tried, tensors: Sequence[str] = (*tensors, *right)
+            ) -> bool:
                 judge = _alone if tried == name and tried not in first.filling else _whole
                 return all(
                     judge(replay, Change(tried, candidate.functions(), candidate.options), t) <= FITS
