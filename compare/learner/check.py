@@ -228,7 +228,8 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
     if not bad and not end:
         worst = max((t for t in trials if t.equal), key=lambda trial: trial.units / max(trial.budget, 1e-9))
         verdict = replace(verdict, units=worst.units, budget=worst.budget, digits=_digits(trials))
-        signs += dict.fromkeys(WIDER.format(t.outcome.drawn) for t in wrong if FLOAT32 in t.beyond)
+        lines = [trial.outcome.drawn for trial in wrong if FLOAT32 in trial.beyond]
+        signs += dict.fromkeys(WIDER.format(line) if line else symptoms.PROMOTED for line in lines)
         return replace(verdict, status=_right(verdict, attempt, wrong), symptoms=signs)
     return _wrong(verdict, attempt, trials, bad or wrong, signs, end)
 
@@ -392,7 +393,7 @@ def _judged(component: Component, cases: Sequence[Case], trials: Sequence[Trial]
 
     def asks(trial: Trial) -> tuple[str, ...]:
         plain = first[np.dtype(trial.case.dtype)]
-        wider = (FLOAT32,) if trial.outcome.drawn and is_only_wider(trial) else ()
+        wider = (FLOAT32,) if is_only_wider(trial) else ()
         if trial.case is plain:  # the first one has to be right, whatever it asks
             return wider
         return wider + beyond(component, plain, trial.case)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 CLOSE = 1e-5  # relative spread up to which ratios count as one factor
 WRONG_SIGN = "−1 times"
+PROMOTED = (
+    "float64 although the input was float32: it comes from an array of integers, or one made without"
+    " dtype=x.dtype, or from a number of NumPy's own, as np.sqrt(2) is one and float(np.sqrt(2)) is none"
+)
 OF_BATCH, OF_BOTH = "(m is the batch size)", "(m is the batch size, k the number of columns)"
 FACTORS: dict[str, Callable[[int, int], float]] = {  # of those that are alike, the first is told
     WRONG_SIGN: lambda m, k: -1,
@@ -88,10 +92,7 @@ def _kind(bad: "Sequence[Trial]") -> Iterator[str]:
     """Wrong dtype, wrong shape, transposed, missing."""
     pairs = list(_pairs(bad))
     if any(a.dtype == np.float64 and b.dtype == np.float32 for _, a, b in pairs):
-        yield (
-            "float64 although the input was float32: it comes from an array made without dtype=x.dtype,"
-            " or from a number of NumPy's own, as np.sqrt(2) is one and float(np.sqrt(2)) is none"
-        )
+        yield PROMOTED
     for name in dict.fromkeys(name for name, a, b in pairs if a.dtype == bool and b.dtype.kind == "f"):
         yield f"{name} is True or False, where the number is meant"
     if pairs and all(a.shape == b.shape[::-1] != b.shape for _, a, b in pairs if a.shape != b.shape):
