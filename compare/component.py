@@ -423,6 +423,8 @@ class Component:
         magnitude: case → for each array that is a difference of larger terms, how large those are: the
             scale in which its rounding units are counted (a number, or an array that broadcasts). The
             docstring derives it. Arrays that it leaves out are measured on their largest value.
+        terms: the same for arrays that are a difference of larger terms in another formula and not in ours:
+            the scale that somebody's version is measured in
         mistakes: wrong versions that the cases must expose
         refused: (rng, dtype) → inputs that scratch must refuse in its own words
         edges: where values, shapes and settings are taken to their limits
@@ -446,6 +448,7 @@ class Component:
     run_torch: Callable[[Case], Results]
     budget: Budget
     magnitude: Callable[[Case], Mapping[str, Any]] = lambda case: {}
+    terms: Callable[[Case], Mapping[str, Any]] = lambda case: {}
     mistakes: tuple[Mistake, ...] = ()
     refused: Callable[[np.random.Generator, Any], Iterable[Case]] = lambda rng, dtype: ()
     edges: Edges = Edges()

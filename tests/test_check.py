@@ -198,6 +198,28 @@ def test_a_classic_mistake_is_named_in_other_words_and_another_style(mistake, tm
     assert "first difference: case" in text
 
 
+@pytest.mark.parametrize(
+    ("gradient", "status"),
+    [
+        ("dloss / p.size * (1 - y) / (1 - p) - dloss / p.size * y / p", "right but"),
+        ("dloss / p.size * (p - y) / (p * (1 - p) + 1e-9)", "different"),
+        ("dloss / p.size * ((1 - y) / (1 - p) - y / (p + 1e-9))", "different"),
+    ],
+)
+def test_a_gradient_may_be_the_difference_of_two_terms(gradient, status, tmp_path):
+    """Each of them is rounded, which shows where the two are equal."""
+    source = f"""
+        def binary_cross_entropy_forward(p, y):
+            with np.errstate(divide="ignore"):
+                return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)), (p, y)
+        def binary_cross_entropy_backward(dloss, cache):
+            p, y = cache
+            return {gradient}
+    """
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == status, explain(verdict)
+
+
 def test_float64_for_float32_is_told_and_no_fault(tmp_path):
     source = """
         def relu_forward(x): return np.maximum(0, x), x > 0

@@ -369,6 +369,27 @@ def test_an_initialiser_may_be_given_a_shape(tmp_path):
     assert_is(verdict(source.replace("6 /", "2 /"), tmp_path), "bound without the √3")
 
 
+# ---- formulas that autograd differentiates term by term
+
+BINARY_CROSS_ENTROPY = """
+def binary_cross_entropy(p, y):
+    right, wrong = torch.log(p), torch.log(1 - p)
+    return -(y * right + (1 - y) * wrong).mean()
+"""
+
+
+def test_of_two_terms_that_cancel_the_rounding_of_each_is_allowed(tmp_path):
+    found = verdict(BINARY_CROSS_ENTROPY, tmp_path)
+    assert found.status == "right but", explain(found)
+    assert "almost no loss left" in found.handled
+
+
+def test_of_two_terms_that_cancel_a_wrong_one_is_wrong(tmp_path):
+    found = verdict(BINARY_CROSS_ENTROPY.replace("log(p)", "log(p + 1e-8)"), tmp_path)
+    assert found.status == "different"
+    assert "grad.probabilities" in found.wrong
+
+
 # ---- layers and losses as classes
 
 MODULES = """

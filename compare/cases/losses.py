@@ -449,6 +449,7 @@ def _component(
     mistakes: tuple[Mistake, ...],
     edges: Callable[[Case], Iterator[Edge]] = edges_of_targets,
     departures: tuple[Departure, ...] = (),
+    terms: Callable[[Case], dict[str, Any]] = lambda case: {},
 ) -> Component:
     def run_scratch(case: Case, f: Any) -> Results:
         prediction, options = next(iter(case.arrays)), {**case.options, **_weights(case)}
@@ -466,9 +467,8 @@ def _component(
         found = gradients(loss, case["dloss"], **inputs)
         return {"loss": of_any_zero(name, loss), **found}
 
-    def quiet_magnitude(case: Case) -> dict[str, Any]:
-        with np.errstate(all="ignore"):  # NaN and infinities: only their pattern is compared
-            return magnitude(case)
+    def quiet(scales: Callable[[Case], dict[str, Any]]) -> Callable[[Case], dict[str, Any]]:
+        return np.errstate(all="ignore")(scales)  # NaN and infinities: only their pattern is compared
 
     return Component(
         name=name,
@@ -482,7 +482,8 @@ def _component(
         run_scratch=run_scratch,
         run_torch=run_torch,
         budget=budget,
-        magnitude=quiet_magnitude,
+        magnitude=quiet(magnitude),
+        terms=quiet(terms),
         refused=_refused(cases),
         mistakes=mistakes,
         edges=Edges(rows=("logits", "probabilities", "input", "targets"), others=edges),
@@ -529,17 +530,32 @@ def probability_magnitude(case: Case) -> dict[str, Any]:
     dloss·(p − y) first: where that is below the smallest normal number its rounding unit no longer shrinks,
     and the division by 10⁻¹² magnifies it.
     """
-    p, y, scale = _in_float64(case, "probabilities")
-    product = np.abs(p - y) * scale
-    product = np.where(p == y, 0, np.maximum(product, np.finfo(case.dtype).tiny))
-    signed = _weights(case).get("weight", np.float64(1)).astype(np.float64)
-    weight = np.abs(signed)
-    gradient = weight * product / np.maximum(p * (1 - p), EPSILON) / _count(case, p.size)
-    if (signed >= 0).all():
-        return {"grad.probabilities": gradient}
+    p, y, _ = _in_float64(case, "probabilities")
+    gradient = _probability_gradient(case, np.abs(p - y))
+    weight = _weights(case).get("weight", np.float64(1)).astype(np.float64)
+    if (weight >= 0).all():
+        return gradient
     logs = np.maximum(np.log(p), -100), np.maximum(np.log(1 - p), -100)
-    terms = weight * np.abs(y * logs[0] + (1 - y) * logs[1])
-    return {"loss": _reduced(case, terms, p.size), "grad.probabilities": gradient}
+    terms = np.abs(weight * (y * logs[0] + (1 - y) * logs[1]))
+    return {"loss": _reduced(case, terms, p.size), **gradient}
+
+
+def probability_terms(case: Case) -> dict[str, Any]:
+    """−y/p + (1 − y)/(1 − p) is the same gradient as a difference, and what autograd makes of the loss: both
+    terms are rounded, and near the minimum little else is left. With the denominator in common it is counted
+    in |p − y| no longer, but in y·(1 − p) + (1 − y)·p.
+    """
+    p, y, _ = _in_float64(case, "probabilities")
+    return _probability_gradient(case, y * (1 - p) + (1 - y) * p)
+
+
+def _probability_gradient(case: Case, numerator: np.ndarray) -> dict[str, Any]:
+    """The scale of the gradient, of what stands above p(1 − p) in it."""
+    p, _, scale = _in_float64(case, "probabilities")
+    product = np.where(numerator == 0, 0, np.maximum(numerator * scale, np.finfo(case.dtype).tiny))
+    weight = np.abs(_weights(case).get("weight", np.float64(1)).astype(np.float64))
+    gradient = weight * product / np.maximum(p * (1 - p), EPSILON) / _count(case, p.size)
+    return {"grad.probabilities": gradient}
 
 
 def classes_magnitude(case: Case) -> dict[str, Any]:
@@ -886,6 +902,7 @@ COMPONENTS = (
                 [("np.maximum(probabilities * (1 - probabilities),", "np.maximum(1 - probabilities,")],
             ),
         ),
+        terms=probability_terms,
     ),
     _component(
         "cross_entropy",

@@ -67,8 +67,9 @@ class Question:
         arrays = [(name, a.dtype, a.shape, a.strides, a.tobytes()) for name, a in case.arrays.items()]
         settings = (case.seed, case.dtype, case.draws, case.drawn_in, case.finite)
         options = pickle.dumps(sorted(case.options.items()))
-        sides = (component.run_scratch, component.run_torch, component.magnitude, component.budget)
-        return (*sides, case.name, tuple(arrays), settings, options, self.known_by)
+        sides = (component.run_scratch, component.run_torch, component.budget)
+        scales = (component.magnitude, component.terms)
+        return (*sides, *scales, case.name, tuple(arrays), settings, options, self.known_by)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Question) and self._key == other._key
@@ -89,8 +90,8 @@ def remembered(answer: Callable[[Question], R]) -> Callable[[Question], R]:
 @remembered
 def _reference(question: Question) -> tuple[Mapping[str, Any], float, Results]:
     component, case = question.component, question.case
-    scales, budget = component.magnitude(case), component.budget.allowed(case, "cpu")
-    return scales, budget, kept(run_torch(component, case))
+    scales = {**component.magnitude(case), **component.terms(case)}
+    return scales, component.budget.allowed(case, "cpu"), kept(run_torch(component, case))
 
 
 def try_case(attempt: Attempt, case: Case, deadline: float) -> Trial:
