@@ -51,6 +51,7 @@ class Attempt:
 
 
 LEFT_OUT = ("dtype", "generator", COUNT)  # nobody's formula has them
+PENALTY = re.compile(r"\b(lambd|lambda_|lmbda|reg|l2|l2_lambda|weight_decay)\b")  # the names of its strength
 COUNTS = re.compile("num|count|track|batches|step|^[nt]$")  # in the names of arguments
 
 
@@ -70,7 +71,7 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
         in_torch = _in_torch(component, namespace)
         form, written = _in_a_form(component, in_numpy)
         if form and sum(map(is_theirs, written.values())) >= len(numpy_names):
-            attempts.append(_in_numpy(component, written, form, tuple(form.written(in_numpy))))
+            attempts.append(_in_numpy(component, written, form, form.written(in_numpy)))
         elif in_torch and (
             not numpy_names or library(in_torch, {n: namespace[n] for n in numpy_names}) == "torch"
         ):
@@ -139,7 +140,41 @@ def _ours() -> dict[str, Callable]:
 
 def _with_methods(namespace: Mapping[str, Any]) -> dict[str, Any]:
     names = _ours().keys() | {name for form in FORMS for name in form.signatures}
-    return {**methods(namespace, names), **namespace}
+    found = {**methods(namespace, names), **namespace}
+    return {name: _without_penalty(name, f) if name in names else f for name, f in found.items()}
+
+
+def _without_penalty(name: str, function: Any) -> Any:
+    """The function with λ = 0, where it adds an L2 penalty to what ours and the form's of this name compute
+
+    What is to be said of that it has as `unpenalized`.
+    """
+    heads = [form.signatures[name] for form in FORMS if name in form.signatures]
+    heads += [_head(name, _ours()[name])] if name in _ours() else []
+    if not isinstance(function, types.FunctionType | types.MethodType) or pytorch.uses_torch(
+        underlying(function)
+    ):
+        return function
+    try:
+        theirs = inspect.signature(function)
+    except (TypeError, ValueError):
+        return function
+    strength = next((p for p in theirs.parameters.values() if PENALTY.fullmatch(p.name)), None)
+    if strength is None or any(PENALTY.search(head) for head in heads):
+        return function
+    is_required = strength.default is strength.empty
+    if not is_required and (type(strength.default) not in (int, float) or strength.default == 0):
+        return function
+    others = theirs.replace(parameters=[p for p in theirs.parameters.values() if p is not strength])
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _called(function, theirs, {**others.bind(*args, **kwargs).arguments, strength.name: 0.0})
+
+    default = "" if is_required else f" and not {strength.default}"
+    call.__signature__ = others  # type: ignore[attr-defined]
+    call.unpenalized = f"{strength.name} = 0{default}, since no L2 penalty is asked for"  # type: ignore[attr-defined]
+    return call
 
 
 def _in_a_form(component: Component, namespace: Mapping[str, Any]) -> tuple[Form | None, dict[str, Callable]]:
@@ -153,7 +188,7 @@ def _in_numpy(
     component: Component,
     written: Mapping[str, Callable],
     form: Form | None = None,
-    names: tuple[str, ...] = (),
+    published: Mapping[str, Callable] | None = None,
 ) -> Attempt:
     module = importlib.import_module(f"scratch.{component.topic}")
     functions = {}
@@ -175,8 +210,14 @@ def _in_numpy(
     theirs = tuple(name for name, function in written.items() if form is None or is_theirs(function))
     missing = tuple(name for name in top_level(component.functions) if name not in theirs)
     words, convention = (form.words, form.convention) if form else ("", "")
+    published = published or {}
+    unpenalized = [getattr(f, "unpenalized", "") for f in (published or written).values()]
+    for said in dict.fromkeys(filter(None, unpenalized)):
+        words = f"{words or 'ours'}; {said}"
     call = functools.partial(run, component, "scratch", functions, missing=missing, unseen=unseen)
-    return Attempt(component, theirs, "scratch", call, missing, tuple(told), words, convention, names)
+    return Attempt(
+        component, theirs, "scratch", call, missing, tuple(told), words, convention, tuple(published)
+    )
 
 
 def adapted(function: Callable, ours: Callable) -> Callable:
@@ -229,14 +270,17 @@ def _with_betas(function: Callable, names: tuple[str, str]) -> Callable:
     def call(*args: Any, **kwargs: Any) -> Any:
         given = together.bind(*args, **kwargs).arguments
         apart = dict(zip(names, given.pop("betas"), strict=True)) if "betas" in given else {}
-        bound = theirs.bind_partial()
-        bound.arguments.update(
-            {p: {**given, **apart}[p] for p in theirs.parameters if p in {**given, **apart}}
-        )
-        return function(*bound.args, **bound.kwargs)
+        return _called(function, theirs, {**given, **apart})
 
     call.__signature__ = together  # type: ignore[attr-defined]
     return call
+
+
+def _called(function: Callable, signature: inspect.Signature, values: Mapping[str, Any]) -> Any:
+    """Its result for arguments by name, whether it takes them by name or by position."""
+    bound = signature.bind_partial()
+    bound.arguments.update({name: values[name] for name in signature.parameters if name in values})
+    return function(*bound.args, **bound.kwargs)
 
 
 def other_defaults(function: Callable, ours: Callable) -> tuple[Callable, list[str]]:

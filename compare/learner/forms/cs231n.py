@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from compare.learner.forms.batch_norms import is_biased, scale_and_shift, updating
-from compare.learner.forms.form import Form, OurCache, is_close, stands_for, takes, tried
+from compare.learner.forms.form import Form, OurCache, is_close, one_row, stands_for, takes, tried
 from compare.learner.forms.stand_ins import Even, drawing_from
 from scratch import regularization as ours
 from scratch.batch_norm import batch_norm_inference_forward
@@ -136,6 +136,13 @@ def dropout(dropout_forward: Written, dropout_backward: Written) -> Ours:
         return dropout_backward(dy, cache)  # type: ignore[misc]
 
     return {"dropout_forward": forward, "dropout_backward": dropout_backward and backward}
+
+
+def dropout_of_rows(dropout_forward: Written, dropout_backward: Written) -> Ours:
+    """The same, where a vector can not be taken."""
+    if dropout_forward is None or dropout(dropout_forward, dropout_backward):
+        return None
+    return dropout(one_row(dropout_forward), dropout_backward and one_row(dropout_backward))
 
 
 def sgd(sgd: Written) -> Ours:
@@ -294,6 +301,12 @@ FORMS = (
         ("dropout_forward(x, dropout_param)", "dropout_backward(dout, cache)"),
         dropout,
         f"{COURSE}: dropout_param",
+    ),
+    Form(
+        "dropout",
+        ("dropout_forward(x, dropout_param)", "dropout_backward(dout, cache)"),
+        dropout_of_rows,
+        f"{COURSE}: dropout_param; it is asked for (batch, features) alone, and for no other shape",
     ),
     Form("sgd", ("sgd(w, dw, config)",), sgd, f"{COURSE}: config"),
     Form(

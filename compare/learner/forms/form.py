@@ -137,6 +137,21 @@ def tried(function: Callable, *arguments: Any) -> Any:
             return None
 
 
+def one_row(function: Callable) -> Callable:
+    """A function of rows, callable with a vector: that is its only row, in what it returns as well."""
+
+    @functools.wraps(function)
+    def call(x: np.ndarray, *settings: Any) -> Any:
+        if x.ndim > 1:
+            return function(x, *settings)
+        returned = function(x[np.newaxis], *settings)
+        parts = returned if isinstance(returned, tuple) else (returned,)
+        first = np.reshape(parts[0], x.shape)
+        return (first, *parts[1:]) if isinstance(returned, tuple) else first
+
+    return call
+
+
 def modules(function: Any) -> set[str]:
     """The names of the modules that a function mentions, without what is below them."""
     code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
