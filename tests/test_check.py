@@ -240,6 +240,19 @@ def test_what_is_on_no_list_gets_no_name_but_is_described(name, tmp_path):
     assert any(said in symptom for symptom in verdict.symptoms), verdict.symptoms
 
 
+@pytest.mark.parametrize(
+    ("kept", "step", "mistake"),
+    [
+        ("beta * v + lr * g", "p -= v", "learning rate inside the sum"),
+        ("beta * v - lr * g", "p += v", "learning rate and sign inside the sum"),
+    ],
+)
+def test_a_velocity_that_is_the_step_is_right_elsewhere(kept, step, mistake, tmp_path):
+    verdict = verdict_on(f"def momentum_step(p, g, v, *, lr, beta): v[...] = {kept}; {step}", tmp_path)
+    assert verdict.status == "convention"
+    assert [found["name"] for found in verdict.mistakes] == [mistake]
+
+
 def test_a_mistake_is_named_in_pytorch_too(tmp_path):
     source = """
         import torch

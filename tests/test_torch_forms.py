@@ -204,6 +204,31 @@ def test_the_learning_rate_in_the_buffer_whatever_its_sign(kept, step, tmp_path)
     assert_is(found["momentum"], "learning rate inside PyTorch's buffer")
 
 
+VELOCITY = """
+class Momentum(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.1, momentum=0.9):
+        super().__init__(params, {"lr": lr})
+        self.mu = momentum
+        self.v = {p: torch.zeros_like(p) for p in self.param_groups[0]["params"]}
+
+    def step(self):
+        with torch.no_grad():
+            for p, v in self.v.items():
+                v.mul_(self.mu).sub_(p.grad, alpha=self.param_groups[0]["lr"])
+                p.add_(v)
+"""
+
+
+def test_a_velocity_that_is_the_step_is_right_in_another_convention(tmp_path):
+    found = verdict(VELOCITY, tmp_path)
+    assert_is(found, "learning rate inside the sum")
+    assert found.status == "convention"
+    uphill = verdict(VELOCITY.replace("sub_(p", "add_(p"), tmp_path)
+    assert uphill.status == "different"
+    twice = verdict(VELOCITY.replace("p.add_(v)", "p.add_(2 * v)"), tmp_path)
+    assert twice.status == "different"
+
+
 def test_a_buffer_with_the_sign_inside_is_right_and_one_of_another_name_is_not_compared(tmp_path):
     inside = SGD.replace("[i] + p.grad", "[i] - p.grad").replace("p -= self.lr", "p += self.lr")
     found = verdicts(inside, tmp_path)["momentum"]

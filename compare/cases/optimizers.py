@@ -884,6 +884,21 @@ MOMENTUM_MISTAKES = (
         [("(1 - beta) * grad", "(1 - beta) * lr * grad"), ("param -= lr * velocity", "param -= velocity")],
     ),
     Mistake(
+        "learning rate inside the sum",
+        "v ← β·v + lr·g, θ ← θ − v: a sum of the steps, which are 1/(1−β) times those of an average.",
+        [("(1 - beta) * grad", "lr * grad"), ("param -= lr * velocity", "param -= velocity")],
+        convention="Sutskever et al. 2013, Keras and Lasagne",
+    ),
+    Mistake(
+        "learning rate and sign inside the sum",
+        "v ← β·v − lr·g, θ ← θ + v: a sum of the steps, which are 1/(1−β) times those of an average.",
+        [
+            ("velocity += (1 - beta) * grad", "velocity -= lr * grad"),
+            ("param -= lr * velocity", "param += velocity"),
+        ],
+        convention="Sutskever et al. 2013, CS231n, Keras and Deep Learning from Scratch",
+    ),
+    Mistake(
         "first gradient undampened",
         "v = g at the first step, 1/(1−β) times what it should be, and remembered for long.",
         [("(1 - beta) * grad", "(1 - beta) * grad if velocity.any() else grad")],
