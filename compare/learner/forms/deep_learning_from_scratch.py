@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from compare.learner.forms.batch_norms import is_biased, scale_and_shift, updating
-from compare.learner.forms.form import Form, OurCache, as_many, is_close, modules, stands_for, takes, tried
+from compare.learner.forms.form import (
+    Form,
+    OurCache,
+    as_many,
+    has_shape,
+    is_close,
+    modules,
+    stands_for,
+    takes,
+    tried,
+)
 from compare.learner.forms.stand_ins import Even, drawing_from, with_epsilon
 from scratch import regularization as ours
 from scratch.batch_norm import batch_norm_inference_forward
@@ -39,6 +49,18 @@ def _activation(name: str, ours: str) -> Callable[..., Ours]:
             return cache.backward(dy.copy())
 
         return {f"{ours}_forward": forward, f"{ours}_backward": backward}
+
+    return read
+
+
+def _layer(name: str, ours: str) -> Callable[..., Ours]:
+    """The same under another name than the book's, where backward is no derivative at x, as for some."""
+    read_in_the_form = _activation(name, ours)
+
+    def read(**theirs: Written) -> Ours:
+        layer, x = theirs[name], np.zeros((1, 2))
+        returns, needs_forward = tried(lambda: layer().forward(x)), tried(lambda: layer().backward(x)) is None
+        return read_in_the_form(**theirs) if has_shape(returns, 1, 2) and needs_forward else None
 
     return read
 
@@ -314,6 +336,10 @@ FORMS = (
         ("Sigmoid() with forward, backward",),
         _activation("Sigmoid", "sigmoid"),
         f"{BOOK}: a class",
+    ),
+    *(
+        Form(ours, (f"{name}() with forward, backward",), _layer(name, ours), f"{BOOK}: a class")
+        for name, ours in (("ReLU", "relu"), ("Tanh", "tanh"), ("TanH", "tanh"), ("Softmax", "softmax"))
     ),
     *(
         Form(name, (f"{name}(x)", f"{name}_grad(x)"), _function(name), f"{BOOK}: a function of y alone")
