@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from compare.learner.forms.batch_norms import is_biased, scale_and_shift, updating
-from compare.learner.forms.form import Form, OurCache, is_close, one_row, stands_for, takes, tried
+from compare.learner.forms.form import Form, Kept, OurCache, is_close, one_row, stands_for, takes, tried
 from compare.learner.forms.stand_ins import Even, drawing_from
 from scratch import regularization as ours
 from scratch.batch_norm import batch_norm_inference_forward
@@ -157,15 +157,15 @@ def sgd(sgd: Written) -> Ours:
 
 def momentum(sgd_momentum: Written) -> Ours:
     """The velocity is −lr·b at today's rate."""
+    configs = _Configs(sgd_momentum, {"velocity": np.zeros(1)}, learning_rate=0.1, momentum=0.5)
 
     @stands_for(sgd_momentum)
     def step(
         param: np.ndarray, grad: np.ndarray, momentum_buffer: np.ndarray,
         *, step: int, lr: float, momentum: float,
     ) -> None:  # fmt: skip
-        config = {"learning_rate": lr, "momentum": momentum, "velocity": -lr * momentum_buffer}
-        next_w, config = sgd_momentum(param.copy(), grad, config)  # type: ignore[misc]
-        param[...] = next_w
+        velocity = {"velocity": -lr * momentum_buffer}
+        config = configs.update(param, grad, velocity, learning_rate=lr, momentum=momentum)
         momentum_buffer[...] = config["velocity"] / -lr
 
     return {"sgd_momentum_step": step}
@@ -173,14 +173,14 @@ def momentum(sgd_momentum: Written) -> Ours:
 
 def rmsprop(rmsprop: Written) -> Ours:
     """New arrays for those that are written to."""
+    configs = _Configs(rmsprop, {"cache": np.zeros(1)}, learning_rate=0.1, decay_rate=0.5, epsilon=1e-8)
 
     @stands_for(rmsprop)
     def step(
         param: np.ndarray, grad: np.ndarray, square_avg: np.ndarray, *, lr: float, alpha: float, eps: float
     ) -> None:
-        config = {"learning_rate": lr, "decay_rate": alpha, "epsilon": eps, "cache": square_avg.copy()}
-        next_w, config = rmsprop(param.copy(), grad, config)  # type: ignore[misc]
-        param[...] = next_w
+        cache = {"cache": square_avg.copy()}
+        config = configs.update(param, grad, cache, learning_rate=lr, decay_rate=alpha, epsilon=eps)
         square_avg[...] = config["cache"]
 
     return {"rmsprop_step": step}
@@ -188,19 +188,47 @@ def rmsprop(rmsprop: Written) -> Ours:
 
 def adam(adam: Written) -> Ours:
     """The same; t is counted up before it is used."""
+    start: dict[str, Any] = {"m": np.zeros(1), "v": np.zeros(1), "t": 0}
+    configs = _Configs(adam, start, learning_rate=0.1, beta1=0.5, beta2=0.5, epsilon=1e-8)
 
     @stands_for(adam)
     def adam_step(
         param: np.ndarray, grad: np.ndarray, exp_avg: np.ndarray, exp_avg_sq: np.ndarray,
         *, step: int, lr: float, betas: tuple[float, float], eps: float,
     ) -> None:  # fmt: skip
-        config: dict[str, Any] = {"learning_rate": lr, "beta1": betas[0], "beta2": betas[1], "epsilon": eps}
-        config |= {"m": exp_avg.copy(), "v": exp_avg_sq.copy(), "t": step - 1}
-        next_w, config = adam(param.copy(), grad, config)  # type: ignore[misc]
-        param[...] = next_w
+        settings = {"learning_rate": lr, "beta1": betas[0], "beta2": betas[1], "epsilon": eps}
+        state = {"m": exp_avg.copy(), "v": exp_avg_sq.copy()}
+        config = configs.update(param, grad, state, **settings)
         exp_avg[...], exp_avg_sq[...] = config["m"], config["v"]
 
     return {"adam_step": adam_step}
+
+
+class _Configs:
+    """The dictionary of every parameter, from the first step of a case to its last
+
+    What of its state the optimizer sets itself, where there is none yet, is left to it: a count that begins
+    at 1, say.
+    """
+
+    def __init__(self, theirs: Any, start: Mapping[str, Any], **settings: float) -> None:
+        self.theirs, self._kept = theirs, Kept()
+        w = np.zeros(1)
+        self.start = {
+            name: value
+            for name, value in start.items()
+            if tried(theirs, w, w, {**settings, **{k: v for k, v in start.items() if k != name}}) is None
+        }
+
+    def update(self, param: np.ndarray, grad: np.ndarray, state: Mapping[str, Any], **settings: float) -> Any:
+        """One step, from our state; the new array is written to the old one."""
+        kept = self._kept.get(param)
+        config = {**self.start, **{k: v for k, v in state.items() if k in self.start}}
+        config = config if kept is None else {**kept, **state}
+        next_w, config = self.theirs(param.copy(), grad, {**config, **settings})
+        self._kept.set(param, config)
+        param[...] = next_w
+        return config
 
 
 def numerical_gradient(eval_numerical_gradient: Written, eval_numerical_gradient_array: Written) -> Ours:

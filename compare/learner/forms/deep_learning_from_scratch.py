@@ -15,6 +15,7 @@ import numpy as np
 from compare.learner.forms.batch_norms import is_biased, scale_and_shift, updating
 from compare.learner.forms.form import (
     Form,
+    Kept,
     OurCache,
     as_many,
     has_shape,
@@ -214,33 +215,64 @@ def _dropout(*, inverted: bool) -> Callable[..., Ours]:
     return read
 
 
-def _update(
-    optimizer: Any, param: np.ndarray, grad: np.ndarray, *state: np.ndarray, step: int = 1, scale: float = 1.0
-) -> None:
-    """One update by an optimizer that was just made, from the state that ours has kept
+class _Optimizers:
+    """Theirs, one for every parameter of ours, from the first step of a case to its last
 
-    Args:
-        optimizer: the book's: its dictionaries are its state, in this order
-        param: updated
-        grad: its gradient
-        state: updated
-        step: which one it is, counted from 1
-        scale: how many times ours its state is
+    It counts its steps itself; and what is one parameter of ours are two of its, a weight and a bias.
     """
-    before = dict(vars(optimizer))
-    optimizer.update({"W": np.zeros_like(param)}, {"W": np.zeros_like(grad)})  # makes its dictionaries
-    for name, value in vars(optimizer).items():
-        if type(value) is int and before.get(name) == value - 1:
-            setattr(optimizer, name, step - 1)
-    kept = [value for value in vars(optimizer).values() if isinstance(value, dict)]
-    for dictionary, array in zip(kept, state, strict=False):
-        dictionary["W"] = array * array.dtype.type(scale)
-    params = {"W": param.copy()}
-    optimizer.update(params, {"W": grad})
-    param[...] = params["W"]
-    kept = [value for value in vars(optimizer).values() if isinstance(value, dict)]
-    for dictionary, array in zip(kept, state, strict=False):
-        array[...] = dictionary["W"] / array.dtype.type(scale)
+
+    def __init__(self) -> None:
+        self._kept = Kept()
+
+    def update(
+        self,
+        make: Callable[[], Any],
+        param: np.ndarray,
+        grad: np.ndarray,
+        *state: np.ndarray,
+        scale: float = 1.0,
+    ) -> None:
+        """One step
+
+        Args:
+            make: what makes one with the settings of today: those that are others than at the step before
+                are set in the one that is there
+            param: updated
+            grad: its gradient
+            state: updated: what its dictionaries hold, in this order
+            scale: how many times ours its state is
+        """
+        made = make()
+        optimizer, before, scale_before = self._kept.get(param) or (make(), made, scale)
+        optimizer.__class__ = type(made)
+        others = {k: value for k, value in vars(made).items() if np.any(value != vars(before)[k])}
+        vars(optimizer).update(others)
+        self._kept.set(param, (optimizer, made, scale))
+        params, grads = _weight_and_bias(param.copy()), _weight_and_bias(grad)
+        if scale != scale_before:
+            for dictionary, _ in zip(_dictionaries(optimizer, params), state, strict=False):
+                for name in params:
+                    dictionary[name] = dictionary[name] * param.dtype.type(scale / scale_before)
+        optimizer.update(params, grads)
+        param[...] = _joined(params, params).reshape(param.shape)
+        for dictionary, array in zip(_dictionaries(optimizer, params), state, strict=False):
+            array[...] = _joined(dictionary, grads).reshape(array.shape) / array.dtype.type(scale)
+
+
+def _weight_and_bias(array: np.ndarray) -> dict[str, np.ndarray]:
+    """Two parts of different shapes, which do not go together."""
+    flat = array.reshape(-1)
+    weights = flat.size - flat.size // 3
+    return {"W1": flat[None, :weights], "b1": flat[weights:]}
+
+
+def _joined(parts: Mapping[str, Any], like: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.broadcast_to(parts[k], value.shape).ravel() for k, value in like.items()])
+
+
+def _dictionaries(optimizer: Any, params: Mapping[str, Any]) -> list[dict]:
+    """Those of its attributes that hold something for every parameter."""
+    return [d for d in vars(optimizer).values() if isinstance(d, dict) and params.keys() <= d.keys()]
 
 
 def sgd(SGD: Written) -> Ours:
@@ -248,9 +280,11 @@ def sgd(SGD: Written) -> Ours:
     if tried(SGD, 0.1) is None:
         return None  # it wants something else first: parameters, as PyTorch's and ours do
 
+    optimizers = _Optimizers()
+
     @stands_for(SGD)
     def step(param: np.ndarray, grad: np.ndarray, *, lr: float) -> None:
-        _update(SGD(lr), param, grad)
+        optimizers.update(lambda: SGD(lr), param, grad)
 
     return {"sgd_step": step}
 
@@ -262,13 +296,14 @@ def _momentum(name: str, ours: str) -> Callable[..., Ours]:
         optimizer = theirs[name]
         if tried(optimizer, 0.1, 0.9) is None:
             return None
+        optimizers = _Optimizers()
 
         @stands_for(optimizer)
         def rule(
             param: np.ndarray, grad: np.ndarray, momentum_buffer: np.ndarray,
             *, step: int, lr: float, momentum: float,
         ) -> None:  # fmt: skip
-            _update(optimizer(lr, momentum), param, grad, momentum_buffer, scale=-lr)
+            optimizers.update(lambda: optimizer(lr, momentum), param, grad, momentum_buffer, scale=-lr)
 
         return {ours: rule}
 
@@ -279,12 +314,15 @@ def rmsprop(RMSprop: Written) -> Ours:
     """With the case's ε in the place of the book's."""
     if tried(RMSprop, 0.1, 0.9) is None:
         return None
+    optimizers = _Optimizers()
 
     @stands_for(RMSprop)
     def step(
         param: np.ndarray, grad: np.ndarray, square_avg: np.ndarray, *, lr: float, alpha: float, eps: float
     ) -> None:
-        _update(as_many(with_epsilon(RMSprop, eps), lr, alpha, eps), param, grad, square_avg)
+        optimizers.update(
+            lambda: as_many(with_epsilon(RMSprop, eps), lr, alpha, eps), param, grad, square_avg
+        )
 
     return {"rmsprop_step": step}
 
@@ -293,15 +331,16 @@ def _adam(*, before_correction: bool) -> Callable[..., Ours]:
     """With the case's ε in the place of the book's, which stands before the bias correction."""
 
     def read(Adam: Written) -> Ours:
-        def updated(param: Any, grad: Any, state: Any, step: int, lr: float, betas: Any, eps: float) -> None:
-            optimizer = as_many(with_epsilon(Adam, eps), lr, *betas, eps)
-            _update(optimizer, param, grad, *state, step=step)
+        optimizers = _Optimizers()
+
+        def updated(param: Any, grad: Any, state: Any, lr: float, betas: Any, eps: float) -> None:
+            optimizers.update(lambda: as_many(with_epsilon(Adam, eps), lr, *betas, eps), param, grad, *state)
 
         if tried(Adam, 0.1, 0.9, 0.999) is None:
             return None
         # Of a gradient that is nothing beside ε the first step is lr·g/ε, or √(1 − β₂) times that.
         param, small = np.zeros(1), 1e-9
-        tried(lambda: updated(param, np.full(1, small), np.zeros((2, 1)), 1, 1.0, (0.0, 0.75), 1.0))
+        tried(lambda: updated(param, np.full(1, small), np.zeros((2, 1)), 1.0, (0.0, 0.75), 1.0))
         if is_close(param / small, -0.5) != before_correction:
             return None
 
@@ -311,7 +350,7 @@ def _adam(*, before_correction: bool) -> Callable[..., Ours]:
             *, step: int, lr: float, betas: tuple[float, float], eps: float,
         ) -> None:  # fmt: skip
             own = eps * np.sqrt(1 - betas[1] ** step) if before_correction else eps
-            updated(param, grad, (exp_avg, exp_avg_sq), step, lr, betas, float(own))
+            updated(param, grad, (exp_avg, exp_avg_sq), lr, betas, float(own))
 
         return {"adam_step": adam_step}
 

@@ -6,6 +6,7 @@ import inspect
 import io
 import re
 import types
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,32 @@ class OurCache:
     """What our forward pass kept, where it ran in the place of theirs."""
 
     content: Any
+
+
+class Kept:
+    """What is kept for each array (or block of one) from call to call, for as long as the array is there."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[int, int], Any] = {}
+
+    def get(self, array: np.ndarray) -> Any:
+        """None where there is nothing yet."""
+        return self._values.get(_place(array))
+
+    def set(self, array: np.ndarray, value: Any) -> None:
+        """In the place of what there was."""
+        key = _place(array)
+        if key not in self._values:
+            weakref.finalize(_owner(array), self._values.pop, key, None)
+        self._values[key] = value
+
+
+def _owner(array: np.ndarray) -> Any:
+    return array if array.base is None else array.base  # blocks are views, made anew for every step
+
+
+def _place(array: np.ndarray) -> tuple[int, int]:
+    return id(_owner(array)), array.ctypes.data
 
 
 def stands_for(theirs: Callable | None) -> Callable[[Callable], Callable]:
