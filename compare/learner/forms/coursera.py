@@ -8,6 +8,7 @@ https://www.coursera.org/specializations/deep-learning
 
 import contextlib
 import io
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 import scratch.activations
 from compare.learner.forms.form import Form, as_many, first_argument, has_shape, is_close, stands_for, tried
-from compare.learner.forms.stand_ins import drawing_from, with_globals
+from compare.learner.forms.stand_ins import Even, drawing_from, with_globals
 from scratch.linear import linear_forward as our_linear_forward
 
 FIRST = "the form of the course Neural Networks and Deep Learning"
@@ -133,7 +134,7 @@ def penalty(compute_cost_with_regularization: Written) -> Ours:
 
 
 def _initializer(theirs: str, ours: str) -> Callable[..., Ours]:
-    """W1 of a network of one layer, from the case's draws."""
+    """W1 of a network of one layer, from the case's draws, where the layers of a deep one are like it."""
 
     def read(**written: Written) -> Ours:
         initialize = written[theirs]
@@ -142,12 +143,47 @@ def _initializer(theirs: str, ours: str) -> Callable[..., Ours]:
         @stands_for(initialize)
         def initializer(shape: tuple[int, int], generator: Any = None, *, dtype: Any = np.float32) -> Any:
             fan_out, fan_in = shape
+            _require_equal_layers(initialize)
             with drawing_from(generator):
                 return initialize([fan_in, fan_out])["W1"].astype(dtype)
 
         return {ours: initializer}
 
     return read
+
+
+DEEP = [80, 60, 40, 20]  # no fan twice
+
+
+def _require_equal_layers(initialize: Callable) -> None:
+    """Raise ValueError unless every layer of a deep network is as it would be alone, with a bias of 0."""
+    known = [getattr(initialize, "__globals__", {})]
+    with drawing_from(_Repeating(), known=known):  # type: ignore[arg-type]
+        deep = initialize([*DEEP])
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(DEEP), start=1):
+            weight, bias = deep.get(f"W{i}"), deep.get(f"b{i}")
+            alone, again = (initialize([fan_in, fan_out])["W1"] for _ in range(2))
+            if not has_shape(bias, fan_out, 1) or np.any(bias):
+                raise ValueError(f"b{i} of layers_dims = {DEEP} must be zeros of the shape {(fan_out, 1)}")
+            if not _is_alike(weight, alone, repeated=np.array_equal(alone, again)):
+                raise ValueError(
+                    f"W{i} of layers_dims = {DEEP} is not what W1 of layers_dims = {[fan_in, fan_out]} is"
+                )
+
+
+def _is_alike(weight: Any, other: np.ndarray, *, repeated: bool) -> bool:
+    """Whether it is the same; of draws that can not be repeated, as widely spread: six standard errors."""
+    if repeated or not has_shape(weight, *other.shape):
+        return np.array_equal(weight, other)
+    return bool(abs(weight.std() / other.std() - 1) < 6 / np.sqrt(other.size))
+
+
+class _Repeating(Even):
+    """It draws the same numbers whenever it is asked for as many."""
+
+    def normal(self, size: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = np.float64) -> np.ndarray:
+        """Of this mean or so; they need not be normal."""
+        return mean + std * (self.uniform(size) - 0.5)
 
 
 def minibatches(random_mini_batches: Written) -> Ours:
@@ -299,7 +335,7 @@ FORMS = (
         f"{SECOND}: the penalty is what λ adds to the cost",
     ),
     *(
-        Form(ours, (f"{theirs}(layers_dims)",), _initializer(theirs, ours), f"{SECOND}: W1 of a dictionary")
+        Form(ours, (f"{theirs}(layers_dims)",), _initializer(theirs, ours), f"{SECOND}: a dictionary")
         for theirs, ours in (
             ("initialize_parameters_zeros", "zeros"),
             ("initialize_parameters_random", "large_random"),
