@@ -28,11 +28,80 @@ from compare.learner.forms.form import (
 from compare.learner.forms.stand_ins import Even, drawing_from, with_epsilon
 from scratch import regularization as ours
 from scratch.batch_norm import batch_norm_inference_forward
+from scratch.random import NumpyGenerator
 
 BOOK = "the form of the book Deep Learning from Scratch"
 
 Ours = Mapping[str, Callable | None] | None
 Written = Any
+
+
+BATCHES = (  # x, ∂L/∂y and labels of two passes
+    (
+        np.array([[1.0, -2.0], [-3.0, 4.0], [5.0, 6.0]]),
+        np.array([[1.0, 2.0], [3.0, 5.0], [7.0, 8.0]]),
+        [1, 0, 1],
+    ),
+    (
+        np.array([[3.0, 2.5], [2.0, -1.5], [-1.0, 0.5]]),
+        np.array([[6.0, 4.0], [8.0, 9.0], [2.0, 3.0]]),
+        [0, 1, 1],
+    ),
+)
+
+
+def _require_own_passes(
+    layer: Any,
+    make: Callable[[], Any],
+    forward: Callable[[Any, np.ndarray, np.ndarray], Any],
+    backward: Callable[[Any, np.ndarray], tuple],
+) -> None:
+    """Raise ValueError where a pass depends on one before it, or on that of another object in between
+
+    A layer that fails anyway, or whose draws can not be repeated, is let pass.
+
+    Args:
+        layer: the class
+        make: a new object of it
+        forward: (object, x, labels) → y
+        backward: (object, ∂L/∂y) → all gradients
+    """
+    known = [getattr(layer.forward, "__globals__", {})]
+
+    def y(made: Any, i: int) -> np.ndarray:
+        x, _, labels = BATCHES[i]
+        return np.copy(forward(made, x.copy(), np.array(labels)))
+
+    def gradients(made: Any, i: int) -> list[np.ndarray]:
+        return [np.copy(gradient) for gradient in backward(made, BATCHES[i][1].copy())]
+
+    def one_by_one(a: Any, b: Any) -> list[np.ndarray]:
+        return [y(a, 0), *gradients(a, 0), y(b, 1), *gradients(b, 1)]
+
+    def interlocked(a: Any, b: Any) -> list[np.ndarray]:
+        first, second = y(a, 0), y(b, 1)
+        return [first, *gradients(a, 0), second, *gradients(b, 1)]
+
+    def found(passes: Callable, *, on_one: bool = False) -> list[np.ndarray]:
+        with drawing_from(NumpyGenerator(0), known=known):
+            return tried(lambda: passes(made := make(), made if on_one else make())) or []
+
+    def is_as_expected(arrays: list[np.ndarray]) -> bool:
+        return len(arrays) == len(expected) and all(map(np.array_equal, arrays, expected))
+
+    expected = found(one_by_one)
+    if not expected or not is_as_expected(found(one_by_one)):
+        return
+    if not is_as_expected(found(one_by_one, on_one=True)):
+        raise ValueError(
+            f"a second pass on the same {layer.__name__} is not what it is on a new one: something is left of"
+            " the first"
+        )
+    if not is_as_expected(found(interlocked)):
+        raise ValueError(
+            f"a pass forward on another {layer.__name__} changes what backward gives on this one: what it"
+            " keeps must be its own, on self"
+        )
 
 
 def _activation(name: str, ours: str) -> Callable[..., Ours]:
@@ -43,6 +112,7 @@ def _activation(name: str, ours: str) -> Callable[..., Ours]:
 
         @stands_for(layer)
         def forward(x: np.ndarray) -> tuple:
+            _require_own_passes(layer, layer, lambda a, x, _: a.forward(x), lambda a, dy: (a.backward(dy),))
             return (made := layer()).forward(x), made
 
         @stands_for(layer)
@@ -91,15 +161,23 @@ def _function(name: str) -> Callable[..., Ours]:
 
 def linear(Affine: Written) -> Ours:
     """The weight is the other way round."""
+    w = np.array([[1.0, 2.0], [3.0, -1.0]])
+
+    def gradients(made: Any, dy: np.ndarray) -> tuple:
+        return made.backward(dy), made.dW, made.db
 
     @stands_for(Affine)
     def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> tuple:
+        _require_own_passes(
+            Affine, lambda: Affine(w.copy(), w[0].copy()), lambda a, x, _: a.forward(x), gradients
+        )
         b = np.zeros(len(weight), x.dtype) if bias is None else bias
         return (made := Affine(weight.T, b)).forward(x), made
 
     @stands_for(Affine)
     def backward(dy: np.ndarray, cache: Any) -> tuple:
-        return cache.backward(dy), cache.dW.T, cache.db
+        dx, dw, db = gradients(cache, dy)
+        return dx, dw.T, db
 
     return {"linear_forward": forward, "linear_backward": backward}
 
@@ -110,6 +188,9 @@ def softmax(SoftmaxWithLoss: Written) -> Ours:
 
     @stands_for(SoftmaxWithLoss)
     def forward(logits: np.ndarray, targets: np.ndarray) -> tuple:
+        _require_own_passes(
+            SoftmaxWithLoss, SoftmaxWithLoss, lambda a, x, t: a.forward(x, t), lambda a, _: (a.backward(),)
+        )
         return (made := layer()).forward(logits, targets), made
 
     @stands_for(SoftmaxWithLoss)
@@ -157,14 +238,25 @@ def batch_norm(BatchNormalization: Written) -> Ours:
 
     biased = is_biased(lambda x: updated(x, np.zeros(1), np.zeros(1), 0.0)[1])
 
+    w = np.array([2.0, 3.0])
+
+    def gradients(made: Any, dy: np.ndarray) -> tuple:
+        return made.backward(dy), made.dgamma, made.dbeta
+
     @stands_for(BatchNormalization)
     def forward(x: np.ndarray, gamma: Any, beta: Any, eps: float = 1e-5) -> tuple:
+        _require_own_passes(
+            BatchNormalization,
+            lambda: BatchNormalization(w.copy(), w.copy()),
+            lambda a, x, _: a.forward(x, True),
+            gradients,
+        )
         settings = (*scale_and_shift(x, gamma, beta), eps)
         return (made := layer(*settings)).forward(x, True), made, (x, settings)
 
     @stands_for(BatchNormalization)
     def backward(dy: np.ndarray, cache: Any) -> tuple:
-        return cache.backward(dy), cache.dgamma, cache.dbeta
+        return gradients(cache, dy)
 
     @stands_for(BatchNormalization)
     def inference_forward(
@@ -197,6 +289,12 @@ def _dropout(*, inverted: bool) -> Callable[..., Ours]:
             if p == 1:  # no share that is kept: nothing undoes a factor of 0
                 y, noise = ours.dropout_forward(x, p, generator, training)
                 return y, OurCache(noise)
+            _require_own_passes(
+                Dropout,
+                lambda: Dropout(0.5),
+                lambda a, x, _: a.forward(x, True),
+                lambda a, dy: (a.backward(dy),),
+            )
             layer = Dropout(p)
             with drawing_from(generator, mirrored=mirrored):
                 y = layer.forward(x, training)
