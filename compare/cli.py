@@ -483,7 +483,8 @@ def _check(
             print(json.dumps(document, indent=2, ensure_ascii=False))
         else:
             show.print_check(console, verdicts, strict)
-    return 0 if all(v.passes(strict) for v in verdicts if v.status != "asked") else 1
+    judged = [verdict for verdict in verdicts if verdict.counts(strict)]
+    return 0 if judged and all(verdict.passes(strict) for verdict in judged) else 1
 
 
 @cli.command()

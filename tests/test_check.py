@@ -692,6 +692,92 @@ def test_what_is_returned_instead_is_told_in_a_sentence(source, message, tmp_pat
     assert verdict.error["source"] == source
 
 
+NOT_CALLED = {  # a source that is right, called in another way than ours → what is said of that
+    "the sizes of a layer in the place of a shape": (
+        "def xavier_normal(fan_in, fan_out): return np.random.normal(0, (2 / (fan_in + fan_out)) ** 0.5)",
+        "tried as xavier_normal(shape, generator, gain, dtype), its signature is xavier_normal(fan_in, fan",
+    ),
+    "a number in the place of a course's dictionary": (
+        """
+        def batchnorm_forward(x, gamma, beta, eps=1e-5):
+            normed = (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
+            return gamma * normed + beta, (normed, gamma)
+        """,
+        "tried as batchnorm_forward(x, gamma, beta, bn_param), its signature is batchnorm_forward(x, gamma,",
+    ),
+    "another method": (
+        """
+        class EarlyStopping:
+            def __init__(self, patience): self.patience = patience
+            def is_enough(self, losses): return min(losses) < min(losses[-self.patience:])
+        """,
+        "its signature is EarlyStopping(patience) with is_enough(losses)",
+    ),
+    "a loss of a model": (
+        """
+        import torch
+        def mse_loss(model, x, y): return ((model(x) - y) ** 2).mean()
+        """,
+        "tried as mse_loss(input, targets, reduction, weight), its signature is mse_loss(model, x, y)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "said"), NOT_CALLED.values(), ids=NOT_CALLED)
+def test_what_is_called_in_another_way_is_neither_right_nor_wrong(source, said, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    lines = "\n".join(explain(verdict))
+    assert headline(verdict) == "not looked at", lines
+    assert not verdict.equal
+    assert said in lines
+    assert f"`python -m compare exercise {verdict.component}" in lines
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def softmax_forward(x, y, z): return x, y",
+        "def softmax_forward(): pass",
+        "def sgd_step(params): pass",
+        "def tanh_forward(x): return np.tanh(x, {'a': x}), x",
+        "def dropout_forward(x, p, training, generator): return x * generator, generator > p",
+        "def dropout_forward(x, p, training, rng): return x * rng.rand(*x.shape), x",
+        "def batchnorm_forward(x, gamma, beta, bn_param): return (x - x.mean(0)) / (x.var(0) + bn_param), x",
+        """
+        class Adam:
+            def __init__(self, lr=0.001, beta1=0.9, beta2=0.999): self.lr, self.m = lr, {}
+            def update(self, params, grads):
+                for i, name in enumerate(params):
+                    self.m[i] += grads[name]
+        """,
+        """
+        import torch
+        def softmax(x): return x.exp() / x.exp().sum({})
+        """,
+        """
+        import torch
+        def softmax(x): return x.probabilities()
+        """,
+    ],
+)
+def test_a_call_of_the_right_interface_that_raises_is_wrong(source, tmp_path):
+    verdict = verdict_on(source, tmp_path)
+    assert verdict.status == "raises", explain(verdict)
+
+
+def test_what_is_called_in_another_way_counts_where_it_is_asked_strictly(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    other, right = NOT_CALLED["another method"][0], "def relu_forward(x): return x * (x > 0), x > 0"
+    file.write_text(HEADER + textwrap.dedent(other))
+    assert main(["check", str(file)]) == 1, "nothing was looked at"
+    assert capsys.readouterr().out.endswith("0 right; not looked at: early_stopping\n")
+    right += "\ndef relu_backward(dy, positive): return np.where(positive, dy, 0)"
+    file.write_text(HEADER + textwrap.dedent(other) + textwrap.dedent(right))
+    assert main(["check", str(file)]) == 0
+    assert "? early_stopping  not looked at" in capsys.readouterr().out
+    assert main(["check", str(file), "--strict"]) == 1
+
+
 def test_pytorch_code_is_asked_about_by_pytorchs_names():
     class Linear(torch.nn.Module):
         pass

@@ -55,7 +55,7 @@ class Verdict:
     first: dict[str, Any] = field(default_factory=dict)  # case, dtype, array, index, yours, right, problem
     right: list[str] = field(default_factory=list)  # arrays that are right in every case
     wrong: list[str] = field(default_factory=list)  # arrays that are wrong in some
-    error: dict[str, Any] = field(default_factory=dict)  # message, line, source
+    error: dict[str, Any] = field(default_factory=dict)  # message, line, source, call
     mistakes: list[dict[str, str]] = field(default_factory=list)  # one, or two
     fits: str = ""  # where the mistakes give the same, if that is not everywhere
     not_handled: list[str] = field(default_factory=list)  # what goes beyond ordinary inputs, and is not right
@@ -76,6 +76,10 @@ class Verdict:
     def equal(self) -> bool:
         """Whether what is written is right for all ordinary inputs."""
         return self.status in RIGHT
+
+    def counts(self, strict: bool) -> bool:
+        """Whether it was looked at; asked strictly, it had to be."""
+        return self.status != "asked" and (strict or self.status != "not called")
 
     def right_so_far(self, strict: bool) -> bool:
         """Whether what is written is right: for all ordinary inputs, or everywhere."""
@@ -189,6 +193,10 @@ def check(attempt: Attempt, *, seconds: float = 60.0, began: float | None = None
     )
     if end and not wrong:
         return replace(verdict, status=end.status, error={"message": str(end)})
+    if not end and all(trial.outcome.error.get("call") for trial in trials):
+        told = describe_error((bad or wrong)[0].outcome)
+        about: dict[str, Any] = {"missing": [], "unwritten": list(attempt.missing), "cases": 0, "failed": 0}
+        return replace(verdict, status="not called", error=told, **about)
     signs: list[str] = []
     if bad and not end and component.stream:
         if not (against := _against_its_distribution(attempt, ordinary, deadline)):
@@ -408,6 +416,10 @@ def explain(verdict: Verdict) -> list[str]:
         lines.append(verdict.convention)
     if verdict.status == "convention" and verdict.convention:
         lines.append(f"to map it: {verdict.convention}")
+    if verdict.status == "not called":
+        form = " --form torch" if verdict.side == "torch" else ""
+        lines.append(verdict.error["call"])
+        lines.append(f"`python -m compare exercise {verdict.component}{form}` writes one that is understood")
     if verdict.error:
         error = verdict.error
         lines.append(f"{error['message']}")
@@ -484,9 +496,7 @@ def describe_error(outcome: Answer) -> dict[str, Any]:
     """The exception, and the line of the learner's own code that it came from."""
     error = outcome.error
     message = f"{error['kind']}: {error['message']}".removesuffix(": ").removeprefix(": ")
-    if "line" in error:
-        return {"message": message, "line": error["line"], "source": error["source"]}
-    return {"message": message}
+    return {"message": message, **{key: error[key] for key in ("line", "source", "call") if key in error}}
 
 
 def _first(trial: Trial) -> dict[str, Any]:

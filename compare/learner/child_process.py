@@ -223,7 +223,7 @@ def _unpacked(answer: dict[str, Any], numbers: bytes) -> Answer:
     lists = all(type(names) is list for names in (called, ours, unseen))
     if start != len(numbers) or not lists or not all(type(text) is str for text in texts):
         raise ValueError(texts)
-    if error and not {"kind", "message"} <= error.keys() <= {"kind", "message", "line", "source"}:
+    if error and not {"kind", "message"} <= error.keys() <= {"kind", "message", "line", "source", "call"}:
         raise ValueError(error)
     if ("line" in error) != ("source" in error) or type(error.get("line", 0)) is not int:
         raise ValueError(error)

@@ -20,6 +20,7 @@ import torch
 from compare.component import Case, Component, Results, copy_with_strides
 from compare.files import visible
 from compare.learner.forms.stand_ins import drawing_from, is_drawing
+from compare.learner.misfit import misfit
 from compare.measure import to_numpy
 from compare.run import runner
 
@@ -74,7 +75,8 @@ class Answer:
     """
 
     results: Results = field(default_factory=dict)  # arrays of numbers; of None where it was something else
-    error: Mapping[str, Any] = field(default_factory=dict)  # kind, message; line, source where it is known
+    # Of an exception kind, message; line, source where it is known; call, where only that does not fit
+    error: Mapping[str, Any] = field(default_factory=dict)
     changed: Mapping[str, str] = field(default_factory=dict)  # input that was not left alone → function
     called: Sequence[str] = ()  # the functions that ran
     ours: Sequence[str] = ()  # functions of ours that ran in the place of what is not written
@@ -137,7 +139,12 @@ def run(
         with drawing(case, functions, draws):
             results = kept(runner(component, side, watched)(own))
     except (Exception, SystemExit) as error:
-        return Answer(error=failure(error, _files(functions)), called=watch.called, ours=watch.ours)
+        name = next(iter(watch.called[-1:] or functions)).partition(".")[0]
+        theirs, ours = underlying(functions[name]), getattr(module, name, None)
+        told = failure(error, files := _files(functions))
+        if call := misfit(component, name, theirs, ours, error, files):
+            told["call"] = call
+        return Answer(error=told, called=watch.called, ours=watch.ours)
     if side == "scratch":  # of PyTorch's, an optimizer that was returned may change what it was given
         watch.look(" or ".join(functions))
     answer = Answer(

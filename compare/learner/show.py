@@ -63,8 +63,8 @@ MARKS = {"✓": "green", "½": "bold yellow", "✗": "bold red", "–": "", "?":
 
 def mark(verdict: Verdict, strict: bool = False) -> str:
     """Right enough, as far as it is written, or not; or nothing was looked at."""
-    if verdict.status in ("unwritten", "asked"):
-        return {"unwritten": "–", "asked": "?"}[verdict.status]
+    if verdict.status in (unseen := {"unwritten": "–", "asked": "?", "not called": "?"}):
+        return unseen[verdict.status]
     return "✓" if verdict.passes(strict) else "½" if verdict.right_so_far(strict) else "✗"
 
 
@@ -97,6 +97,7 @@ STATUS = {
     "raises": "raises an exception",
     "unwritten": "not written yet",
     "asked": "not looked at",
+    "not called": "not looked at",
     "not here": "not compared",
     "timeout": "takes too long",
     "crash": "crashes",
@@ -105,15 +106,17 @@ STATUS = {
 
 def print_check(console: Console, verdicts: Sequence[Verdict], strict: bool = False) -> None:
     """The verdict on a file in one line."""
-    told = [v for v in verdicts if v.status != "asked"]
+    told = [v for v in verdicts if v.counts(strict=True)]
     wrong, half, unwritten = ([v.component for v in told if mark(v, strict) == sign] for sign in "✗½–")
+    unknown = [v.component for v in told if v.status == "not called"]
     right = sum(v.passes(strict) for v in verdicts)
     parts = [f"{right} of {len(told)} done" if unwritten else f"{right} right"]
     parts += [f"{len(wrong)} not: {', '.join(wrong)}"] if wrong else []
     parts += [f"half written: {', '.join(half)}"] if half else []
+    parts += [f"not looked at: {', '.join(unknown)}"] if unknown else []
     more = f" and {len(unwritten) - NEXT} more" if len(unwritten) > NEXT else ""
     parts += [f"not written yet: {', '.join(unwritten[:NEXT])}{more}"] if unwritten else []
-    style = "bold red" if wrong else "bold" if half or unwritten else "bold green"
+    style = "bold red" if wrong else "bold" if half or unwritten or unknown else "bold green"
     console.print(Text("; ".join(parts), style), soft_wrap=True)
 
 

@@ -141,6 +141,11 @@ def called_alike(function: Any, ours: Callable) -> bool:
     return callable(function) and any(takes(function, n) for n in range(sum(kinds), len(kinds) + 1))
 
 
+def arguments_of(published: str) -> list[str]:
+    """The names of the arguments of a published signature."""
+    return [argument.partition("=")[0] for argument in _parsed(published)[1]]
+
+
 def is_named_as(published: str, name: str, function: Any) -> bool:
     """Whether a function and its arguments have the published names."""
     theirs, arguments, _ = _parsed(published)
