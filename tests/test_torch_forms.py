@@ -741,3 +741,98 @@ def test_what_speaks_of_numpy_alone_is_no_attempt_in_pytorch(tmp_path):
         "import numpy as np\nclass SGD:\n    def update(self, params, grads): params -= np.sign(grads)"
     )
     assert find(own_definitions(load(str(file)))) == []
+
+
+# ---- layer normalisation
+
+LAYER_NORM = """
+class LayerNorm(nn.Module):
+    def __init__(self, d_model, eps=1e-5):
+        super().__init__()
+        self.gamma, self.beta = nn.Parameter(torch.ones(d_model)), nn.Parameter(torch.zeros(d_model))
+        self.eps = eps
+
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        spread = (x.var(-1, keepdim=True, unbiased=False) + self.eps).sqrt()
+        return self.gamma * centred / spread + self.beta
+"""
+RMS_NORM = """
+class RMSNorm(nn.Module):
+    def __init__(self, dim: int):
+        super().__init__()
+        self.eps = 1e-6
+        self.scale = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x):
+        return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + self.eps) * self.scale
+"""
+PLAIN_LAYER_NORM = """
+class MyLayerNorm:
+    def __init__(self, features, epsilon=1e-6):
+        self.a_2, self.b_2 = torch.ones(features), torch.zeros(features)
+        self.epsilon = epsilon
+
+    def forward(self, x):
+        centred = x - x.mean(-1, keepdim=True)
+        return self.a_2 * centred / (centred.pow(2).mean(-1, keepdim=True) + self.epsilon).sqrt() + self.b_2
+"""
+
+
+@pytest.mark.parametrize("source", [LAYER_NORM, RMS_NORM, PLAIN_LAYER_NORM])
+def test_a_layer_norm_of_any_attributes_and_of_the_features_alone(source, tmp_path):
+    found = verdict(source, tmp_path)
+    assert_is(found)
+    assert "eps" in found.handled
+    not_handled = {*found.not_handled} - {"no examples"}  # whose variance PyTorch warns of: here an error
+    assert {"gamma=None", "beta=None"} >= not_handled >= {"gamma=None"}
+    assert bool(found.defaults) == ("epsilon=1e-6" in source)
+
+
+@pytest.mark.parametrize(
+    ("source", "right", "wrong", "mistake"),
+    [
+        (LAYER_NORM, ", unbiased=False", "", "unbiased variance"),
+        (
+            LAYER_NORM,
+            "(x.var(-1, keepdim=True, unbiased=False) + self.eps).sqrt()",
+            "x.std(-1, keepdim=True) + self.eps",
+            "unbiased, and ε outside the root",
+        ),
+        (LAYER_NORM, "self.gamma * ", "", ""),
+        (LAYER_NORM, "x.mean(-1,", "x.mean(0,", ""),
+        (RMS_NORM, "torch.rsqrt(", "1 / (", "root forgotten"),
+        (PLAIN_LAYER_NORM, " + self.epsilon).sqrt()", ").sqrt()", "ε forgotten"),
+    ],
+)
+def test_a_fault_in_a_layer_norm(source, right, wrong, mistake, tmp_path):
+    found = verdict(source.replace(right, wrong), tmp_path)
+    if mistake:
+        assert_is(found, mistake)
+    else:
+        assert not found.equal
+
+
+# ---- softmax
+
+
+@pytest.mark.parametrize(
+    ("head", "axis"),
+    [("x", "1"), ("x", "-1"), ("x, dim", "dim"), ("x, axis", "axis"), ("z, which", "which")],
+)
+def test_a_softmax_of_the_second_axis_or_of_one_that_it_has_to_be_given(head, axis, tmp_path):
+    x = head[0]
+    source = f"""
+        def softmax({head}):
+            e = ({x} - {x}.max({axis}, keepdim=True).values).exp()
+            return e / e.sum({axis}, keepdim=True)
+    """
+    found = verdict(source, tmp_path)
+    assert_is(found)
+    assert ("an example without an axis for the batch" in found.not_handled) == (axis == "1")
+    assert ("dim" in found.handled) == ("," in head)
+
+
+def test_a_softmax_of_the_first_axis_is_wrong(tmp_path):
+    assert not verdict("def softmax(x, dim): return torch.softmax(x, 0)", tmp_path).equal
+    assert not verdict("def softmax(x): return x.exp() / x.exp().sum(0)", tmp_path).equal

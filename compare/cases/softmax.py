@@ -170,7 +170,7 @@ def _component(
         functions=(f"{name}_forward", f"{name}_backward"),
         reference=(name,),
         cases=cases,
-        rare={"smallest": "a single class"},
+        rare={"smallest": "a single class", "one axis": "an example without an axis for the batch"},
         random_case=random_case,
         run_scratch=run_scratch,
         run_torch=run_torch,

@@ -220,10 +220,11 @@ def _in_numpy(
     )
 
 
-def adapted(function: Callable, ours: Callable) -> Callable:
+def adapted(function: Callable, ours: Callable, *, giving_options: bool = False) -> Callable:
     """The function, callable as ours is: whatever its arguments are called, and without options it has not
 
-    An option that it has not is left out where it has the value that ours has unless told otherwise.
+    An option that it has not is left out where it has the value that ours has unless told otherwise; one that
+    it has to be given has that value, if `giving_options`.
     """
     try:
         theirs, wanted = inspect.signature(function), inspect.signature(ours)
@@ -231,19 +232,23 @@ def adapted(function: Callable, ours: Callable) -> Callable:
         return function
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in theirs.parameters.values()):
         return function
-    if list(theirs.parameters) == list(wanted.parameters):
+    options = [name for name, p in wanted.parameters.items() if p.default is not p.empty]
+    needed = [p.name for p in theirs.parameters.values() if p.default is p.empty]
+    if list(theirs.parameters) == list(wanted.parameters) and not (giving_options and {*options} & {*needed}):
         return function
     for pair in (("beta1", "beta2"), ("b1", "b2")):
         if "betas" in wanted.parameters and {*pair} <= theirs.parameters.keys():
-            return adapted(_with_betas(function, pair), ours)
+            return adapted(_with_betas(function, pair), ours, giving_options=giving_options)
     required = [p for p in wanted.parameters.values() if p.default is p.empty and p.name not in LEFT_OUT]
     if not len(required) <= len(theirs.parameters) <= len(wanted.parameters):
         return function
     names = _matched(wanted.parameters, theirs.parameters)
+    asked = [name for name in options if name in names and names[name].name in needed and giving_options]
+    always = {name: wanted.parameters[name].default for name in asked}
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        given = wanted.bind(*args, **kwargs).arguments
+        given = {**always, **wanted.bind(*args, **kwargs).arguments}
         for name in given.keys() - names.keys() - {*LEFT_OUT}:
             if not _usual(wanted, name, given[name]):
                 raise TypeError(f"{function.__name__}() has no argument {name}")
@@ -335,11 +340,12 @@ def _in_torch(component: Component, namespace: Mapping[str, Any]) -> Attempt | N
     module = importlib.import_module(f"torch_ref.{component.topic}")
     reading = pytorch.read(component, {name: f for name, f in found.items() if not is_stub(f)})
     written = {
-        name: f if isinstance(f, type) else adapted(f, getattr(module, name))
+        name: f if isinstance(f, type) else adapted(f, getattr(module, name), giving_options=True)
         for name, f in reading.functions.items()
     }
     call = functools.partial(run, component, "torch", written, unseen=reading.unseen)
     about: dict[str, Any] = {"form": reading.form, "convention": reading.convention}
+    about["defaults"] = reading.defaults
     return Attempt(component, tuple(written), "torch", call, without=reading.without, **about)
 
 

@@ -17,6 +17,7 @@ from compare.component import Component
 from compare.learner.forms.pytorch.batch_norm import batch_norm
 from compare.learner.forms.pytorch.dropout import dropout
 from compare.learner.forms.pytorch.initializers import filling
+from compare.learner.forms.pytorch.layer_norm import layer_norm
 from compare.learner.forms.pytorch.modules import as_function, class_of
 from compare.learner.forms.pytorch.optimizers import optimizers
 from compare.learner.forms.pytorch.reading import Reading, copy_of_leaf, plain_functions, taken
@@ -80,6 +81,9 @@ def read(component: Component, functions: Mapping[str, Callable]) -> Reading:
         return optimizers(functions)
     if component.topic == "initializers":
         return Reading({name: filling(function) for name, function in functions.items()})
+    if component.topic == "layer_norm" and functions:
+        ((name, theirs),) = functions.items()
+        return layer_norm(name, theirs)
     for name, theirs in functions.items():
         ours: Any = getattr(importlib.import_module(f"torch_ref.{component.topic}"), name, None)
         # Where ours is a class, theirs stands for it as it is.

@@ -30,6 +30,8 @@ CLASSES = {  # of ours → what the class is called, without capitals and withou
     "mse_loss": ("mse", "meansquarederror"),
     "dropout": ("dropout",),
     "BatchNorm1d": ("batchnorm1d", "batchnorm"),
+    "LayerNorm": ("layernorm", "layernormalization"),
+    "RMSNorm": ("rmsnorm", "rmsnormalization"),
     "SGD": ("sgd",),
     "Momentum": ("momentum",),
     "RMSprop": ("rmsprop",),

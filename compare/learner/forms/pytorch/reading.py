@@ -19,6 +19,7 @@ class Reading:
     form: str = ""
     convention: str = ""
     without: tuple[str, ...] = ()  # of WITHOUT
+    defaults: tuple[str, ...] = ()  # where they are others than ours
     unseen: set[str] = field(default_factory=set)  # parts of names of arrays that the last case did not show
 
 
