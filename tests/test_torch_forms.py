@@ -836,3 +836,27 @@ def test_a_softmax_of_the_second_axis_or_of_one_that_it_has_to_be_given(head, ax
 def test_a_softmax_of_the_first_axis_is_wrong(tmp_path):
     assert not verdict("def softmax(x, dim): return torch.softmax(x, 0)", tmp_path).equal
     assert not verdict("def softmax(x): return x.exp() / x.exp().sum(0)", tmp_path).equal
+
+
+# ---- cross-entropy of probabilities
+
+
+def test_one_loss_for_each_example_of_probabilities_is_another_convention(tmp_path):
+    source = "def cross_entropy(y_hat, y): return -torch.log(y_hat[torch.arange(len(y)), y])"
+    found = verdict(source, tmp_path)
+    assert found.status == "convention", explain(found)
+    assert "read as a loss of probabilities, one for each example" in explain(found)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "-torch.log(y_hat[torch.arange(len(y)), y].detach())",
+        "torch.log(y_hat[torch.arange(len(y)), y])",
+        "-torch.log(y_hat[torch.arange(len(y)), y]).sum()",
+        "-y_hat[torch.arange(len(y)), y]",
+        "-torch.log_softmax(y_hat, 1)[torch.arange(len(y)), y]",
+    ],
+)
+def test_a_fault_in_a_loss_for_each_example(body, tmp_path):
+    assert not verdict(f"def cross_entropy(y_hat, y): return {body}", tmp_path).equal

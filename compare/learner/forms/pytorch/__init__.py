@@ -15,6 +15,7 @@ import numpy as np
 
 from compare.component import Component
 from compare.learner.forms.pytorch.batch_norm import batch_norm
+from compare.learner.forms.pytorch.cross_entropy import of_probabilities
 from compare.learner.forms.pytorch.dropout import dropout
 from compare.learner.forms.pytorch.initializers import filling
 from compare.learner.forms.pytorch.layer_norm import layer_norm
@@ -91,6 +92,8 @@ def read(component: Component, functions: Mapping[str, Callable]) -> Reading:
             reading = as_function(name, theirs, ours)
             further = read(component, reading.functions)
             return replace(further, form=reading.form, convention=reading.convention)
+    if "cross_entropy" in functions and (of_them := of_probabilities(functions["cross_entropy"])):
+        return of_them
     readers = {"BatchNorm1d": batch_norm, "dropout": dropout, "minibatches": minibatches, "train": train}
     for name, reader in readers.items():
         if name in functions and component.reference == (name,):
