@@ -26,6 +26,7 @@ import zipfile
 from functools import partial
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,8 +43,9 @@ from compare.experiments import figures
 from compare.experiments.drawn import with_caption
 from compare.experiments.page import Section
 from compare.files import path_text, write_whole
+from compare.learner import cells
 from compare.learner.check import Verdict, check, explain
-from compare.learner.child_process import FileError, _unpacked, check_file, load, own_definitions
+from compare.learner.child_process import FileError, _File, _unpacked, check_file, load, own_definitions
 from compare.learner.finding import find
 from compare.learner.trial import all_cases
 from compare.training.weights import convert, read_state
@@ -374,7 +376,7 @@ def test_bytecode_of_another_text_is_not_run_and_none_is_written(tmp_path, monke
     (verdict,) = check_file(Path("mine.py"), 60)
     assert verdict.status == "different", "a helper of the same size and time"
     Path("mine.py").write_text("import os; import gone\n")
-    with pytest.raises(FileError, match="line 1: ModuleNotFoundError: No module named 'gone'"):
+    with pytest.raises(FileError, match="line 1: ModuleNotFoundError: No module named 'gone': it is neither"):
         list(check_file(Path("mine.py"), 60))
     Path("mine.py").write_text("import colorsys, subprocess, sys; " + WRONG)
     (verdict,) = check_file(Path("mine.py"), 60)
@@ -527,6 +529,28 @@ def test_what_comes_from_a_file_is_shown_and_draws_nothing(name, tmp_path, capfd
         out, err = capfd.readouterr()
         drawn(out)
         assert len(json.loads(out)) == len(verdicts) > 0
+
+
+def test_what_failed_in_a_notebook_is_shown_and_draws_nothing(tmp_path, capfd):
+    file = tmp_path / f"{UGLY}.ipynb"
+    bad = f"raise type({UGLY!a}, (BaseException,), {{}})({UGLY!a})"
+    file.write_text(cells.write([("code", RIGHT), ("code", bad)]), encoding="utf-8")
+    for arguments in ((), ("--json",), ("relu",)):
+        assert main(["check", str(file), *arguments]) == (2 if "relu" in arguments else 1)
+        out, err = capfd.readouterr()
+        drawn(out)
+        drawn(err)
+        assert "cell 2, line 1 failed and was passed over: \\x1b[2J" in (out + err).replace("\\\\", "\\")
+
+
+@pytest.mark.parametrize(
+    "passed_over", [3, "text", {"line": 1}, [3], [{"line": "1", "said": ""}], [{"line": 1}]]
+)
+def test_what_was_passed_over_is_a_list_of_lines_and_texts(passed_over, tmp_path):
+    answer = {"attempts": [], "asked": {}, "passed_over": passed_over}
+    process = SimpleNamespace(ask=lambda deadline, **request: (answer, b""))
+    with pytest.raises(FileError, match="loading the file: the process wrote something that is no answer"):
+        _File(process, tmp_path / "mine.py").load(60)
 
 
 def test_what_comes_from_a_function_draws_nothing_in_a_test_either():

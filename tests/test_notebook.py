@@ -223,6 +223,85 @@ def test_an_error_in_a_notebook_is_told_with_cell_and_line(bad, message, tmp_pat
     assert f"error: {path}: {message}" in capsys.readouterr().err
 
 
+FAILS = [
+    ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ("print(images.shape)", "NameError: name 'images' is not defined"),
+    ("def sigmoid_forward(x:", "SyntaxError: "),
+    ("return 1", "SyntaxError: 'return' outside function"),
+    ("exit()", "SystemExit: None"),
+]
+
+
+@pytest.mark.parametrize(("bad", "message"), FAILS)
+def test_what_fails_in_a_notebook_is_passed_over_and_the_rest_is_judged(bad, message, tmp_path, capsys):
+    path = notebook(tmp_path / "day.ipynb", "import numpy as np", f"\n{bad}", RIGHT)
+    assert main(["check", str(path)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    (told,) = (line for line in out if "passed over" in line)
+    assert told.startswith(f"cell 2, line 2 failed and was passed over: {message}")
+    assert "day.ipynb" not in told
+    assert (out[0][:6], out[-1]) == ("✓ relu", "1 right")
+    assert main(["check", str(path), "--json"]) == 0
+    (relu,) = json.loads(capsys.readouterr().out)
+    assert relu["passed_over"] == [told]
+    path = notebook(path, "import numpy as np", bad, WRONG)
+    assert main(["check", str(path)]) == 1
+    assert "this is “gradient not masked”" in capsys.readouterr().out
+
+
+def test_below_what_fails_its_cell_goes_on(tmp_path, capsys):
+    cell = f"from __future__ import annotations\nimport no_such_module\n{RIGHT}\nx: nothing\nassert y"
+    path = notebook(tmp_path / "day.ipynb", cell, *["y.shape"] * 4, "x: nothing")
+    assert main(["check", str(path)]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if "passed over" in line] == [
+        "cell 1, line 2 failed and was passed over: ModuleNotFoundError: No module named 'no_such_module'",
+        "cell 1, line 8 failed and was passed over: NameError: name 'y' is not defined",
+        "cell 2, line 1 failed and was passed over: NameError: name 'y' is not defined",
+        "3 more statements failed and were passed over, the first in cell 3, line 1",
+    ]
+
+
+@pytest.mark.parametrize("bad", ["def relu_backward(dy, y:", "relu_backward = jit(relu_backward)"])
+def test_what_a_later_cell_was_to_define_anew_is_not_judged_as_it_was(bad, tmp_path, capsys):
+    path = notebook(tmp_path / "day.ipynb", RIGHT, bad)
+    assert main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "½ relu  half written: 1 of 2 functions" in out
+    assert "cell 2, line 1 failed and was passed over: " in out
+    assert main(["check", str(notebook(path, RIGHT, bad, RIGHT))]) == 0
+
+
+def test_what_is_ours_stays_so_where_naming_it_anew_fails(tmp_path, capsys):
+    path = notebook(tmp_path / "day.ipynb", "from scratch.activations import *", "relu_forward = mine")
+    assert main(["check", str(path)]) == 2
+    assert f"{path}: cell 2, line 1: NameError: name 'mine' is not defined\n" in capsys.readouterr().err
+
+
+def test_a_class_below_a_cell_that_does_not_parse_has_its_text(tmp_path, capsys):
+    book = "class Relu:\n    def forward(self, x):\n        self.x = x\n        return x * (x > 0)\n"
+    book += "    def backward(self, dout):\n        raise NotImplementedError\n"
+    path = notebook(tmp_path / "day.ipynb", "def f(:", "import inspect", book, "inspect.getsource(Relu)")
+    assert main(["check", str(path)]) == 1
+    assert capsys.readouterr().out.count("passed over") == 1
+
+
+def test_where_nothing_is_left_the_first_that_failed_is_told(tmp_path, capsys):
+    path = notebook(tmp_path / "day.ipynb", "import no_such_module", "def relu_forwards(x): return x", "y")
+    assert main(["check", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert "cell 1, line 1: ModuleNotFoundError: No module named 'no_such_module'; no function of ours" in err
+    assert "did you mean relu_forward" in err
+    path = notebook(path, RIGHT, "y")
+    assert main(["check", str(path), "tanh"]) == 2
+    assert "no function of tanh in it; cell 2, line 1 failed and was" in capsys.readouterr().err
+
+
+def test_a_notebook_that_does_not_end_is_ended(tmp_path, capsys):
+    path = notebook(tmp_path / "day.ipynb", RIGHT, "try:\n    while True: pass\nexcept: pass")
+    assert main(["check", str(path), "--timeout", "3"]) == 2
+    assert "loading the file: not finished after 3 s" in capsys.readouterr().err
+
+
 def test_an_exception_in_a_notebook_is_told_with_cell_and_line(tmp_path, capsys):
     path = notebook(tmp_path / "day.ipynb", RIGHT, "def tanh_forward(x):\n    y = x.nothing\n    return y, y")
     assert main(["check", str(path)]) == 1

@@ -9,8 +9,29 @@ from pathlib import Path
 from typing import Any
 
 SUFFIX = ".ipynb"
+NOT_PARSED = (
+    SyntaxError,
+    ValueError,
+    RecursionError,
+    MemoryError,
+)  # the last three of what nobody wrote by hand
 NOT_PYTHON = re.compile(r"(\s*)(?:(?:\w+\s*=\s*)?(?:%{1,2}[a-zA-Z]|!)|\?|[\w.]+\?{1,2}\s*$)")  # IPython's own
 PYTHON_MAGICS = {"check", "time", "timeit", "capture", "prun"}  # what is below them is Python
+DEFINED = re.compile(r"^(?:(?:async )?def|class) +(\w+)|^(\w+) *=", re.MULTILINE)  # in what does not parse
+
+
+@dataclass(frozen=True)
+class Step:
+    """What runs or fails as one: a statement, or the error of a cell that does not parse.
+
+    Args:
+        line: in the module
+        names: that it is to define
+    """
+
+    line: int
+    names: set[str]
+    code: ast.stmt | Exception
 
 
 @dataclass(frozen=True)
@@ -18,12 +39,14 @@ class Code:
     """The code cells of a notebook, one below the other, as a module.
 
     Args:
-        text: the module
+        text: the module, where a cell that does not parse is as many empty lines
         places: of each line, the number of the code cell, and that of the line in it
+        steps: what there is to run, in order
     """
 
     text: str
     places: list[tuple[int, int]]
+    steps: list[Step]
 
 
 def read(path: Path) -> Code:
@@ -40,12 +63,29 @@ def read(path: Path) -> Code:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError("not a notebook of nbformat 4") from None
     lines: list[str] = []
-    places = []
+    places: list[tuple[int, int]] = []
+    steps: list[Step] = []
     for cell, source in enumerate(sources, 1):
         code = _python(source).split("\n")
+        try:
+            tree = ast.increment_lineno(ast.parse("\n".join(code), str(path)), len(lines))
+            steps += [Step(statement.lineno, _names(statement), statement) for statement in tree.body]
+        except NOT_PARSED as error:
+            names = {name for found in DEFINED.findall("\n".join(code)) for name in found if name}
+            line = min(getattr(error, "lineno", None) or 1, len(code))
+            steps.append(Step(len(lines) + line, names, error))
+            code = [""] * len(code)
         lines += code
         places += [(cell, line) for line in range(1, len(code) + 1)]
-    return Code("\n".join(lines) + "\n", places)
+    return Code("\n".join(lines) + "\n", places, steps)
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    """Those that a statement defines or assigns to."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    nodes = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    return {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
 
 
 def _python(source: str) -> str:
@@ -58,7 +98,7 @@ def _python(source: str) -> str:
             return "\n" * (len(lines) - 1)
     try:
         ast.parse("\n".join(lines))
-    except SyntaxError:
+    except NOT_PARSED:
         lines = [f"{found[1]}pass" if (found := NOT_PYTHON.match(line)) else line for line in lines]
     return "\n".join(lines)
 

@@ -71,6 +71,7 @@ class Verdict:
     asked: dict[str, str] = field(default_factory=dict)  # a name that is almost ours → ours
     form: str = ""  # the published form in which the functions are written
     convention: str = ""  # how to map what it means otherwise, if it does
+    passed_over: list[str] = field(default_factory=list)  # what failed while its notebook was loaded
 
     @property
     def equal(self) -> bool:

@@ -12,6 +12,7 @@ it left its inputs alone, and which functions it has, is what its own process sa
 
 import ast
 import builtins
+import codeop
 import functools
 import gc
 import importlib.machinery
@@ -25,7 +26,7 @@ import sys
 import sysconfig
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +51,8 @@ from compare.learner.trial import all_cases
 PLAIN = ("error", "changed", "called", "ours", "unseen", "drawn")  # of an answer, beside its arrays
 LOADING = "loading the file"
 STARTING = 300.0  # seconds for importing PyTorch on a busy machine
+FEW = 3  # statements that failed, of which each is told
+NOT_THERE = "it is neither installed here nor beside the file"
 NOTHING = "no function of ours in it; `python -m compare exercise NAME` writes a file to fill in"
 
 
@@ -88,7 +91,7 @@ def check_file(
             began, attempts, asked = file.load(seconds)
             attempts = [a for a in attempts if not only or a.component.name in only]
             if not attempts:
-                raise FileError(f"no function of {', '.join(only)} in it")
+                raise FileError("; ".join([f"no function of {', '.join(only)} in it", *file.passed_over]))
             for attempt in attempts:
                 name = attempt.component.name
                 if name in done:
@@ -109,7 +112,7 @@ def check_file(
                 began = time.monotonic()
             else:
                 others = _not_looked_at(asked, [*done])
-                yield from (verdict for verdict in others if not only or verdict.component in only)
+                yield from (file.placed(v) for v in others if not only or v.component in only)
                 return
 
 
@@ -128,6 +131,7 @@ class _File:
         self.process = process
         self.path = path
         self.places = _places(path)  # of a notebook: of each line, the cell and the line in it
+        self.passed_over: list[str] = []  # of it: what failed, in lines of text
 
     def load(self, seconds: float) -> tuple[float, list[Attempt], dict[str, str]]:
         """When loading began, what the file attempts, and which other names are almost ours."""
@@ -140,30 +144,45 @@ class _File:
             raise FileError(f"{LOADING}: {message}") from None
         try:
             if "failed" in answer:
-                raise FileError(visible(self._where(answer["line"]) + answer["failed"]))
+                raise FileError(visible(self._at(answer["line"], ": ") + answer["failed"]))
+            failed = answer["passed_over"]
+            first = [visible(self._at(one["line"], ": ") + one["said"]) for one in failed[:1]]
+            self.passed_over = self._passed_over(failed)
+            if "nothing" in answer:
+                raise FileError("; ".join([*first, visible(answer["nothing"])]))
             attempts = [self._attempt(**attempt) for attempt in answer["attempts"]]
             asked = {visible(theirs): visible(ours) for theirs, ours in answer["asked"].items()}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise FileError(f"{LOADING}: {NO_ANSWER}") from None
         if not attempts:
             meant = "; ".join(f"did you mean {ours} by {theirs}?" for theirs, ours in asked.items())
-            raise FileError(f"no function of ours in it: {meant}" if meant else NOTHING)
+            why = [f"no function of ours in it: {meant}"] if meant else []
+            raise FileError("; ".join([*first, *why]) or NOTHING)
         return began, attempts, asked
 
     def placed(self, verdict: Verdict) -> Verdict:
-        """The verdict on a notebook, with its cell and the line in it for the line of an error."""
+        """The verdict on a notebook: what was passed over, and the cell and the line in it of an error."""
+        verdict = replace(verdict, passed_over=self.passed_over)
         line = verdict.error.get("line", 0)
         if not 0 < line <= len(self.places):
             return verdict
         cell, line = self.places[line - 1]
         return replace(verdict, error={**verdict.error, "cell": cell, "line": line})
 
-    def _where(self, line: int | None) -> str:
+    def _passed_over(self, failed: Sequence[Mapping[str, Any]]) -> list[str]:
+        """A line for each of the first ones, and one for all others."""
+        lines = [f"{self._at(one['line'])} failed and was passed over: {one['said']}" for one in failed[:FEW]]
+        if more := failed[FEW:]:
+            were = "s failed and were passed over, the first" if more[1:] else " failed and was passed over,"
+            lines.append(f"{len(more)} more statement{were} in {self._at(more[0]['line'])}")
+        return [visible(line) for line in lines]
+
+    def _at(self, line: int | None, then: str = "") -> str:
         if line is None:
             return ""
         if 0 < line <= len(self.places):
-            return "cell {}, line {}: ".format(*self.places[line - 1])
-        return f"line {line:d}: "
+            return "cell {}, line {}".format(*self.places[line - 1]) + then
+        return f"line {line:d}{then}"
 
     def _attempt(
         self,
@@ -277,17 +296,20 @@ def serve() -> None:
 def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
     try:
         builtins.__import__ = _Beside(path)
-        definitions = own_definitions(load(path))
+        module = load(path)
+        loader: Any = module.__loader__
+        definitions = own_definitions(module)
         attempts = find(definitions)
         written = {n: value for n, value in definitions.items() if not (callable(value) and is_stub(value))}
         asked = close_names(written, attempts)
         if not attempts and not asked and (notes := almost_in_a_form(definitions)):
             almost = "; ".join(f"{name}: {why}" for name, why in notes)
-            return {"failed": f"{NOTHING}; almost: {almost}", "line": None}, []
+            return {"nothing": f"{NOTHING}; almost: {almost}", "passed_over": loader.failed}, []
     except BaseException as error:
         said = failure(error, {path})
         line = error.lineno if isinstance(error, SyntaxError) else said.get("line")
-        return {"failed": f"{said['kind']}: {said['message']}".removesuffix(": "), "line": line}, []
+        not_there = f": {NOT_THERE}" if isinstance(error, ModuleNotFoundError) else ""
+        return {"failed": _in_a_line(said) + not_there, "line": line}, []
     told = [
         {
             "component": a.component.name,
@@ -301,7 +323,11 @@ def _loaded(path: str) -> tuple[dict[str, Any], list[Attempt]]:
         }
         for a in attempts
     ]
-    return {"attempts": told, "asked": asked}, attempts
+    return {"attempts": told, "asked": asked, "passed_over": loader.failed}, attempts
+
+
+def _in_a_line(said: Mapping[str, Any]) -> str:
+    return f"{said['kind']}: {said['message']}".removesuffix(": ")
 
 
 def _ran(
@@ -406,20 +432,58 @@ def _modules(among: Mapping[str, ModuleType], top: str) -> dict[str, ModuleType]
 class FromSource(importlib.machinery.SourceFileLoader):
     """Compiles the text that is there: bytecode may be that of another one, of the same size and time."""
 
+    failed: Sequence[dict[str, Any]] = ()  # what of it was passed over
+    lost: Collection[str] = ()  # names of which the last definition was
+
     def get_code(self, fullname: str) -> Any:
         """Neither look for bytecode nor write any."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
+    def tree(self) -> ast.Module:
+        """What ran, in a module that has been loaded."""
+        return ast.parse(self.get_source(self.name) or "")
+
 
 class FromNotebook(FromSource):
-    """Compiles the code in a notebook."""
+    """Runs the code in a notebook, and passes over what fails
 
-    def get_data(self, path: str) -> bytes:
-        """The text of its code cells, which is from now on what inspect and traceback show too."""
-        text = cells.read(Path(path)).text
-        linecache.cache[path] = len(text), None, text.splitlines(True), path
-        return text.encode()
+    That is a cell where it does not parse, else a statement: below an import that fails there are others,
+    and functions. (A notebook of IPython's that is told to go on after errors leaves out the rest of a cell.)
+    """
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(name, path)
+        self.ran: list[ast.stmt] = []
+        self.failed: list[dict[str, Any]] = []  # of each that failed, its line and what was said
+        self.lost: set[str] = set()  # names whose last definition failed: what they name is an older one
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it step by step; its text is from now on what inspect and traceback show too."""
+        code = cells.read(Path(self.path))
+        linecache.cache[self.path] = len(code.text), None, code.text.splitlines(True), self.path
+        compiled: Any = codeop.Compile()  # which remembers what is imported from __future__
+        for step in code.steps:
+            try:
+                if isinstance(step.code, Exception):
+                    raise step.code
+                exec(compiled(ast.Module([step.code], []), self.path, "exec"), vars(module))
+            except BaseException as error:
+                self.failed.append({"line": step.line, "said": self._said(error)})
+                self.lost |= step.names
+            else:
+                self.ran.append(step.code)
+                self.lost -= step.names
+
+    def tree(self) -> ast.Module:
+        """What ran."""
+        return ast.Module(self.ran, [])
+
+    def _said(self, error: BaseException) -> str:
+        """In one line, and without the number of a line in the module, which nobody sees."""
+        if isinstance(error, SyntaxError) and error.filename == self.path:
+            return f"{type(error).__name__}: {error.msg}"
+        return _in_a_line(failure(error, {self.path}))
 
 
 @functools.cache
@@ -445,8 +509,7 @@ def own_definitions(module: ModuleType) -> dict[str, Any]:
     whether the last statement to bind the name assigns or imports.
     """
     loader: Any = module.__loader__
-    tree = ast.parse(loader.get_source(module.__name__))
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.alias)]
+    nodes = [node for node in ast.walk(loader.tree()) if isinstance(node, ast.Name | ast.alias)]
     assigned: dict[str, bool] = {}
     for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
         if isinstance(node, ast.alias):
@@ -456,5 +519,6 @@ def own_definitions(module: ModuleType) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(module).items()
-        if getattr(value, "__module__", None) == module.__name__ or assigned.get(name)
+        if name not in loader.lost
+        and (getattr(value, "__module__", None) == module.__name__ or assigned.get(name))
     }

@@ -105,7 +105,9 @@ STATUS = {
 
 
 def print_check(console: Console, verdicts: Sequence[Verdict], strict: bool = False) -> None:
-    """The verdict on a file in one line."""
+    """The verdict on a file in one line, below what was passed over in it."""
+    for line in verdicts[0].passed_over if verdicts else ():
+        console.print(Text(line), soft_wrap=True)
     told = [v for v in verdicts if v.counts(strict=True)]
     wrong, half, unwritten = ([v.component for v in told if mark(v, strict) == sign] for sign in "✗½–")
     unknown = [v.component for v in told if v.status == "not called"]
