@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -669,9 +670,29 @@ def test_a_name_that_is_almost_ours_is_asked_about(theirs, ours, tmp_path, capsy
     file.write_text(f"def {theirs}(x): return x\n")
     if ours:
         assert main(["check", str(file)]) == 2
-        assert f"did you mean {ours} by {theirs}?" in capsys.readouterr().err
+        assert re.search(rf"did you mean {ours}(, which returns .*,)? by {theirs}\?", capsys.readouterr().err)
         with pytest.raises(ValueError, match=f"{theirs} may mean {ours}"):
             assert_matches(**{theirs: len})
+
+
+@pytest.mark.parametrize(
+    ("theirs", "meant"),
+    {
+        "my_softmax": "softmax_forward, which returns (y, cache)",
+        "mse": "mse_loss_forward, which returns (loss, cache)",
+        "linear_grad": "linear_backward, which returns (dx, dweight, dbias)",
+        "relu_grad": "relu_backward",
+    }.items(),
+)
+def test_a_question_says_what_ours_returns_where_that_is_more_than_one_value(theirs, meant, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(f"def {theirs}(x): return x\n")
+    assert main(["check", str(tmp_path / "mine.py")]) == 2
+    comma = "," * ("," in meant)
+    assert f"in it: did you mean {meant}{comma} by {theirs}?\n" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=f"{theirs} may mean {re.escape(meant)}$"):
+        assert_matches(**{theirs: len})
+    asked = Verdict("softmax", [], "scratch", "asked", asked={theirs: meant.partition(",")[0]})
+    assert explain(asked) == [f"{theirs}: did you mean {meant}? It was not looked at."]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from compare.environment import one_thread, undisturbed
 from compare.files import visible
 from compare.learner import symptoms
 from compare.learner.diagnosis import Change, Diagnosis, diagnose, ignoring, same, usual_options
-from compare.learner.finding import Attempt, close_names, find
+from compare.learner.finding import Attempt, close_names, find, with_results
 from compare.learner.ordinary import FINITE, ORDINARY, apart, beyond
 from compare.learner.process import StoppedError
 from compare.learner.running import DRAWS, Answer
@@ -128,7 +128,7 @@ def check_functions(
     known = {name for a in attempts for name in (*names_of(a.component), *a.names)}
     if unknown := sorted(given.keys() - known):
         meant = close_names({name: given[name] for name in unknown}, [])
-        hint = "".join(f": {theirs} may mean {ours}" for theirs, ours in meant.items())
+        hint = "".join(f": {theirs} may mean {with_results(ours)}" for theirs, ours in meant.items())
         names = ", ".join(map(visible, unknown))
         raise ValueError(f"functions: no component has one called {names}{visible(hint)}")
     for attempt in attempts:
@@ -462,9 +462,8 @@ def explain(verdict: Verdict) -> list[str]:
         lines += verdict.symptoms
     if verdict.defaults:
         lines.append(f"another default: {'; '.join(verdict.defaults)}")
-    lines += [
-        f"{theirs}: did you mean {ours}? It was not looked at." for theirs, ours in verdict.asked.items()
-    ]
+    for theirs, ours in verdict.asked.items():
+        lines.append(f"{theirs}: did you mean {with_results(ours)}? It was not looked at.")
     for function in dict.fromkeys(verdict.changed.values()):
         names = [name for name, by in verdict.changed.items() if by == function]
         lines.append(f"the input {_names(names)} was modified in place by {function}")

@@ -41,7 +41,7 @@ from compare.environment import leave_out_compiler, one_thread
 from compare.files import visible
 from compare.learner import cells
 from compare.learner.check import Verdict, check
-from compare.learner.finding import Attempt, almost_in_a_form, close_names, find, is_stub
+from compare.learner.finding import Attempt, almost_in_a_form, close_names, find, is_stub, with_results
 from compare.learner.forms import pytorch
 from compare.learner.process import NO_ANSWER, Printed, Process, StoppedError
 from compare.learner.running import Answer, failure
@@ -155,7 +155,8 @@ class _File:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise FileError(f"{LOADING}: {NO_ANSWER}") from None
         if not attempts:
-            meant = "; ".join(f"did you mean {ours} by {theirs}?" for theirs, ours in asked.items())
+            questions = (f"did you mean {with_results(asked[name], ',')} by {name}?" for name in asked)
+            meant = "; ".join(questions)
             why = [f"no function of ours in it: {meant}"] if meant else []
             raise FileError("; ".join([*first, *why]) or NOTHING)
         return began, attempts, asked

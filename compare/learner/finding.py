@@ -25,7 +25,7 @@ from compare.environment import undisturbed
 from compare.learner.forms import FORMS, pytorch, why_not_compared
 from compare.learner.forms.form import Form, called_alike, fits, is_theirs
 from compare.learner.forms.own_names import COUNT, methods, perhaps_counting, returning_history, writing_back
-from compare.learner.running import Answer, run, underlying
+from compare.learner.running import Answer, returned, run, underlying
 from compare.run import run_scratch, run_torch
 
 
@@ -93,6 +93,16 @@ def close_names(namespace: Mapping[str, Any], attempts: Sequence[Attempt]) -> di
         if callable(value):
             found[name] = close_name(name, in_torch if pytorch.uses_torch(underlying(value)) else in_numpy)
     return {name: meant for name, meant in found.items() if meant and not {name, meant} & written}
+
+
+def with_results(name: str, comma: str = "") -> str:
+    """A function of ours by name, in a question, with what it returns, where that is more than one value
+
+    In the midst of a sentence a comma follows that.
+    """
+    ours = _ours().get(name)
+    parts = returned(ours) if isinstance(ours, types.FunctionType) else ()
+    return f"{name}, which returns ({', '.join(parts)}){comma}" if parts[1:] else name
 
 
 def almost_in_a_form(namespace: Mapping[str, Any]) -> list[tuple[str, str]]:
