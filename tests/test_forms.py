@@ -197,3 +197,17 @@ def test_every_function_that_a_form_names_is_one_of_its_component(tmp_path):
     for program in PROGRAMS["right"].values():
         attempt = attempt_of(program, tmp_path)
         assert {*attempt.functions, *attempt.missing} == {*top_level(attempt.component.functions)}
+
+
+@pytest.mark.parametrize(("theirs", "meant"), [("Momemtum", "Momentum"), ("AdaGrd", "AdaGrad"), ("SGDM", "")])
+def test_an_optimizer_that_is_almost_the_book_s_is_asked_about(theirs, meant, tmp_path):
+    sgd = PROGRAMS["right"]["the book: SGD"]["source"]
+    definitions(sgd + sgd.replace("SGD", theirs), tmp_path)
+    first, *others = check_file(tmp_path / "mine.py", 60)
+    assert first.component == "sgd"
+    assert [verdict.asked for verdict in others] == ([{theirs: meant}] if meant else [])
+
+
+def test_an_optimizer_of_the_book_s_is_one_in_other_letters_too(tmp_path):
+    source = PROGRAMS["right"]["the book: RMSprop"]["source"].replace("RMSprop", "RMSProp")
+    assert_matches(definitions(source, tmp_path)["RMSProp"])

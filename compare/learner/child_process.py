@@ -41,7 +41,15 @@ from compare.environment import leave_out_compiler, one_thread
 from compare.files import visible
 from compare.learner import cells
 from compare.learner.check import Verdict, check
-from compare.learner.finding import Attempt, almost_in_a_form, close_names, find, is_stub, with_results
+from compare.learner.finding import (
+    Attempt,
+    almost_in_a_form,
+    close_names,
+    find,
+    is_stub,
+    names_in_forms,
+    with_results,
+)
 from compare.learner.forms import pytorch
 from compare.learner.process import NO_ANSWER, Printed, Process, StoppedError
 from compare.learner.running import Answer, failure
@@ -97,7 +105,7 @@ def check_file(
                 if name in done:
                     continue
                 announce(name)
-                known = {*attempt.functions, *attempt.missing}
+                known = {*attempt.functions, *attempt.missing, *names_in_forms(attempt.component)}
                 about = {theirs: ours for theirs, ours in asked.items() if ours in known}
                 verdict = replace(check(attempt, seconds=seconds, began=began), asked=about)
                 verdict = file.placed(verdict)
@@ -119,7 +127,8 @@ def check_file(
 def _not_looked_at(asked: dict[str, str], done: Collection[str]) -> Iterator[Verdict]:
     """Of each component that nobody was asked for, the names that may mean its functions."""
     for component in all_components().values():
-        about = {theirs: meant for theirs, meant in asked.items() if meant in names_of(component)}
+        known = {*names_of(component), *names_in_forms(component)}
+        about = {theirs: meant for theirs, meant in asked.items() if meant in known}
         if about and component.name not in done:
             yield Verdict(component.name, [], "scratch", "asked", asked=about)
 

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import difflib
 import functools
 import importlib
 import inspect
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from compare.cases import all_components
-from compare.cases.close_names import close_name
+from compare.cases.close_names import CLOSE, close_name
 from compare.cases.names import top_level
 from compare.component import Case, Component
 from compare.environment import undisturbed
@@ -71,7 +72,9 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
         in_torch = _in_torch(component, namespace)
         form, written = _in_a_form(component, in_numpy)
         if form and sum(map(is_theirs, written.values())) >= len(numpy_names):
-            attempts.append(_in_numpy(component, written, form, form.written(in_numpy)))
+            read = [*form.written(in_numpy).values()]
+            named = {name: f for name, f in in_numpy.items() if any(f is one for one in read)}
+            attempts.append(_in_numpy(component, written, form, named))
         elif in_torch and (
             not numpy_names or library(in_torch, {n: namespace[n] for n in numpy_names}) == "torch"
         ):
@@ -91,8 +94,33 @@ def close_names(namespace: Mapping[str, Any], attempts: Sequence[Attempt]) -> di
     found = {}
     for name, value in namespace.items():
         if callable(value):
-            found[name] = close_name(name, in_torch if pytorch.uses_torch(underlying(value)) else in_numpy)
+            speaks_torch = pytorch.uses_torch(underlying(value))
+            found[name] = close_name(name, in_torch if speaks_torch else in_numpy)
+            if not found[name] and not speaks_torch and _has_update(value):
+                found[name] = _close_optimizer(name)
     return {name: meant for name, meant in found.items() if meant and not {name, meant} & written}
+
+
+def names_in_forms(component: Component) -> set[str]:
+    """What courses call the parts of a component."""
+    return {name for form in FORMS if form.component == component.name for name in form.signatures}
+
+
+def _optimizers() -> dict[str, str]:
+    """The optimizers that are classes in a form: the name in small letters → the name."""
+    signatures = [pair for form in FORMS for pair in form.signatures.items()]
+    return {name.lower(): name for name, text in signatures if text.endswith(" with update")}
+
+
+def _has_update(value: Any) -> bool:
+    return isinstance(value, type) and callable(getattr(value, "update", None))
+
+
+def _close_optimizer(name: str) -> str:
+    """Which of these somebody's class probably means; "" where it is none, or differs in case alone."""
+    known = {small: name for small, name in _optimizers().items() if len(small) > 3}  # to SGD all are close
+    found = difflib.get_close_matches(name.lower(), known, 1, CLOSE)
+    return known[found[0]] if found and found[0] != name.lower() else ""
 
 
 def with_results(name: str, comma: str = "") -> str:
@@ -149,8 +177,11 @@ def _ours() -> dict[str, Callable]:
 
 
 def _with_methods(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """With static methods of our names, and optimizers by a form's name, whatever the case: RMSProp."""
     names = _ours().keys() | {name for form in FORMS for name in form.signatures}
-    found = {**methods(namespace, names), **namespace}
+    known = _optimizers()
+    classes = {known[n.lower()]: f for n, f in namespace.items() if n.lower() in known and _has_update(f)}
+    found = {**classes, **methods(namespace, names), **namespace}
     return {name: _without_penalty(name, f) if name in names else f for name, f in found.items()}
 
 

@@ -408,6 +408,20 @@ def _momentum(name: str, ours: str) -> Callable[..., Ours]:
     return read
 
 
+def adagrad(AdaGrad: Written) -> Ours:
+    """With the case's ε in the place of the book's."""
+    if tried(AdaGrad, 0.1) is None:
+        return None
+
+    @stands_for(AdaGrad)
+    def adagrad_step(
+        param: np.ndarray, grad: np.ndarray, sum: np.ndarray, *, step: int, lr: float, eps: float
+    ) -> None:
+        _update(as_many(with_epsilon(AdaGrad, eps), lr, eps), param, grad, sum, step=step)
+
+    return {"adagrad_step": adagrad_step}
+
+
 def rmsprop(RMSprop: Written) -> Ours:
     """With the case's ε in the place of the book's."""
     if tried(RMSprop, 0.1, 0.9) is None:
@@ -535,6 +549,12 @@ FORMS = (
         _momentum("Nesterov", "nesterov_step"),
         f"{BOOK}: v = μ·v − lr·g",
         VELOCITY,
+    ),
+    Form(
+        "adagrad",
+        ("AdaGrad(lr, eps=1e-7) with update",),
+        adagrad,
+        f"{BOOK}: update, with dictionaries and an ε of its own",
     ),
     Form(
         "rmsprop",
