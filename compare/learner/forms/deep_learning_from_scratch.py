@@ -412,12 +412,13 @@ def adagrad(AdaGrad: Written) -> Ours:
     """With the case's ε in the place of the book's."""
     if tried(AdaGrad, 0.1) is None:
         return None
+    optimizers = _Optimizers()
 
     @stands_for(AdaGrad)
     def adagrad_step(
         param: np.ndarray, grad: np.ndarray, sum: np.ndarray, *, step: int, lr: float, eps: float
     ) -> None:
-        _update(as_many(with_epsilon(AdaGrad, eps), lr, eps), param, grad, sum, step=step)
+        optimizers.update(lambda: as_many(with_epsilon(AdaGrad, eps), lr, eps), param, grad, sum)
 
     return {"adagrad_step": adagrad_step}
 
