@@ -73,7 +73,7 @@ def find(namespace: Mapping[str, Any]) -> list[Attempt]:
         form, written = _in_a_form(component, in_numpy)
         if form and sum(map(is_theirs, written.values())) >= len(numpy_names):
             read = {name.lower(): f for name, f in form.written(in_numpy).items()}
-            named = {name: f for name, f in in_numpy.items() if f is read.get(name.lower())}
+            named = {name: read[name.lower()] for name, f in in_numpy.items() if f is read.get(name.lower())}
             attempts.append(_in_numpy(component, written, form, named))
         elif in_torch and (
             not numpy_names or library(in_torch, {n: namespace[n] for n in numpy_names}) == "torch"
