@@ -200,12 +200,13 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
     dropout = any(fault.component == "dropout" for fault in faults)
     # After a mistake in dropout the next masks are others, too.
     faults += [f for f in masks(runs, _chosen(runs.steps)) if not dropout or f.causes[0].name]
+    kink, found.kinks = _kinks(runs)
     first = min(((fault.step, fault.position) for fault in faults), default=None)
     explained = {(fault.step, name) for fault in faults for name in (fault.mine, *fault.also)}
     # What comes after a fault may be its consequence.
     faults += [
         jump
-        for jump in _jumps(runs, found)
+        for jump in _jumps(runs, found, kink)
         if first is None or ((jump.step, jump.position) < first and (jump.step, jump.mine) not in explained)
     ]
     faults = _merged(faults)
@@ -216,7 +217,6 @@ def trace(mine: str | Path, theirs: str | Path, map: Mapping[str, str] | None = 
             f"your dZ are theirs times {by}, divided out in the parameters' gradients: the same"
         )
     found.assumed = sorted(runs.assumed)
-    found.kinks = _kinks(runs)[1]
     found.inferred = b.described
     return _by_own_names(found, b.called) if b.called else found
 
@@ -361,8 +361,11 @@ def _only_told_otherwise(runs: Runs, found: Trace, parameter: str) -> bool:
     )
 
 
-def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
-    """Where nothing can be replayed: what is suddenly a thousand times as far apart as anything before."""
+def _jumps(runs: Runs, found: Trace, kink: float) -> Iterator[Fault]:
+    """Where nothing can be replayed: what is suddenly a thousand times as far apart as anything before
+
+    From the step of a `kink` on, gradients may be others.
+    """
     followed, wrong = set[str](), set[str]()  # what follows from mine, and what does not from theirs
     for step in _chosen(runs.steps):
         followed |= runs.replay(step, 0).off.keys()
@@ -370,7 +373,6 @@ def _jumps(runs: Runs, found: Trace) -> Iterator[Fault]:
     known = followed - wrong
     right = {o.case.name for o in updates(runs, 1) if max(judged(runs, o, 1).values(), default=np.inf) <= 1}
     moved = right & {o.case.name for o in updates(runs, 0)}
-    kink, _ = _kinks(runs)
     largest: dict[str, float] = {}  # so far: what vanishes is what rounding has left
     furthest = 1.0
     for i, step in enumerate(runs.steps):
